@@ -1,0 +1,1 @@
+"""Everything that is not the standard: see README.md."""
