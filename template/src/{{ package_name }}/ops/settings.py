@@ -1,0 +1,165 @@
+"""What differs between machines (Settings, from the environment) and between models (Params)."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import UserError
+
+PACKAGE = __package__.split(".")[0]
+NAME = PACKAGE.replace("_", "-")
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def find_root() -> Path:
+    """Return the project's folder: this checkout, else the nearest one above the current folder.
+
+    Raises UserError where neither holds a params.yaml.
+    """
+    checkout = Path(__file__).resolve().parents[3]
+    for folder in (checkout, Path.cwd(), *Path.cwd().parents):
+        if (folder / "params.yaml").is_file() and (folder / "pyproject.toml").is_file():
+            return folder
+    raise UserError(f"no {NAME} project here; run this inside its folder, or set ML_ROOT")
+
+
+class Settings(BaseSettings):
+    """Read from ML_… variables, then from `.env` in the project's folder."""
+
+    model_config = SettingsConfigDict(env_prefix="ML_", extra="ignore", populate_by_name=True)
+
+    root: Path = Field(default_factory=find_root, description="the project's folder")
+    tracking_uri: str = Field(
+        "",
+        validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri"),
+        description="MLflow's database or server; empty: sqlite in var/",
+    )
+    experiment: str = Field(NAME, description="MLflow's experiment")
+    model_name: str = Field(NAME, description="the registered model's name")
+    data_dir: Path = Field(Path("data"), description="prepared data, relative to the root")
+    var_dir: Path = Field(Path("var"), description="run-time state, relative to the root")
+    host: str = Field("127.0.0.1", description="address that the service listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port that the service listens on")
+    log_predictions: bool = Field(True, description="keep served predictions for monitoring")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="how much the service logs"
+    )
+
+    def model_post_init(self, _context: Any) -> None:
+        """Make the paths absolute, and the default store's address with them."""
+        self.root = self.root.resolve()
+        self.data_dir = self.root / self.data_dir
+        self.var_dir = self.root / self.var_dir
+        self.tracking_uri = self.tracking_uri or f"sqlite:///{self.var_dir / 'mlflow.db'}"
+
+    @cached_property
+    def params(self) -> "Params":
+        """The project's params.yaml."""
+        return load_params(self.root / "params.yaml")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Slices(_Part):
+    """Quality that every group has to reach."""
+
+    minimum: float
+    rows: int = Field(ge=1)
+
+
+class Fairness(_Part):
+    """How far apart two groups of one kind may be."""
+
+    metric: str
+    max_gap: float = Field(ge=0)
+
+
+class Gate(_Part):
+    """What a model has to reach before it is registered."""
+
+    metric: str
+    minimum: float
+    champion_margin: float = Field(ge=0)
+    baseline_margin: float
+    slices: Slices
+    fairness: Fairness
+    importance_margin: float
+
+
+class Drift(_Part):
+    """When a column counts as drifted; see drift.py."""
+
+    psi: float = Field(gt=0)
+    p_value: float = Field(gt=0, lt=1)
+
+
+class Monitoring(_Part):
+    """When a served model counts as worn out."""
+
+    max_quality_drop: float = Field(ge=0)
+    max_age_days: float = Field(gt=0)
+    min_labels: int = Field(ge=1)
+
+
+class Budgets(_Part):
+    """What a feature may cost, and how far speed may fall behind the recorded baseline."""
+
+    feature_ms: float = Field(gt=0)
+    slowdown: float = Field(gt=1)
+
+
+class Params(_Part):
+    """The parts of params.yaml."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    threads: int = Field(ge=1)
+    holdout: float = Field(gt=0, lt=1)
+    model: dict[str, Any]
+    gate: Gate
+    drift: Drift
+    monitoring: Monitoring
+    budgets: Budgets
+
+
+def settings(**overrides: Any) -> Settings:
+    """Return the settings of the project around this code. Raises UserError for a bad value."""
+    try:
+        root = Settings(**overrides).root
+        return Settings(_env_file=root / ".env", **overrides)
+    except ValidationError as error:
+        raise UserError(_first(error, "setting ML_", str.upper)) from None
+
+
+def load_params(path: Path) -> Params:
+    """Read params.yaml. Raises UserError naming the first thing that is wrong in it."""
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise UserError(_first(error, f"{path}: ")) from None
+
+
+def load_json(path: Path, kind: type[_Model]) -> _Model:
+    """Read `path` as a `kind`. Raises UserError where it is missing or is not one."""
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        detail = _first(error) if isinstance(error, ValidationError) else "not text"
+        raise UserError(f"{path} is damaged ({detail}); restore it or make it anew") from None
+
+
+def _first(error: ValidationError, prefix: str = "", style: Any = str) -> str:
+    detail = error.errors()[0]
+    where = style(".".join(map(str, detail["loc"])))
+    return f"{prefix}{where}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
