@@ -1,0 +1,174 @@
+# shellcheck shell=bash
+# What the scripts beside this file share. Source it, never run it.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+VENV=$ROOT/.venv
+# uv must take the interpreter that it is given: no download, no environment of the caller.
+export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
+unset VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_SYSTEM_PYTHON UV_PROJECT_ENVIRONMENT
+
+# Versions of the tools that change the lock or the standard. They run in environments of their
+# own, so they cannot get in the way of the project's packages.
+# shellcheck disable=SC2034
+POETRY_VERSION=2.5.1 POETRY_EXPORT_VERSION=1.10.1 POETRY_MIRROR_VERSION=0.6.5 COPIER_VERSION=9.19.1
+
+# die MESSAGE: one line on stderr, exit 1.
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# usage_error MESSAGE: one line on stderr, exit 2.
+usage_error() {
+    printf 'error: %s; see %s --help\n' "$*" "${0##*/}" >&2
+    exit 2
+}
+
+# help: the comment at the top of the running script.
+help() {
+    sed -n '2,/^$/{s/^# \{0,1\}//;p;}' "$0"
+    exit 0
+}
+
+# now: milliseconds since the epoch (whole seconds where bash is older than 5).
+now() {
+    if [ -n "${EPOCHREALTIME:-}" ]; then
+        echo $((${EPOCHREALTIME/[^0-9]/} / 1000))
+    else
+        echo $(($(date +%s) * 1000))
+    fi
+}
+
+# took START: the seconds since START, such as 1.3.
+took() {
+    local ms=$(($(now) - $1))
+    printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
+}
+
+# sha256 FILE…: one digest over the files' contents.
+sha256() {
+    if command -v sha256sum >/dev/null; then
+        cat "$@" | sha256sum | cut -d ' ' -f 1
+    else
+        cat "$@" | shasum -a 256 | cut -d ' ' -f 1
+    fi
+}
+
+# cause WHAT OUTPUT: end with one line that says why WHAT failed, read from the tool's OUTPUT.
+cause() {
+    case $2 in
+    *"No space left on device"* | *"os error 28"*)
+        die "$1: the disk is full; free some space and run this again"
+        ;;
+    *"Read-only file system"* | *"os error 30"*)
+        die "$1: the file system is read-only; run this on one that can be written"
+        ;;
+    *"ermission denied"* | *"os error 13"*)
+        die "$1: not allowed to write there; check who owns $ROOT and the cache"
+        ;;
+    *"error sending request"* | *"dns error"* | *"name resolution"* | *"NewConnectionError"* | \
+        *"network connectivity is disabled"* | *"onnection refused"* | *"ConnectError"*)
+        die "$1: a package is not in the cache and the package index cannot be reached"
+        ;;
+    *) die "$1: $(grep -v '^[[:space:]]*$' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
+    esac
+}
+
+# step WHAT COMMAND…: run it quietly and say how long it took; say why it failed if it did.
+step() {
+    local what=$1 start out
+    shift
+    start=$(now)
+    out=$("$@" 2>&1) || cause "$what" "$out"
+    say "$(printf '  %-36s %6s s' "$what" "$(took "$start")")"
+}
+
+# say MESSAGE: print it, unless QUIET is set.
+say() { [ -n "${QUIET:-}" ] || printf '%s\n' "$*"; }
+
+# package: the name of the project's Python package.
+package() {
+    local ops
+    for ops in "$ROOT"/src/*/ops; do
+        [ -d "$ops" ] && basename "$(dirname "$ops")" && return
+    done
+    die "no package with an ops folder in $ROOT/src"
+}
+
+# cli: the path of the project's command line, which setup.sh installed.
+cli() { printf '%s/bin/%s' "$VENV" "$(package | tr _ -)"; }
+
+# python_of PATH: the interpreter's X.Y, or nothing if it does not run.
+python_of() { "$1" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
+
+# python_candidates X.Y: every place where such an interpreter may be, one a line, best first.
+python_candidates() {
+    local name folder
+    for name in "python$1" python3 python; do
+        # A shim of pyenv fails unless that version is the active one; its real paths follow.
+        type -aP "$name" | grep -v '/\.pyenv/shims/' || true
+    done
+    for folder in "${PYENV_ROOT:-}" "${HOME:-/nonexistent}/.pyenv" \
+        "$(command -v pyenv >/dev/null && pyenv root 2>/dev/null)"; do
+        [ -d "$folder/versions" ] || continue
+        find "$folder/versions" -mindepth 1 -maxdepth 1 -name "$1*" | sort -rV | sed "s|\$|/bin/python|"
+    done
+    if command -v uv >/dev/null; then
+        uv python find "$1" 2>/dev/null || true
+    fi
+    find "${XDG_DATA_HOME:-${HOME:-/nonexistent}/.local/share}/uv/python" -path "*-$1*/bin/python$1" \
+        2>/dev/null || true
+}
+
+# find_python X.Y: the path of an interpreter that runs and is that version, or fail.
+find_python() {
+    local candidate
+    while IFS= read -r candidate; do
+        if [ -x "$candidate" ] && [ "$(python_of "$candidate")" = "$1" ]; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done < <(python_candidates "$1")
+    return 1
+}
+
+# find_uv: set UV to a uv that runs: the one on PATH, else the one that bootstrap_uv keeps.
+find_uv() {
+    local version
+    version=$(sed -n 's/^uv==\([^ ;]*\).*/\1/p' "$ROOT/requirements/dev.txt" 2>/dev/null) || true
+    [ -n "$version" ] || die "requirements/dev.txt does not pin uv; scripts/lock.sh writes it anew"
+    UV_KEPT=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/groundwork/uv/$version/uv
+    for UV in "$(command -v uv || true)" "$UV_KEPT"; do
+        [ -n "$UV" ] && "$UV" --version >/dev/null 2>&1 && return
+    done
+    return 1
+}
+
+# bootstrap_uv PYTHON: fetch the uv that the lock names, checked by its hash, into the cache.
+bootstrap_uv() {
+    local python=$1 folder=${UV_KEPT%/*} scratch
+    mkdir -p "$folder"
+    scratch=$(mktemp -d "$folder/.new.XXXXXX")
+    # shellcheck disable=SC2064
+    trap "rm -rf '$scratch'" EXIT
+    awk '/^uv==/ { on = 1 } on { print } on && !/\\$/ { exit }' "$ROOT/requirements/dev.txt" \
+        >"$scratch/uv.txt"
+    if ! "$python" -m pip --version >/dev/null 2>&1; then
+        "$python" -m venv "$scratch/venv"
+        python=$scratch/venv/bin/python
+    fi
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+        --only-binary :all: --target "$scratch/lib" -r "$scratch/uv.txt"
+    # A rename: another process sees the whole of uv or none of it.
+    mv -f "$scratch/lib/bin/uv" "$UV_KEPT"
+}
+
+# hold NAME: wait for and keep a lock until this process and its children have ended.
+hold() {
+    { mkdir -p "$ROOT/var" && : >>"$ROOT/var/$1.lock"; } 2>/dev/null ||
+        die "cannot write to $ROOT (read-only, full, or owned by someone else)"
+    command -v flock >/dev/null || return 0
+    exec 9>>"$ROOT/var/$1.lock"
+    flock 9
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Usage: scripts/setup.sh [--force] [--quiet]
+#
+# Makes .venv from requirements/*.txt, every package checked by its hash, and installs this project
+# into it. Run it as often as you like: it does only what is missing. Interrupted, run it again.
+#
+#   --force    make the environment anew even if it is current
+#   --quiet    say nothing unless something fails
+#
+# The Python is the version in .python-version, looked for on PATH, under pyenv, and among uv's.
+# PYTHON=/path/to/python chooses the interpreter yourself. uv is taken from PATH; without one, the
+# locked version is fetched once into ~/.cache/groundwork.
+
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+force='' QUIET=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help) help ;;
+    --force) force=1 ;;
+    --quiet) QUIET=1 ;;
+    *) usage_error "unknown argument '$1'" ;;
+    esac
+    shift
+done
+
+started=$(now)
+[ -r "$ROOT/.python-version" ] || die "$ROOT/.python-version is missing; write a version such as 3.12 into it"
+want=$(head -n 1 "$ROOT/.python-version")
+requirements=("$ROOT/requirements/main.txt" "$ROOT/requirements/dev.txt")
+for file in "${requirements[@]}"; do
+    [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it anew"
+done
+
+choose_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        python=$(command -v "$PYTHON") || die "PYTHON=$PYTHON is not there"
+        [ "$(python_of "$python")" = "$want" ] ||
+            die "PYTHON=$PYTHON is not Python $want, which .python-version asks for"
+    elif ! python=$(find_python "$want"); then
+        die "Python $want (.python-version) was not found on PATH, under pyenv, or among uv's:" \
+            "get it with 'uv python install $want' or 'pyenv install $want', name one with" \
+            "PYTHON=/path/to/python, or write a version you have (3.11, 3.12, 3.13) into .python-version"
+    fi
+}
+
+# The cache first: it spares a second of questions to the index, and needs no network.
+sync() {
+    "$UV" pip sync --quiet --python "$VENV/bin/python" --offline "$@" 2>/dev/null ||
+        "$UV" pip sync --quiet --python "$VENV/bin/python" "$@"
+}
+
+sync_packages() { sync --require-hashes "${requirements[@]}"; }
+
+# The project itself is a requirement as well, so one command tells whether all is as it should be.
+sync_project() {
+    printf -- '-e file://%s\n' "${ROOT// /%20}" >"$VENV/.project.txt"
+    sync --no-build-isolation "${requirements[@]}" "$VENV/.project.txt"
+}
+
+say "Setting up $ROOT"
+hold setup
+find_uv || {
+    choose_python
+    step "fetch uv" bootstrap_uv "$python"
+    UV=$UV_KEPT
+}
+
+# .ready is written last. Without it nothing in .venv is trusted, and it is made anew.
+ready=$VENV/.ready
+wanted="$want $(sha256 "${requirements[@]}" "$ROOT/pyproject.toml")"
+[ -z "$force" ] && [ -f "$ready" ] && [ "$(python_of "$VENV/bin/python")" = "$want" ] || {
+    choose_python
+    rm -f "$ready" 2>/dev/null || cause "clean .venv" "Read-only file system"
+    step "create .venv" "$UV" venv --quiet --clear --python "$python" "$VENV"
+}
+if [ ! -f "$ready" ] || [ "$(cat "$ready")" != "$wanted" ]; then
+    rm -f "$ready"
+    step "install packages" sync_packages
+    step "install the project" sync_project
+    printf '%s\n' "$wanted" >"$ready.new" && mv -f "$ready.new" "$ready"
+else
+    step "check what is installed" sync_project
+fi
+
+say "Ready in $(took "$started") s: Python $("$VENV/bin/python" -c 'import platform; print(platform.python_version())')," \
+    ".venv/bin/${VENV:+$(basename "$(cli)")} is the command line"
