@@ -1,0 +1,79 @@
+"""The template's checkout: where it is, what it asks, and how it renders."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import copier
+import yaml
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+
+from .errors import UserError
+
+
+def find_root(start: Path) -> Path:
+    """Return the checkout that holds `start`, the nearest folder with copier.yml and frameworks/.
+
+    Raises:
+        UserError: `start` is not inside a checkout of the template.
+    """
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / "copier.yml").is_file() and (folder / "frameworks").is_dir():
+            return folder
+    raise UserError(
+        f"{start} is not inside a checkout of the template; go there or name it with --template"
+    )
+
+
+def frameworks(root: Path) -> list[str]:
+    """Return the names of the frameworks that the template has a folder for, sorted."""
+    return sorted(path.parent.name for path in root.glob("frameworks/*/dependencies.txt"))
+
+
+def load(root: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return copier.yml's settings (without their underscore) and its questions, in order."""
+
+    class Loader(yaml.SafeLoader):
+        """A loader that follows Copier's `!include`."""
+
+    def include(_: yaml.SafeLoader, node: yaml.ScalarNode) -> dict[str, Any]:
+        included: dict[str, Any] = yaml.load((root / node.value).read_text("utf-8"), Loader)  # noqa: S506
+        return included
+
+    Loader.add_constructor("!include", include)
+    settings: dict[str, Any] = {}
+    questions: dict[str, dict[str, Any]] = {}
+    for document in yaml.load_all((root / "copier.yml").read_text("utf-8"), Loader):  # noqa: S506
+        for key, value in document.items():
+            if key.startswith("_"):
+                settings[key[1:]] = value
+            else:
+                questions[key] = value
+    return settings, questions
+
+
+def environment(root: Path) -> SandboxedEnvironment:
+    """Return a Jinja environment that renders the questions' texts as Copier does."""
+    return SandboxedEnvironment(  # noqa: S701 (the texts are Markdown)
+        loader=FileSystemLoader(root),
+        extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+        undefined=StrictUndefined,
+    )
+
+
+def render(root: Path, into: Path, **answers: str) -> None:
+    """Render the checkout as it stands, uncommitted changes included, with these answers.
+
+    Raises:
+        UserError: an answer is refused.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=copier.errors.DirtyLocalWarning)
+        try:
+            copier.run_copy(
+                str(root), into, data=answers, defaults=True, quiet=True, overwrite=True,
+                vcs_ref="HEAD", unsafe=False,
+            )  # fmt: skip
+        except ValueError as error:
+            raise UserError(str(error)) from error
