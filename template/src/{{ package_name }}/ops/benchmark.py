@@ -1,0 +1,73 @@
+"""Has training or prediction become slower? Measured as ratios, so machines can be compared."""
+
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from .. import features, schema
+from . import dataset, evaluation
+from .errors import UserError
+from .seeding import deterministic
+from .settings import NAME, Settings
+
+FILE = "benchmark.json"
+
+
+def measure(settings: Settings, repeats: int = 7) -> dict[str, float]:
+    """Time training and predicting 1,000 rows over a fixed piece of work, best of `repeats`.
+
+    The yardstick runs in turn with what it measures, so that a busy machine slows both.
+    """
+    params = settings.params
+    rows = dataset.read(settings).train
+    batch = rows.sample(1000, replace=True, random_state=0).reset_index(drop=True)
+    with deterministic(params.seed, params.threads):
+        x, y = features.features.build(rows), rows[schema.TARGET]
+        fitted = evaluation.fit(x, y, params.model, params.seed)
+        work: dict[str, Callable[[], object]] = {
+            "yardstick": _yardstick,
+            "train": lambda: evaluation.fit(x, y, params.model, params.seed),
+            "predict": lambda: evaluation.predict(fitted, features.features.build(batch)),
+        }
+        best = dict.fromkeys(work, float("inf"))
+        for _ in range(repeats):
+            for name, job in work.items():
+                start = time.perf_counter()
+                job()
+                best[name] = min(best[name], time.perf_counter() - start)
+    return {name: best[name] / best["yardstick"] for name in work if name != "yardstick"}
+
+
+def compare(settings: Settings, *, record: bool = False) -> list[str]:
+    """Measure and compare with benchmark.json, or write it; return the report's lines.
+
+    Raises UserError where something takes `budgets.slowdown` times the recorded share or more.
+    """
+    path = settings.root / FILE
+    now = measure(settings)
+    if record:
+        dataset.write(path, (json.dumps(now, indent=2) + "\n").encode())
+        return [f"recorded in {FILE}; commit it"]
+    try:
+        before = {name: float(ratio) for name, ratio in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        raise UserError(f"{path} is missing or damaged; run `{NAME} bench --record`") from None
+    slower = {name: ratio / before.get(name, ratio) for name, ratio in now.items()}
+    limit = settings.params.budgets.slowdown
+    if late := [f"{name} {times:.1f} times" for name, times in slower.items() if times > limit]:
+        raise UserError(
+            f"slower than recorded: {', '.join(late)}, allowed {limit:g} times; "
+            f"find out why, or run `{NAME} bench --record`"
+        )
+    return [f"  {name:<8} {times:.2f} times the recorded share" for name, times in slower.items()]
+
+
+def _yardstick() -> float:
+    """Work of the same kinds as a small model's: table handling, arrays, plain Python."""
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame(generator.standard_normal((2000, 12))).assign(key=np.arange(2000) % 7)
+    means = table.groupby("key").mean()
+    return float(np.sort(table.to_numpy() @ np.ones(13)).sum() + sum(means[0]) + sum(range(20000)))

@@ -1,0 +1,205 @@
+"""The project's one command line. Each command is a thin layer over the module of its concern."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import UserError
+from .settings import NAME, settings
+
+app = typer.Typer(
+    name=NAME,
+    help="Prepare, train, prove, promote and serve this project's model.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Reference = Annotated[str, typer.Argument(help="champion, challenger or a version number.")]
+Source = Annotated[Path, typer.Argument(help="A CSV file.")]
+
+
+@app.command()
+def prepare(
+    accept: Annotated[bool, typer.Option(help="Record that the data is meant to differ.")] = False,
+) -> None:
+    """Load the rows, check and split them, and compare them with data/manifest.json."""
+    from . import dataset
+
+    made = dataset.prepare(settings(), accept=accept)
+    typer.echo("prepared: " + ", ".join(f"{name} {rows} rows" for name, rows in made.rows.items()))
+
+
+@app.command()
+def validate(
+    source: Annotated[Path | None, typer.Argument(help="A CSV file; none: prepared data.")] = None,
+) -> None:
+    """Check the prepared data, or a file of inputs, against the schema."""
+    from .. import schema
+    from . import dataset
+
+    if source is None:
+        split = dataset.read(settings())
+        rows = len(split.train) + len(split.holdout)
+    else:
+        table = dataset.read_csv(source)
+        kind = schema.Labelled if schema.TARGET in table else schema.Inputs
+        rows = len(dataset.check(table, kind, source.name))
+    typer.echo(f"valid: {rows} rows")
+
+
+@app.command()
+def train(
+    register: Annotated[bool, typer.Option(help="Register the model if it passes.")] = True,
+) -> None:
+    """Train, log the run, and register the model as challenger if it passes the gate."""
+    from . import gate, pipeline
+
+    trained = pipeline.train(settings(), register=register, say=typer.echo)
+    typer.echo(f"run: {trained.run_id}")
+    typer.echo(f"digest: {trained.manifest.model_digest}")
+    if trained.version is not None:
+        typer.echo(f"registered: version {trained.version.number}, challenger")
+    elif failed := gate.failures(trained.checks):
+        raise UserError(f"not registered; {failed}")
+
+
+@app.command()
+def evaluate(
+    reference: Reference = "champion",
+    source: Annotated[Path | None, typer.Argument(help="Labelled rows; none: holdout.")] = None,
+) -> None:
+    """Judge a registered version on the holdout or on a file of labelled rows."""
+    from .. import model, schema
+    from . import dataset, pipeline, registry
+
+    config = settings()
+    rows = (
+        dataset.read(config).holdout
+        if source is None
+        else dataset.check(dataset.read_csv(source), schema.Labelled, source.name)
+    )
+    version = registry.resolve(config, reference)
+    with registry.fetched(config, version) as bundle:
+        found = model.metrics(rows[schema.TARGET], pipeline.score(bundle.model, rows))
+    typer.echo(f"version {version.number} on {len(rows)} rows")
+    for name, value in found.items():
+        typer.echo(f"  {name:<10} {value:.4f}")
+
+
+@app.command()
+def promote(reference: Reference = "challenger") -> None:
+    """Make a registered version the champion."""
+    from . import registry
+
+    version, before = registry.promote(settings(), reference)
+    told = f" (before: version {before})" if before not in {None, version.number} else ""
+    typer.echo(f"champion: version {version.number}{told}")
+
+
+@app.command()
+def rollback() -> None:
+    """Make the champion before the present one champion again."""
+    from . import registry
+
+    version, gone = registry.rollback(settings())
+    typer.echo(f"champion: version {version.number} (was: version {gone})")
+
+
+@app.command()
+def reproduce(
+    run: Annotated[str, typer.Argument(help="latest, or the start of a run's id.")] = "latest",
+    here: Annotated[
+        bool, typer.Option("--here", help="Use the working tree and environment as they are.")
+    ] = False,
+) -> None:
+    """Do a run again from its commit, in another process and environment, and compare it exactly."""
+    from . import reproduce as again
+
+    config = settings()
+    verdict = again.reproduce(config, run, here=here)
+    typer.echo(f"run: {verdict.run_id}")
+    for line in verdict.lines():
+        typer.echo(line)
+    if not here and (changed := again.since(config, verdict.manifest)):
+        typer.echo(f"note: the working tree has moved on since, in {', '.join(changed)}")
+    raise typer.Exit(0 if verdict.exact else 1)
+
+
+@app.command()
+def predict(
+    source: Source,
+    out: Annotated[Path, typer.Argument(help="Where the scores go.")],
+    reference: Annotated[str, typer.Option("--model", help="Which version answers.")] = "champion",
+) -> None:
+    """Score a file of inputs."""
+    from . import pipeline
+
+    rows = pipeline.predict(settings(), reference, source, out)
+    typer.echo(f"predicted: {rows} rows, in {out}")
+
+
+@app.command()
+def explain(
+    source: Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")] = None,
+    row: Annotated[int, typer.Option(min=0, help="Which of its rows, from 0.")] = 0,
+    prediction: Annotated[str, typer.Option(help="A served prediction's id instead.")] = "",
+    reference: Annotated[str, typer.Option("--model", help="Which version.")] = "champion",
+) -> None:
+    """Say how one score came about: inputs, features, contributions, version and run."""
+    from . import explaining
+
+    for line in explaining.report(settings(), source, row, prediction, reference):
+        typer.echo(line)
+
+
+@app.command()
+def tune() -> None:
+    """Try every combination of model.SEARCH by cross-validation; record it in tuning.json."""
+    from . import tuning
+
+    for line in tuning.tune(settings(), say=typer.echo):
+        typer.echo(line)
+
+
+@app.command()
+def backtest() -> None:
+    """Show how quality falls as the training data ages."""
+    from . import tuning
+
+    for line in tuning.backtest(settings()):
+        typer.echo(line)
+
+
+@app.command()
+def bench(
+    record: Annotated[bool, typer.Option(help="Make this the baseline.")] = False,
+) -> None:
+    """Measure training and prediction against the recorded baseline, as ratios."""
+    from . import benchmark
+
+    for line in benchmark.compare(settings(), record=record):
+        typer.echo(line)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. A user's mistake ends it with one line and exit status 1."""
+    try:
+        app(arguments, standalone_mode=True)
+    except UserError as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def train_main() -> None:
+    """Entry point for training alone."""
+    main(["train", *sys.argv[1:]])
+
+
+def predict_main() -> None:
+    """Entry point for batch inference alone."""
+    main(["predict", *sys.argv[1:]])

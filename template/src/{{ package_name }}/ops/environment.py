@@ -1,0 +1,106 @@
+"""docs/environment.md: what this project runs in, written from the lock, Python and settings."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+
+from . import lock
+from .errors import UserError
+from .settings import Settings
+
+PAGE = Path("docs/environment.md")
+_INTRO = """\
+# Environment
+
+Generated from poetry.lock, .python-version and the settings' code: `scripts/lock.sh` writes it
+anew, and a test fails when it is stale. How the environment comes about is told in
+[reproducibility.md](reproducibility.md).
+"""
+
+
+def render(root: Path) -> str:
+    """Return the page's text. Raises UserError where a file that it is made from cannot be read."""
+    return "\n".join(_lines(root)) + "\n"
+
+
+def write(root: Path) -> Path:
+    """Write the page and return its path. Raises UserError where that cannot be done."""
+    page = root / PAGE
+    text = render(root)
+    try:
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{page} cannot be written: {error.strerror}") from None
+    return page
+
+
+def problems(root: Path) -> list[str]:
+    """Return one line saying that the page is stale, or nothing where it is current."""
+    page = root / PAGE
+    if page.is_file() and page.read_text(encoding="utf-8") == render(root):
+        return []
+    return [f"{PAGE} is not what the lock, Python and settings give; {lock.MEND}"]
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """Return the environment variable that sets the field `name` of Settings."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return str(field.validation_alias.choices[0])
+    return f"{Settings.model_config['env_prefix']}{name}".upper()
+
+
+def _lines(root: Path) -> Iterator[str]:
+    try:
+        pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        python = (root / ".python-version").read_text(encoding="utf-8").strip()
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"pyproject.toml and .python-version are needed: {error}") from None
+    project = pyproject["project"]
+    runtime = lock.requirements(root / "requirements" / "main.txt")
+    development = lock.requirements(root / "requirements" / "dev.txt")
+    yield _INTRO
+    yield "| what | version |"
+    yield "| --- | --- |"
+    yield f"| Python | {python} |"
+    yield f"| Pythons that the lock holds for | {project['requires-python']} |"
+    yield f"| lock | `{lock.content_hash(pyproject)[:16]}` |"
+    yield f"| runtime packages | {len(runtime)} |"
+    yield f"| with development | {len({pin.name for pin in (*runtime, *development)})} |"
+    yield "\n## Runtime packages\n"
+    yield "Where a package depends on the machine, the lock says which ones take it.\n"
+    yield from _packages(runtime, project["dependencies"])
+    yield "\n## Development tools\n"
+    groups = pyproject.get("dependency-groups", {})
+    wanted = [entry for group in groups.values() for entry in group if isinstance(entry, str)]
+    direct = {canonicalize_name(Requirement(entry).name) for entry in wanted}
+    yield from _packages([pin for pin in development if pin.name in direct], wanted)
+    yield "\n## Settings\n"
+    yield "Set as environment variables, or in `.env`; `.env.example` has them all.\n"
+    yield "| variable | default | meaning |"
+    yield "| --- | --- | --- |"
+    for name, field in Settings.model_fields.items():
+        yield f"| `{variable(name, field)}` | {_default(field)} | {field.description} |"
+
+
+def _packages(pins: list[lock.Pin], declared: list[str]) -> Iterator[str]:
+    ranges = {}
+    for entry in map(Requirement, declared):
+        ranges[canonicalize_name(entry.name)] = f"`{entry.specifier}`"
+    yield "| package | version | asked for |"
+    yield "| --- | --- | --- |"
+    for pin in sorted(pins, key=lambda pin: (pin.name, pin.version)):
+        yield f"| {pin.name} | {pin.version} | {ranges.get(canonicalize_name(pin.name), '')} |"
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.default
+    if field.default_factory is not None or value == "":
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -1,0 +1,116 @@
+"""The part of a run that must come out the same every time: fit, score, judge. No tracking here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import features, model, schema
+from .dataset import Split
+from .errors import UserError
+from .seeding import deterministic
+from .settings import Params
+
+PERMUTATIONS = 25
+NOISE = "noise"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A fitted model and how it did on the holdout.
+
+    `metrics` is flat: a metric of model.metrics by its own name, and under `train.`, `baseline.`,
+    `slice.<kind>.<group>.`, `gap.<kind>` and `importance.<feature>` what the gate also looks at.
+    """
+
+    model: Any
+    metrics: dict[str, float]
+    scores: np.ndarray
+    labels: pd.Series
+
+
+def run(split: Split, params: Params) -> Outcome:
+    """Fit and judge, under the seed and thread count of `params`.
+
+    Raises UserError where the model's parameters or its scores are not usable.
+    """
+    with deterministic(params.seed, params.threads):
+        x, y = features.features.build(split.train), split.train[schema.TARGET]
+        x_held, y_held = features.features.build(split.holdout), split.holdout[schema.TARGET]
+        fitted = fit(x, y, params.model, params.seed)
+        scores = predict(fitted, x_held)
+        simple = model.baseline(x, y, params.seed)
+        metric = params.gate.metric
+        if metric not in (judged := model.metrics(y_held, scores)):
+            raise UserError(f"params.yaml: gate.metric {metric} is none of {', '.join(judged)}")
+        found = {
+            **judged,
+            f"train.{metric}": model.metrics(y, predict(fitted, x))[metric],
+            f"baseline.{metric}": model.metrics(y_held, predict(simple, x_held))[metric],
+            **sliced(split.holdout, y_held, scores, params),
+            **importance(x, y, params),
+        }
+    return Outcome(fitted, found, scores, y_held)
+
+
+def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], seed: int) -> Any:
+    """Fit the project's model. Raises UserError for parameters that it does not take."""
+    try:
+        return model.fit(x, y, parameters, seed)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model.fit refused: {' '.join(str(error).split())}") from None
+
+
+def predict(fitted: Any, x: pd.DataFrame) -> np.ndarray:
+    """Score `x`, shape (rows,). Raises UserError where a score is not a finite number."""
+    scores = np.asarray(model.predict(fitted, x), dtype="float64")
+    if scores.shape != (len(x),):
+        raise UserError(f"model.predict gave shape {scores.shape} for {len(x)} rows")
+    if bad := int((~np.isfinite(scores)).sum()):
+        raise UserError(f"model.predict gave {bad} scores that are not finite")
+    return scores
+
+
+def sliced(
+    rows: pd.DataFrame, labels: pd.Series, scores: np.ndarray, params: Params
+) -> dict[str, float]:
+    """Judge every group of schema.groups that is large enough and holds both labels."""
+    found = {}
+    gate = params.gate
+    for kind, groups in schema.groups(rows).items():
+        compared = []
+        for group in sorted(groups.unique()):
+            member = (groups == group).to_numpy()
+            if member.sum() < gate.slices.rows or labels[member].nunique() < 2:  # noqa: PLR2004
+                continue
+            judged = model.metrics(labels[member], scores[member])
+            found[f"slice.{kind}.{group}.{gate.metric}"] = judged[gate.metric]
+            compared.append(judged[gate.fairness.metric])
+        if len(compared) > 1:
+            found[f"gap.{kind}"] = max(compared) - min(compared)
+    return found
+
+
+def importance(x: pd.DataFrame, y: pd.Series, params: Params) -> dict[str, float]:
+    """Return how much of the gate's metric each feature carries, beside one of pure noise.
+
+    Permutation importance (Breiman, Random Forests, 2001), cross-validated over five folds of the
+    training rows so that the holdout stays unseen, for a model that was offered the noise too.
+    """
+    generator = np.random.default_rng(params.seed)
+    x = x.assign(**{NOISE: generator.standard_normal(len(x))})
+    folds = generator.permutation(len(x)) % 5
+    drops: dict[str, list[float]] = {name: [] for name in x}
+    for fold in range(5):
+        inside, outside = folds != fold, folds == fold
+        fitted = fit(x[inside], y[inside], params.model, params.seed)
+        x_out, y_out = x[outside], y[outside]
+        before = model.metrics(y_out, predict(fitted, x_out))[params.gate.metric]
+        for name in x:
+            for _ in range(PERMUTATIONS // 5):
+                shuffled = x_out.assign(**{name: generator.permutation(x_out[name])})
+                after = model.metrics(y_out, predict(fitted, shuffled))[params.gate.metric]
+                drops[name].append(before - after)
+    return {f"importance.{name}": float(np.mean(values)) for name, values in drops.items()}

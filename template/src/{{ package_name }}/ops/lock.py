@@ -1,0 +1,176 @@
+"""Whether pyproject.toml, poetry.lock, the exported requirements and this machine agree.
+
+Poetry resolves and writes the lock; `scripts/lock.sh` exports it. What is installed anywhere comes
+from the exports, so an export that is not the lock's would go unseen without these checks.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from packaging.markers import Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from .errors import UserError
+
+MEND = "run scripts/lock.sh"
+# Where an export's markers have to say the same as the lock's.
+_MACHINES: list[dict[str, str]] = [
+    {"python_version": python, "python_full_version": f"{python}.0", **system}
+    for python, system in product(
+        ("3.11", "3.12", "3.13"),
+        (
+            {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
+            {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"},
+            {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt"},
+        ),
+    )
+]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One requirement of an export: the version, where it applies, and what may be installed."""
+
+    name: str
+    version: str
+    marker: Marker | None
+    hashes: frozenset[str]
+
+    def applies(self, machine: dict[str, str] | None = None) -> bool:
+        """Whether it is wanted on `machine` (this one by default)."""
+        return self.marker is None or self.marker.evaluate(machine)
+
+
+def requirements(path: Path) -> list[Pin]:
+    """Read an export. Raises UserError where it is missing or a line is not `name==version`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; {MEND}") from None
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        wanted, *hashes = (part.strip() for part in line.split("--hash="))
+        try:
+            requirement = Requirement(wanted)
+        except InvalidRequirement:
+            raise UserError(f"{path} holds {wanted!r}, not a requirement; {MEND}") from None
+        version = str(requirement.specifier).removeprefix("==")
+        if not version or str(requirement.specifier) != f"=={version}":
+            raise UserError(f"{path} does not pin {requirement.name} to a version; {MEND}")
+        name = canonicalize_name(requirement.name)
+        found.append(Pin(name, version, requirement.marker, frozenset(hashes)))
+    return found
+
+
+def problems(root: Path) -> list[str]:
+    """Return what does not agree, one line a problem; an empty list when all does.
+
+    Checked are pyproject.toml against the lock's content hash, and every requirements/GROUP.txt
+    against the lock: the same packages, versions, hashes and markers, and a hash on each.
+
+    Raises:
+        UserError: a file is missing or cannot be read.
+    """
+    lock = _toml(root / "poetry.lock")
+    found = []
+    if lock.get("metadata", {}).get("content-hash") != content_hash(_toml(root / "pyproject.toml")):
+        found.append(f"poetry.lock was not made from this pyproject.toml; {MEND}")
+    exports = sorted((root / "requirements").glob("*.txt"))
+    locked_groups = {group for package in lock.get("package", []) for group in package["groups"]}
+    for group in sorted(locked_groups - {path.stem for path in exports}):
+        found.append(f"requirements/{group}.txt is missing; {MEND}")
+    for path in exports:
+        found += [f"requirements/{path.name}: {line}" for line in _differences(path, lock)]
+    return found
+
+
+def drifted(root: Path, groups: tuple[str, ...] = ("main",)) -> list[str]:
+    """Return how this Python's installed packages differ from the exports of `groups`.
+
+    Raises:
+        UserError: an export is missing or cannot be read.
+    """
+    installed = {
+        canonicalize_name(distribution.name): distribution.version
+        for distribution in importlib.metadata.distributions()
+    }
+    found = []
+    for group in groups:
+        for pin in requirements(root / "requirements" / f"{group}.txt"):
+            version = installed.get(canonicalize_name(pin.name))
+            if pin.applies() and version != pin.version:
+                found.append(f"{pin.name} {version or 'missing'} (locked: {pin.version})")
+    return sorted(set(found))
+
+
+def pins(root: Path) -> list[str]:
+    """Return `name==version` of every runtime package that this interpreter and system take.
+
+    Raises:
+        UserError: the export is missing or cannot be read.
+    """
+    export = requirements(root / "requirements" / "main.txt")
+    return [f"{pin.name}=={pin.version}" for pin in export if pin.applies()]
+
+
+def content_hash(pyproject: dict[str, Any]) -> str:
+    """Return the hash by which a poetry.lock names the pyproject.toml that it was made from."""
+    project, poetry = pyproject.get("project", {}), pyproject.get("tool", {}).get("poetry", {})
+    relevant: dict[str, Any] = {
+        "project": _present(project, "requires-python", "dependencies", "optional-dependencies")
+    }
+    if groups := pyproject.get("dependency-groups"):
+        relevant["dependency-groups"] = groups
+    keys = ("dependencies", "source", "extras", "dev-dependencies", "group")
+    relevant["tool"] = {"poetry": _present(poetry, *keys)}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def _present(table: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: table[key] for key in keys if key in table}
+
+
+def _differences(path: Path, lock: dict[str, Any]) -> Iterator[str]:
+    exported = {(pin.name, pin.version): pin for pin in requirements(path)}
+    locked = {
+        (canonicalize_name(package["name"]), package["version"]): package
+        for package in lock.get("package", [])
+        if path.stem in package["groups"]
+    }
+    for name, version in sorted(exported.keys() ^ locked.keys()):
+        where = "is not in poetry.lock" if (name, version) in exported else "is missing"
+        yield f"{name} {version} {where}; {MEND}"
+    for key in sorted(exported.keys() & locked.keys()):
+        pin, package = exported[key], locked[key]
+        if not pin.hashes:
+            yield f"{pin.name} has no hash; {MEND}"
+        elif pin.hashes != {file["hash"] for file in package["files"]}:
+            yield f"{pin.name} has other hashes than poetry.lock; {MEND}"
+        if not _same_machines(pin, package, path.stem):
+            yield f"{pin.name} is wanted on other machines than poetry.lock says; {MEND}"
+
+
+def _same_machines(pin: Pin, package: dict[str, Any], group: str) -> bool:
+    markers = package.get("markers", "")
+    text = markers.get(group, "") if isinstance(markers, dict) else markers
+    expected = Pin(pin.name, pin.version, Marker(text) if text else None, pin.hashes)
+    return all(pin.applies(machine) == expected.applies(machine) for machine in _MACHINES)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from None

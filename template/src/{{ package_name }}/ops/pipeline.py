@@ -1,0 +1,253 @@
+"""The way from data to a registered version: read, fit and judge, log, gate, register."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from .. import features, model, schema
+from . import dataset, evaluation, flavor, gate, provenance
+from .dataset import Split
+from .errors import UserError
+from .evaluation import Outcome
+from .gate import Check
+from .provenance import Manifest
+from .settings import NAME, Settings, load_json
+
+GOLDEN_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that serving needs of one run, read from a folder and checked.
+
+    `reference` holds the training data's distributions (drift.reference) under `inputs` and
+    `features`, and each feature's median under `typical`; `golden` holds a few inputs with the
+    scores that they must get.
+    """
+
+    folder: Path
+    model: Any
+    manifest: Manifest
+    reference: dict[str, Any]
+    golden: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave. `version` is None where the gate said no, or was not asked."""
+
+    run_id: str
+    manifest: Manifest
+    checks: list[Check]
+    version: Any
+
+
+def score(fitted: Any, rows: pd.DataFrame) -> np.ndarray:
+    """Return the score of each row, shape (rows,): the one path from inputs to answers.
+
+    Raises UserError for a score that is not finite.
+    """
+    return evaluation.predict(fitted, features.features.build(rows))
+
+
+def train(
+    settings: Settings,
+    *,
+    register: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Trained:
+    """Train on the prepared data, log the run, and register it if it passes the gate.
+
+    Raises UserError, with nothing half-registered, where the data is not as recorded, another
+    training is running or MLflow cannot be reached.
+    """
+    from . import registry, tracking  # noqa: PLC0415 - MLflow takes seconds to import
+
+    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    busy = FileLock(settings.var_dir / "train.lock", timeout=0)
+    try:
+        busy.acquire()
+    except Timeout:
+        raise UserError("another training is running here; wait for it to end") from None
+    with busy:
+        client = tracking.connect(settings)
+        split = dataset.read(settings)
+        say(f"data: {len(split.train)} rows to train on, {len(split.holdout)} held out")
+        with tracking.run(settings, client, "train") as opened:
+            run_id = str(opened.info.run_id)
+            outcome = evaluation.run(split, settings.params)
+            data = provenance.Data(source=split.manifest.source, files=split.manifest.files)
+            manifest = provenance.collect(
+                settings, settings.params, data, outcome.model, outcome.metrics
+            )
+            say(f"fitted: {settings.params.gate.metric} "
+                f"{outcome.metrics[settings.params.gate.metric]:.4f}")  # fmt: skip
+            costs = features.features.cost(split.train)
+            champion = _champion_metric(settings, client, manifest)
+            checks = gate.judge(manifest, settings.params, costs, champion)
+            with tempfile.TemporaryDirectory() as folder:
+                write_bundle(Path(folder), settings, split, outcome, manifest, checks)
+                tracking.log(client, run_id, manifest, split.manifest, costs)
+                client.log_artifacts(run_id, folder, tracking.BUNDLE)
+        failed = gate.failures(checks)
+        say(f"gate: {failed or 'passed'}")
+        version = None
+        if register and not failed:
+            version = registry.register(settings, client, run_id, manifest)
+    return Trained(run_id, manifest, checks, version)
+
+
+def _champion_metric(settings: Settings, client: Any, manifest: Manifest) -> float | None:
+    """Return the champion's metric on the holdout of `manifest`; None without a champion.
+
+    On the same holdout that is what its run recorded. On another one the champion is asked anew,
+    by its own code in its own environment.
+    """
+    from . import registry, tracking, workspace  # noqa: PLC0415
+
+    if registry.CHAMPION not in registry.aliases(settings, client):
+        return None
+    champion = registry.resolve(settings, registry.CHAMPION, client)
+    recorded = tracking.manifest_of(client, champion.run_id)
+    metric = settings.params.gate.metric
+    same = recorded.data.files[dataset.HOLDOUT] == manifest.data.files[dataset.HOLDOUT]
+    if same and metric in recorded.metrics:
+        return recorded.metrics[metric]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        bundle = registry.fetch(settings, champion, place / "bundle")
+        with workspace.borrowed(settings.root, champion.commit, place / "code") as project:
+            python = workspace.environment(project, settings)
+            answer = place / "metrics.json"
+            asked = (str(bundle / "model"), str(settings.data_dir), str(answer))
+            workspace.worker(python, project, "score", *asked)
+        found: float = json.loads(answer.read_text(encoding="utf-8"))[metric]
+        return found
+
+
+def write_bundle(
+    folder: Path,
+    settings: Settings,
+    split: Split,
+    outcome: Outcome,
+    manifest: Manifest,
+    checks: list[Check],
+) -> None:
+    """Write a run's bundle and its plots to `folder`. No personal column gets into it."""
+    from . import drift, lock, plots  # noqa: PLC0415
+
+    x = features.features.build(split.train)
+    options = {"pip_requirements": lock.pins(settings.root), "signature": _signature(x)}
+    flavor.save(outcome.model, folder / "model", **options)
+    inputs = split.train[input_columns()]
+    reference = {
+        "inputs": drift.reference(inputs),
+        "features": drift.reference(x),
+        "typical": x.median().to_dict(),
+    }
+    golden = split.holdout[input_columns()].head(GOLDEN_ROWS)
+    contents = {
+        "provenance.json": manifest.model_dump_json(indent=2),
+        "reference.json": json.dumps(reference, indent=2),
+        "golden.json": json.dumps(
+            {
+                "inputs": golden.to_dict("records"),
+                "scores": outcome.scores[: len(golden)].tolist(),
+            },
+            indent=2,
+        ),
+        "metrics.json": json.dumps(manifest.metrics, indent=2),
+        "gate.json": json.dumps([check.model_dump() for check in checks], indent=2),
+        "model_card.md": card(manifest, checks),
+    }
+    for name, text in contents.items():
+        dataset.write(folder / name, (text.rstrip("\n") + "\n").encode())
+    for name, figure in plots.figures(outcome.labels, outcome.scores, outcome.metrics).items():
+        (folder / "plots").mkdir(exist_ok=True)
+        figure.savefig(folder / "plots" / f"{name}.png", dpi=100)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle. Raises UserError where a part is missing, damaged or not the run's model."""
+    manifest = load_json(folder / "provenance.json", Manifest)
+    fitted = flavor.load(folder / "model")
+    if provenance.digest(fitted) != manifest.model_digest:
+        raise UserError(f"the model in {folder} is not the one that its run recorded")
+    parts = {}
+    for name in ("reference", "golden"):
+        try:
+            parts[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise UserError(f"{folder / name}.json is missing or damaged") from None
+    return Bundle(folder, fitted, manifest, parts["reference"], parts["golden"])
+
+
+def predict(settings: Settings, reference: str, source: Path, out: Path) -> int:
+    """Score the rows of a CSV file with a registered version and write them to `out`.
+
+    Identifiers are carried through, other columns must be schema.Inputs'. Returns the number of
+    rows. Raises UserError, with `out` untouched, for rows that break the schema.
+    """
+    from . import registry  # noqa: PLC0415
+
+    rows = dataset.read_csv(source)
+    own = rows.filter(items=[schema.IDENTIFIER])
+    checked = dataset.check(rows.drop(columns=own.columns), schema.Inputs, source.name)
+    version = registry.resolve(settings, reference)
+    with registry.fetched(settings, version) as bundle:
+        scores = score(bundle.model, checked)
+    answers = own.assign(score=scores, model_version=version.number)
+    dataset.write(out, answers.to_csv(index=False, lineterminator="\n").encode())
+    return len(answers)
+
+
+def input_columns() -> list[str]:
+    """Return the columns that the model may be asked with: schema.Inputs' own."""
+    names: Mapping[str, Any] = schema.Inputs.to_schema().columns
+    return [name for name in names if name not in schema.PERSONAL]
+
+
+def card(manifest: Manifest, checks: list[Check]) -> str:
+    """Return the model card (Mitchell et al., Model Cards for Model Reporting, 2019)."""
+    rows = "\n".join(
+        f"| {check.name} | {'passed' if check.passed else '**failed**'} | {check.detail} |"
+        for check in checks
+    )
+    metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in manifest.metrics.items())
+    return f"""# {NAME}
+
+{(model.__doc__ or "").splitlines()[0]}
+
+- Made: {manifest.created:%Y-%m-%d %H:%M} UTC, commit `{manifest.code.commit}`
+- Digest: `{manifest.model_digest}`
+- Data: {manifest.data.source}
+- Inputs: {", ".join(input_columns())}
+- Made again with: `{NAME} reproduce`
+
+## Gate
+
+| check | outcome | detail |
+| --- | --- | --- |
+{rows}
+
+## Metrics on the holdout
+
+| metric | value |
+| --- | --- |
+{metrics}
+"""
+
+
+def _signature(x: pd.DataFrame) -> Any:
+    from mlflow.models import infer_signature  # noqa: PLC0415
+
+    return infer_signature(x, np.zeros(1))
+
+

@@ -1,0 +1,377 @@
+"""What a run was made of: one manifest with a hash for each layer, and the model's own digest."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import struct
+import subprocess
+import types
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from . import lock
+from .errors import UserError
+from .settings import Params, Settings
+
+# In the order in which a difference explains the ones after it.
+LAYERS = ("code", "lock", "data", "params", "platform", "model", "metrics")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Code(_Record):
+    """The commit, what differed from it, and the hash of every file under src/."""
+
+    commit: str | None
+    dirty: list[str]
+    sha256: str
+    features_sha256: str
+
+
+class Lock(_Record):
+    """The lock's hash, and the packages that were not installed as it says."""
+
+    sha256: str
+    drifted: list[str]
+
+
+class Data(_Record):
+    """Where the rows came from and the hash of each file."""
+
+    source: str
+    files: dict[str, str]
+
+
+class Platform(_Record):
+    """The machine. `cpu`, `cores`, `threads` and `image` are told, but not compared."""
+
+    python: str
+    system: str
+    machine: str
+    gpu: str | None
+    cpu: str
+    cores: int
+    threads: dict[str, str]
+    image: str | None
+
+
+class Manifest(_Record):
+    """Everything that decides what a run gives, and what it gave."""
+
+    created: datetime
+    seed: int
+    code: Code
+    lock: Lock
+    data: Data
+    params: dict[str, Any]
+    platform: Platform
+    model_digest: str
+    metrics: dict[str, float]
+
+    @property
+    def reproducible(self) -> list[str]:
+        """Reasons why nobody else can have this run again; empty when there are none."""
+        reasons = []
+        if self.code.commit is None:
+            reasons.append("the project has no commit")
+        if self.code.dirty:
+            reasons.append(f"uncommitted changes in {_some(self.code.dirty)}")
+        if self.lock.drifted:
+            reasons.append(f"packages not as locked: {_some(self.lock.drifted)}")
+        return reasons
+
+    def differences(self, other: "Manifest") -> dict[str, str]:
+        """Return why `other` is not this run, a line for each layer that differs, in order."""
+        return {
+            layer: reason
+            for layer in LAYERS
+            if (reason := getattr(self, f"_{layer}")(other)) is not None
+        }
+
+    def _code(self, other: "Manifest") -> str | None:
+        # params.yaml, the lock and the data have layers of their own, which say more.
+        own = ("params.yaml", "poetry.lock", "requirements/", "data/")
+        dirty = [path for path in self.code.dirty if not path.startswith(own)]
+        if self.code.commit is None:
+            return "the run was made without a commit"
+        if dirty:
+            return f"the run was made with uncommitted changes in {_some(dirty)}"
+        if self.code.sha256 != other.code.sha256:
+            return "files under src/ differ"
+        edited = [path for path in other.code.dirty if not path.startswith(own)]
+        return f"uncommitted changes in {_some(edited)}" if edited else None
+
+    def _lock(self, other: "Manifest") -> str | None:
+        if self.lock.sha256 != other.lock.sha256:
+            return "poetry.lock or its exports differ"
+        drifted = self.lock.drifted or other.lock.drifted
+        return f"packages not as locked: {_some(drifted)}" if drifted else None
+
+    def _data(self, other: "Manifest") -> str | None:
+        changed = [
+            name
+            for name in sorted({*self.data.files, *other.data.files})
+            if self.data.files.get(name) != other.data.files.get(name)
+        ]
+        return f"{_some(changed)} differ from the run's" if changed else None
+
+    def _params(self, other: "Manifest") -> str | None:
+        changed = _changed(self.params, other.params)
+        return f"params.yaml: {_some(changed)}" if changed else None
+
+    def _platform(self, other: "Manifest") -> str | None:
+        changed = [
+            f"{name} {mine} became {theirs}"
+            for name in ("python", "system", "machine", "gpu")
+            if (mine := getattr(self.platform, name)) != (theirs := getattr(other.platform, name))
+        ]
+        return _some(changed) if changed else None
+
+    def _model(self, other: "Manifest") -> str | None:
+        if self.model_digest == other.model_digest:
+            return None
+        return f"digest {self.model_digest[:12]} became {other.model_digest[:12]}"
+
+    def _metrics(self, other: "Manifest") -> str | None:
+        changed = _changed(self.metrics, other.metrics)
+        return _some(changed) if changed else None
+
+
+def collect(
+    settings: Settings,
+    params: Params,
+    data: Data,
+    model: Any,
+    metrics: Mapping[str, float],
+) -> Manifest:
+    """Describe the present project, environment and machine, and the fitted model."""
+    return Manifest(
+        created=datetime.now(UTC),
+        seed=params.seed,
+        code=code(settings.root),
+        lock=Lock(sha256=lock_sha256(settings.root), drifted=lock.drifted(settings.root)),
+        data=data,
+        params=params.model_dump(),
+        platform=machine(),
+        model_digest=digest(model),
+        metrics=dict(metrics),
+    )
+
+
+def code(root: Path) -> Code:
+    """Describe the code under `root`: its commit and the contents of src/."""
+    commit, dirty = git_state(root)
+    return Code(
+        commit=commit,
+        dirty=dirty,
+        sha256=code_of(root / "src"),
+        features_sha256=features_sha256(),
+    )
+
+
+def code_of(source: Path) -> str:
+    """Hash every Python file under `source`, by name and content."""
+    return _sha256_of(sorted(source.rglob("*.py")), source)
+
+
+def features_sha256() -> str:
+    """Hash the feature code that is running, to tell training from serving."""
+    package = Path(__file__).resolve().parents[1]
+    return _sha256_of([package / "features.py", package / "ops" / "features.py"], package)
+
+
+def lock_sha256(root: Path) -> str:
+    """Hash poetry.lock together with the runtime export that environments are made from."""
+    return _sha256_of([root / "poetry.lock", root / "requirements" / "main.txt"], root)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Return what `git` prints in `root`. Raises UserError with git's own last line."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["git", "-C", str(root), *arguments],  # noqa: S607
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError:
+        raise UserError("git is not installed; a run is tied to its commit") from None
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UserError(f"git {arguments[0]}: {last.removeprefix('fatal: ')}") from None
+    return done.stdout
+
+
+def git_state(root: Path) -> tuple[str | None, list[str]]:
+    """Return the commit and the paths that differ from it; (None, []) where there is none.
+
+    An untracked file counts only where it is code: a new notebook does not change a run.
+    """
+    try:
+        commit = git(root, "rev-parse", "--verify", "HEAD").strip()
+    except UserError:
+        return None, []
+    prefix = git(root, "rev-parse", "--show-prefix").strip()
+    lines = git(root, "status", "--porcelain", "-z", "--no-renames", "-uall", ".").split("\0")
+    changes = [(line[:2], line[3:].removeprefix(prefix)) for line in lines if line]
+    return commit, [path for kind, path in changes if kind != "??" or path.startswith("src/")]
+
+
+def machine() -> Platform:
+    """Describe the machine that is running."""
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED")
+    return Platform(
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        system=platform.system(),
+        machine=platform.machine(),
+        gpu=_gpu(),
+        cpu=_cpu(),
+        cores=os.cpu_count() or 1,
+        threads={name: os.environ[name] for name in threads if name in os.environ},
+        image=os.environ.get("ML_IMAGE_DIGEST"),
+    )
+
+
+def digest(model: Any) -> str:
+    """Hash a fitted model's canonical form, in hex: equal if and only if the models are equal.
+
+    Files that libraries write are not byte-stable (time stamps, padding, the order of sets), so
+    the objects are walked instead: every attribute, every array by type, shape and values.
+    """
+    state = hashlib.sha256()
+    _feed(state, model, ())
+    return state.hexdigest()
+
+
+def _feed(state: Any, value: Any, parents: tuple[int, ...]) -> None:
+    """Add `value` to `state`: its kind, then its content, each with its length."""
+    if id(value) in parents:
+        _put(state, "cycle", str(len(parents) - parents.index(id(value))).encode())
+        return
+    below = (*parents, id(value))
+    match value:
+        case None | bool() | int() | str():
+            _put(state, type(value).__name__, str(value).encode())
+        case bytes() | bytearray():
+            _put(state, "bytes", bytes(value))
+        case float() if type(value) is float:
+            _put(state, "float", struct.pack("<d", value if value == value else float("nan")))
+        case np.ndarray() | np.generic():
+            _feed_array(state, np.asarray(value), below)
+        case pd.DataFrame() | pd.Series() | pd.Index():
+            _put(state, type(value).__name__)
+            parts = value.to_dict("list") if isinstance(value, pd.DataFrame) else value.to_numpy()
+            _feed(state, parts, below)
+        case Mapping():
+            _put(state, "mapping", str(len(value)).encode())
+            for _, key in sorted((digest(key), key) for key in value):
+                _feed(state, key, below)
+                _feed(state, value[key], below)
+        case list() | tuple():
+            _put(state, type(value).__name__, str(len(value)).encode())
+            for item in value:
+                _feed(state, item, below)
+        case set() | frozenset():
+            _feed(state, sorted(digest(item) for item in value), below)
+        case types.CodeType():
+            _feed(state, (value.co_code, value.co_consts, value.co_names), below)
+        case types.FunctionType():
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            _put(state, "function", f"{value.__module__}.{value.__qualname__}".encode())
+            _feed(state, (value.__code__, value.__defaults__, cells), below)
+        case type() | types.BuiltinFunctionType() | types.ModuleType():
+            _put(state, "name", f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
+        case _:
+            # What pickle would store: a class or factory, its arguments and the object's state.
+            reduced = value.__reduce_ex__(4)
+            _put(state, "object", f"{type(value).__module__}.{type(value).__qualname__}".encode())
+            if isinstance(reduced, str):
+                _put(state, "name", reduced.encode())
+                return
+            _, arguments, *rest = reduced
+            contents, items, pairs = (*rest[:3], None, None, None)[:3]
+            _feed(state, (arguments, contents, list(items or ()), list(pairs or ())), below)
+
+
+def _feed_array(state: Any, array: np.ndarray, parents: tuple[int, ...]) -> None:
+    _put(state, "array", f"{array.dtype.newbyteorder('<').str} {array.shape}".encode())
+    if array.dtype.names:  # field by field: the padding between them holds whatever was there
+        for name in array.dtype.names:
+            _put(state, "field", name.encode())
+            _feed_array(state, array[name], parents)
+    elif array.dtype.hasobject:
+        for item in array.ravel().tolist():
+            _feed(state, item, parents)
+    else:
+        if array.dtype.kind in "fc":
+            array = np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
+        _put(state, "values", np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+
+
+def _put(state: Any, kind: str, content: bytes = b"") -> None:
+    state.update(f"{kind}:{len(content)}:".encode() + content)
+
+
+def _sha256_of(files: list[Path], base: Path) -> str:
+    state = hashlib.sha256()
+    for file in files:
+        _put(state, file.relative_to(base).as_posix(), file.read_bytes())
+    return state.hexdigest()
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    old, new = _flat(before), _flat(after)
+    return [
+        f"{key} {json.dumps(old.get(key))} became {json.dumps(new.get(key))}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _some(items: list[str], most: int = 3) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _gpu() -> str | None:
+    """Name the GPU and its driver, as the driver's own tool tells them."""
+    if (tool := shutil.which("nvidia-smi")) is None:
+        return None
+    query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)  # noqa: S603
+    return "; ".join(done.stdout.strip().splitlines()) or None if done.returncode == 0 else None

@@ -1,0 +1,125 @@
+"""Do a run again, somewhere else, and say layer by layer whether the same came out."""
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import dataset, provenance, tracking, workspace
+from .errors import UserError
+from .provenance import LAYERS, Code, Data, Lock, Manifest
+from .settings import Settings, load_json, load_params
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of it: the layers that differ, each with the reason, in the order of LAYERS."""
+
+    run_id: str
+    manifest: Manifest
+    differences: dict[str, str]
+    retrained: bool
+
+    @property
+    def exact(self) -> bool:
+        """Whether every layer agrees."""
+        return self.retrained and not self.differences
+
+    def lines(self) -> list[str]:
+        """Return the report, a line for each layer and one that sums it up."""
+        first = next(iter(self.differences), None)
+        told = []
+        for layer in LAYERS:
+            if layer in self.differences:
+                state = f"DIFFERS  {self.differences[layer]}"
+            elif self.retrained or layer not in {"platform", "model", "metrics"}:
+                state = "same"
+            else:
+                state = "not reached"
+            told.append(f"  {layer:<9} {state}")
+        summary = "exact" if first is None else f"differs, first in {first}"
+        return [*told, f"reproduced: {summary}"]
+
+
+def reproduce(settings: Settings, reference: str = "latest", *, here: bool = False) -> Verdict:
+    """Do the run that `reference` means again and compare every layer exactly.
+
+    The run's commit is checked out into a new folder, its environment is built from that commit's
+    lock, and its training runs in a new process. With `here`, the present working tree and
+    environment are used instead: would they still give that run? Raises UserError where the run,
+    its commit or its environment is not to be had.
+    """
+    client = tracking.connect(settings)
+    run_id = tracking.find(settings, client, reference)
+    wanted = tracking.manifest_of(client, run_id)
+    with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
+        place = Path(folder)
+        if here:
+            return _again(settings, run_id, wanted, settings.root, place, here=True)
+        if wanted.code.commit is None:
+            reason = {"code": "the run was made without a commit"}
+            return Verdict(run_id, wanted, reason, retrained=False)
+        with workspace.borrowed(settings.root, wanted.code.commit, place / "code") as project:
+            return _again(settings, run_id, wanted, project, place, here=False)
+
+
+def _again(
+    settings: Settings, run_id: str, wanted: Manifest, project: Path, place: Path, *, here: bool
+) -> Verdict:
+    # What can be told without training comes first: if it differs, training would tell no more.
+    commit, dirty = provenance.git_state(project)
+    recorded = load_json(project / "data" / "manifest.json", dataset.DataManifest)
+    expected = wanted.model_copy(
+        update={
+            "code": Code(
+                commit=commit, dirty=dirty if here else [], sha256=provenance.code_of(project / "src"),
+                features_sha256=wanted.code.features_sha256,
+            ),
+            "lock": Lock(sha256=provenance.lock_sha256(project), drifted=[]),
+            "data": Data(source=wanted.data.source, files=recorded.files),
+            "params": load_params(project / "params.yaml").model_dump(),
+        }
+    )  # fmt: skip
+    found = wanted.differences(expected)
+    if not found and not _bring_data(settings, wanted, place / "data"):
+        found = {"data": f"the files in {settings.data_dir} are not the run's"}
+    if found:
+        return Verdict(run_id, wanted, found, retrained=False)
+    python = Path(sys.executable) if here else workspace.environment(project, settings)
+    if not (place / "data").exists():
+        workspace.worker(python, project, "prepare", str(place / "data"))
+    workspace.worker(python, project, "retrain", str(place / "data"), str(place / "again.json"))
+    again = load_json(place / "again.json", Manifest)
+    return Verdict(run_id, wanted, wanted.differences(again), retrained=True)
+
+
+def _bring_data(settings: Settings, wanted: Manifest, into: Path) -> bool:
+    """Copy the run's data to `into`; leave nothing there if it has to come from its source.
+
+    Returns False where there are files here, but not the run's.
+    """
+    files = {name: settings.data_dir / name for name in wanted.data.files}
+    if not any(path.exists() for path in files.values()):
+        return True
+    for name, path in files.items():
+        if not path.exists() or provenance.sha256_file(path) != wanted.data.files[name]:
+            return False
+    into.mkdir()
+    for name in (*files, "manifest.json"):
+        shutil.copyfile(settings.data_dir / name, into / name)
+    return True
+
+
+def since(settings: Settings, wanted: Manifest) -> list[str]:
+    """Return the layers of the present working tree that are no longer the run's."""
+    try:
+        params = load_params(settings.root / "params.yaml").model_dump()
+    except UserError:
+        return ["params"]
+    changed = {
+        "code": provenance.code_of(settings.root / "src") != wanted.code.sha256,
+        "lock": provenance.lock_sha256(settings.root) != wanted.lock.sha256,
+        "params": params != wanted.params,
+    }
+    return [layer for layer, differs in changed.items() if differs]

@@ -1,0 +1,95 @@
+"""How the hyperparameters were found, and what old training data costs."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import features, model, schema
+from . import dataset, evaluation, plots
+from .seeding import deterministic
+from .settings import NAME, Params, Settings
+
+FOLDS = 5
+
+
+def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Judge every combination of model.SEARCH on the training rows and record it in tuning.json.
+
+    Cross-validation over five folds; the holdout is never looked at. Returns the report's lines.
+    """
+    params = settings.params
+    split = dataset.read(settings)
+    names = list(model.SEARCH)
+    combinations = [
+        dict(zip(names, values, strict=True)) for values in itertools.product(*model.SEARCH.values())
+    ]
+    tried = []
+    with deterministic(params.seed, params.threads):
+        x, y = features.features.build(split.train), split.train[schema.TARGET]
+        for number, chosen in enumerate(combinations, 1):
+            found = [judged for _, judged in _folds(x, y, chosen, params)]
+            tried.append({"params": chosen, "mean": float(np.mean(found)),
+                          "std": float(np.std(found))})  # fmt: skip
+            say(f"  {number}/{len(combinations)}  {tried[-1]['mean']:.4f}  {chosen}")
+    tried.sort(key=lambda result: -float(result["mean"]))
+    record = {
+        "metric": params.gate.metric,
+        "seed": params.seed,
+        "folds": FOLDS,
+        "data": split.manifest.files[dataset.TRAIN],
+        "tried": tried,
+    }
+    text = json.dumps(record, indent=2) + "\n"
+    dataset.write(settings.root / "tuning.json", text.encode())
+    best = tried[0]["params"]
+    now = "as in params.yaml" if best == _searched(params) else "not what params.yaml has"
+    return [f"best: {best}, {now}", "recorded in tuning.json; commit it with params.yaml"]
+
+
+def backtest(settings: Settings) -> list[str]:
+    """Judge the newest rows by models from ever older windows of the same size.
+
+    The rows' order stands for time. Writes var/reports/staleness.json and .png; returns the
+    report's lines.
+    """
+    params = settings.params
+    rows = dataset.read(settings).train
+    size, newest = int(0.4 * len(rows)), rows.iloc[int(0.8 * len(rows)) :]
+    found: dict[float, float] = {}
+    with deterministic(params.seed, params.threads):
+        for age in (0.0, 0.1, 0.2, 0.3, 0.4):
+            end = int((0.8 - age) * len(rows))
+            window = rows.iloc[end - size : end]
+            fitted = evaluation.fit(
+                features.features.build(window), window[schema.TARGET], params.model, params.seed
+            )
+            scores = evaluation.predict(fitted, features.features.build(newest))
+            found[age] = model.metrics(newest[schema.TARGET], scores)[params.gate.metric]
+    reports = settings.var_dir / "reports"
+    dataset.write(reports / "staleness.json", (json.dumps(found, indent=2) + "\n").encode())
+    figure = plots.line(found, "age of the training data, share of all rows", params.gate.metric,
+                        "what stale training data costs")  # fmt: skip
+    figure.savefig(reports / "staleness.png", dpi=100)
+    lines = [f"  {age:>4.0%} old  {params.gate.metric} {value:.4f}" for age, value in found.items()]
+    lost = found[0.0] - min(found.values())
+    return [*lines, f"staleness costs up to {lost:.4f}; {reports / 'staleness.png'} shows it",
+            f"`{NAME} monitor` warns from {params.monitoring.max_age_days:g} days on"]  # fmt: skip
+
+
+def _searched(params: Params) -> dict[str, Any]:
+    return {name: params.model.get(name) for name in model.SEARCH}
+
+
+def _folds(
+    x: pd.DataFrame, y: pd.Series, chosen: dict[str, Any], params: Params
+) -> Iterator[tuple[int, float]]:
+    folds = np.random.default_rng(params.seed).permutation(len(x)) % FOLDS
+    for fold in range(FOLDS):
+        inside, outside = folds != fold, folds == fold
+        fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, params.seed)
+        judged = model.metrics(y[outside], evaluation.predict(fitted, x[outside]))
+        yield fold, judged[params.gate.metric]

@@ -1,0 +1,49 @@
+"""What another commit's code is asked to do, in its own environment: `python -m <package>.ops.worker`.
+
+    retrain DATA OUT          fit and judge on the data in folder DATA; write the manifest to OUT
+    score MODEL DATA OUT      judge the stored model on DATA's holdout; write its metrics to OUT
+    prepare DATA              load the rows from their source into folder DATA
+
+It knows nothing of MLflow, so it starts quickly, and its results cannot reach the registry.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from .. import features, model, schema
+from . import dataset, evaluation, flavor, provenance
+from .errors import UserError
+from .settings import settings
+
+
+def main(arguments: list[str]) -> None:
+    """Do what `arguments` say."""
+    match arguments:
+        case ["retrain", data, out]:
+            config = settings(data_dir=Path(data))
+            split = dataset.read(config)
+            outcome = evaluation.run(split, config.params)
+            used = provenance.Data(source=split.manifest.source, files=split.manifest.files)
+            manifest = provenance.collect(
+                config, config.params, used, outcome.model, outcome.metrics
+            )
+            dataset.write(Path(out), manifest.model_dump_json().encode())
+        case ["score", stored, data, out]:
+            rows = dataset.read(settings(data_dir=Path(data))).holdout
+            scores = evaluation.predict(
+                flavor.load(Path(stored)), features.features.build(rows)
+            )
+            found = model.metrics(rows[schema.TARGET], scores)
+            dataset.write(Path(out), json.dumps(found).encode())
+        case ["prepare", data]:
+            dataset.prepare(settings(data_dir=Path(data)))
+        case _:
+            raise UserError("worker: retrain DATA OUT | score MODEL DATA OUT | prepare DATA")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")
