@@ -86,9 +86,9 @@ def problems(root: Path) -> list[str]:
     if lock.get("metadata", {}).get("content-hash") != content_hash(_toml(root / "pyproject.toml")):
         found.append(f"poetry.lock was not made from this pyproject.toml; {MEND}")
     exports = sorted((root / "requirements").glob("*.txt"))
-    locked_groups = {group for package in lock.get("package", []) for group in package["groups"]}
-    for group in sorted(locked_groups - {path.stem for path in exports}):
-        found.append(f"requirements/{group}.txt is missing; {MEND}")
+    groups = {group for package in lock.get("package", []) for group in package["groups"]}
+    absent = sorted(groups - {path.stem for path in exports})
+    found += [f"requirements/{group}.txt is missing; {MEND}" for group in absent]
     for path in exports:
         found += [f"requirements/{path.name}: {line}" for line in _differences(path, lock)]
     return found
@@ -143,7 +143,7 @@ def _present(table: dict[str, Any], *keys: str) -> dict[str, Any]:
 def _differences(path: Path, lock: dict[str, Any]) -> Iterator[str]:
     exported = {(pin.name, pin.version): pin for pin in requirements(path)}
     locked = {
-        (canonicalize_name(package["name"]), package["version"]): package
+        (str(canonicalize_name(package["name"])), str(package["version"])): package
         for package in lock.get("package", [])
         if path.stem in package["groups"]
     }
