@@ -26,8 +26,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="groundwork", description="Tools that keep the Groundwork template."
     )
-    parser.add_argument("--template", type=Path, default=Path(), metavar="PATH",
-                        help="a folder in the template's checkout (default: the current one)")  # fmt: skip
+    parser.add_argument(
+        "--template",
+        type=Path,
+        default=Path(),
+        metavar="PATH",
+        help="a folder in the template's checkout (default: the current one)",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser(

@@ -59,8 +59,11 @@ def update(root: Path, name: str, *, upgrade: bool) -> list[str]:
         for file in _shipped(root, name):
             _replace(file, (project / file.relative_to(home)).read_bytes())
     if name != OWN:
-        words = {pin.replace("-", "_") for other in template.frameworks(root)
-                 for pin in pins(root / "frameworks" / other / "poetry.lock")}  # fmt: skip
+        words = {
+            pin.replace("-", "_")
+            for other in template.frameworks(root)
+            for pin in pins(root / "frameworks" / other / "poetry.lock")
+        }
         _replace(root / "includes/dependencies.txt", ("\n".join(sorted(words)) + "\n").encode())
     return list(moves(before, pins(home / "poetry.lock")))
 
@@ -112,8 +115,11 @@ def moves(before: dict[str, tuple[str, ...]], after: dict[str, tuple[str, ...]])
 def unhashed(requirements: str) -> list[str]:
     """Return the requirements of an export that carry no SHA-256."""
     entries = requirements.replace("\\\n", " ").splitlines()
-    return [entry.split(" ")[0] + " has no hash" for entry in entries
-            if entry.strip() and not entry.startswith("#") and "--hash=sha256:" not in entry]  # fmt: skip
+    return [
+        entry.split(" ")[0] + " has no hash"
+        for entry in entries
+        if entry.strip() and not entry.startswith("#") and "--hash=sha256:" not in entry
+    ]
 
 
 def index_hosts(text: str) -> list[str]:
@@ -137,8 +143,10 @@ def _shipped(root: Path, name: str) -> list[Path]:
     if name == OWN:
         names = groups(root)
     else:
-        names = sorted(path.name.removesuffix(".txt.jinja")
-                       for path in root.glob("template/requirements/*.txt.jinja"))  # fmt: skip
+        names = sorted(
+            path.name.removesuffix(".txt.jinja")
+            for path in root.glob("template/requirements/*.txt.jinja")
+        )
     return [home / "poetry.lock", *(home / "requirements" / f"{group}.txt" for group in names)]
 
 
@@ -161,8 +169,16 @@ def _project(root: Path, name: str, scratch: Path) -> Path:
 
 def _export(project: Path, group: str) -> None:
     """Write one group of the lock as hashed requirements."""
-    _poetry(project, "export", "--only", group, "--format", "requirements.txt",
-            "--output", f"requirements/{group}.txt")  # fmt: skip
+    _poetry(
+        project,
+        "export",
+        "--only",
+        group,
+        "--format",
+        "requirements.txt",
+        "--output",
+        f"requirements/{group}.txt",
+    )
 
 
 def _poetry(project: Path, *arguments: str) -> None:
@@ -173,9 +189,12 @@ def _poetry(project: Path, *arguments: str) -> None:
         )
     done = subprocess.run(
         [sys.executable, "-m", "poetry", "--no-ansi", "--no-interaction", *arguments],
-        cwd=project, capture_output=True, text=True, check=False,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
         env=os.environ | {"POETRY_VIRTUALENVS_CREATE": "false"},
-    )  # fmt: skip
+    )
     if done.returncode:
         said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise UserError(f"poetry {arguments[0]} failed: {said[-1] if said else 'it said nothing'}")

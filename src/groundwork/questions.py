@@ -8,9 +8,9 @@ from . import template
 _INTRO = """\
 # Questions
 
-What `copier copy` asks, in order. Every question has a default, so `copier copy --defaults` gives a
-working project. Answer beforehand with `--data NAME=VALUE`. Where a text depends on earlier answers,
-it stands here as the defaults make it.
+What `copier copy` asks, in order. Every question has a default, so `copier copy --defaults` gives
+a working project; `--data NAME=VALUE` answers one beforehand. Where a text depends on earlier
+answers, it stands here as the defaults make it.
 
 *Written by `groundwork questions` from `copier.yml`; a test fails when this page is out of date.*
 """

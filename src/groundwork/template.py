@@ -44,7 +44,7 @@ def load(root: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     Loader.add_constructor("!include", include)
     settings: dict[str, Any] = {}
     questions: dict[str, dict[str, Any]] = {}
-    for document in yaml.load_all((root / "copier.yml").read_text("utf-8"), Loader):  # noqa: S506
+    for document in yaml.load_all((root / "copier.yml").read_text("utf-8"), Loader):
         for key, value in document.items():
             if key.startswith("_"):
                 settings[key[1:]] = value
@@ -55,7 +55,7 @@ def load(root: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 
 def environment(root: Path) -> SandboxedEnvironment:
     """Return a Jinja environment that renders the questions' texts as Copier does."""
-    return SandboxedEnvironment(  # noqa: S701 (the texts are Markdown)
+    return SandboxedEnvironment(
         loader=FileSystemLoader(root),
         extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
         undefined=StrictUndefined,
@@ -72,8 +72,14 @@ def render(root: Path, into: Path, **answers: str) -> None:
         warnings.filterwarnings("ignore", category=copier.errors.DirtyLocalWarning)
         try:
             copier.run_copy(
-                str(root), into, data=answers, defaults=True, quiet=True, overwrite=True,
-                vcs_ref="HEAD", unsafe=False,
-            )  # fmt: skip
+                str(root),
+                into,
+                data=answers,
+                defaults=True,
+                quiet=True,
+                overwrite=True,
+                vcs_ref="HEAD",
+                unsafe=False,
+            )
         except ValueError as error:
             raise UserError(str(error)) from error

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Usage: scripts/new.sh DEST [-- COPIER-OPTION…]
+#
+# Makes a project in DEST and proves it: renders the template, sets the project up, runs its tests,
+# trains, trains the same commit again elsewhere and compares bit for bit. Needs git and
+# Python 3.11, 3.12 or 3.13; nothing else. Interrupted, run the same command again: it goes on.
+#
+#   COPIER-OPTION…   passed to `copier copy`, for example --data project_name='Churn'
+#
+# Every question not answered there takes its default, and the project gets the newest supported
+# Python found on PATH, under pyenv, or among uv's.
+# Writes to DEST, to .venv here, and to the caches of uv, pip and Groundwork; nowhere else.
+
+# shellcheck source=template/scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../template/scripts/lib.sh"
+ROOT=${ROOT%/template} VENV=${ROOT%/template}/.venv
+# Where this runs inside a git hook, git's own settings would point it at the wrong repository.
+unset "${!GIT_@}"
+
+dest=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help) help ;;
+    --) shift && break ;;
+    -*) usage_error "unknown option '$1'; options for copier come after --" ;;
+    *)
+        [ -z "$dest" ] || usage_error "one DEST, not '$dest' and '$1'"
+        dest=$1
+        ;;
+    esac
+    shift
+done
+[ -n "$dest" ] || usage_error "DEST is missing"
+options=("$@")
+case $dest in /*) ;; *) dest=$PWD/$dest ;; esac
+
+# Until all is done, this file says that DEST is ours to finish, and what it is to become.
+marker=$dest/.git/groundwork-new
+log=$dest/.git/groundwork-new.log
+wanted=$(printf '%q ' "${options[@]}")
+
+# claim: make DEST, or find that an interrupted run of this script made it.
+claim() {
+    if [ -f "$marker" ]; then
+        [ "$(cat "$marker")" = "$wanted" ] ||
+            die "$dest was begun with other options: $(cat "$marker"); give those, or remove it"
+        say "Going on with $dest"
+        return
+    fi
+    [ ! -e "$dest" ] || [ -d "$dest" ] || die "$dest is a file; choose a folder"
+    # An interruption before the marker was written leaves nothing but an empty .git.
+    [ -z "$(find "$dest" -mindepth 1 ! -path "$dest/.git" -print -quit 2>/dev/null)" ] ||
+        die "$dest is not empty; choose another folder, or remove it"
+    local out
+    out=$( { mkdir -p "$dest/.git" && printf '%s\n' "$wanted" >"$marker.new"; } 2>&1) ||
+        cause "make $dest" "$out"
+    mv -f "$marker.new" "$marker"
+    say "Making $dest"
+}
+
+# choose_python: set `python` and `version` to the newest supported one on this machine.
+choose_python() {
+    for version in 3.13 3.12 3.11; do
+        python=$(find_python "$version") && return
+    done
+    die "no Python 3.11, 3.12 or 3.13 was found on PATH, under pyenv, or among uv's; install one," \
+        "for example with 'apt-get install python3 python3-venv' or 'uv python install 3.13'"
+}
+
+# A lock, because two runs may share this checkout. It ends with the subshell that `step` runs this in.
+prepare_template() {
+    hold new
+    [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c '' ||
+        "$UV" venv --quiet --clear --python "$python" "$VENV"
+    local install=("$UV" pip install --quiet --python "$VENV/bin/python" --require-hashes
+        -r "$ROOT/requirements/main.txt")
+    "${install[@]}" --offline 2>/dev/null || "${install[@]}"
+}
+
+# given NAME: whether the options for copier have one that matches the pattern NAME.
+given() {
+    local option
+    for option in "${options[@]}"; do
+        # shellcheck disable=SC2053
+        [[ $option == $1 ]] && return
+    done
+    return 1
+}
+
+# Copier asks nothing and reads the checkout as it stands, not its newest tag.
+render() {
+    local arguments=(--defaults --overwrite --quiet)
+    given '--vcs-ref*' || given '-r*' || arguments+=(--vcs-ref HEAD)
+    given '*python_version*' || given '--data-file*' || arguments+=(--data "python_version=$version")
+    "$VENV/bin/python" -W ignore -m copier copy "${arguments[@]}" "${options[@]}" "$ROOT" "$dest"
+}
+
+# The first commit. Where git does not know who you are, it is signed by the template, and only it.
+commit() {
+    local who=()
+    git -C "$dest" config user.email >/dev/null ||
+        who=(-c user.name=Groundwork -c user.email=groundwork@localhost)
+    git -C "$dest" add --all
+    git -C "$dest" "${who[@]}" -c commit.gpgsign=false commit --quiet --message "Start from Groundwork"
+}
+
+# proven WHAT COMMAND…: like step, but the whole output goes to the log, for what comes after.
+proven() {
+    local what=$1 start
+    shift
+    start=$(now)
+    printf '\n== %s ==\n' "$what" >>"$log"
+    "$@" >>"$log" 2>&1 </dev/null ||
+        die "$what failed: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1); all of it is in $log"
+    say "$(printf '  %-36s %6s s' "$what" "$(took "$start")")"
+}
+
+trap 'printf "\nerror: interrupted; run the same command again to finish\n" >&2; exit 130' INT TERM
+command -v git >/dev/null || die "git is not installed; every project is a git repository"
+started=$(now)
+claim
+choose_python
+find_uv || { step "fetch uv" bootstrap_uv "$python" && UV=$UV_KEPT; }
+PATH=$PATH:${UV%/*}
+step "prepare the template" prepare_template
+if ! git -C "$dest" rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
+    [ -z "$(git -C "$ROOT" status --porcelain 2>/dev/null)" ] ||
+        say "  note: the template has uncommitted changes; the project gets them, but updates cannot know them"
+    step "start the repository" git init --quiet --initial-branch main "$dest"
+    step "render" render
+    step "commit" commit
+fi
+
+# From here on the project's own scripts do the work, as they will for everybody.
+template=$ROOT ROOT=$dest VENV=$dest/.venv
+: >"$log"
+proven "setup.sh" "$dest/scripts/setup.sh"
+proven "test.sh" "$dest/scripts/test.sh"
+proven "train" "$(cli)" train
+proven "reproduce" "$(cli)" reproduce
+rm -f "$marker"

@@ -1,0 +1,93 @@
+"""What the tests share: the template as it stands, frozen in a repository of its own, and renders of it."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copy2
+
+import copier
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# The developer's own settings and git configuration must not leak in.
+os.environ |= {
+    "COPIER_SETTINGS_PATH": str(Path(__file__).with_name("copier-settings.yml")),
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_AUTHOR_NAME": "Tester",
+    "GIT_AUTHOR_EMAIL": "tester@example.com",
+    "GIT_COMMITTER_NAME": "Tester",
+    "GIT_COMMITTER_EMAIL": "tester@example.com",
+}
+for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "VIRTUAL_ENV", "PYTHONPATH"):
+    os.environ.pop(name, None)
+
+Render = Callable[..., Path]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in `folder` and return what it printed."""
+    done = subprocess.run(
+        ["git", "-C", folder, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def commit_all(folder: Path, message: str) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+
+
+def freeze(into: Path) -> Path:
+    """Copy every file of the checkout that git does not ignore, and commit them as v999.0.0."""
+    for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(
+        "\0"
+    ):
+        if name and (ROOT / name).is_file():  # a file deleted but not yet committed is still listed
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            copy2(ROOT / name, into / name)
+    git(into, "init", "--quiet", "--initial-branch", "main")
+    commit_all(into, "The template as it stands")
+    git(into, "tag", "v999.0.0")
+    return into
+
+
+def copy_template(template: Path, into: Path, **answers: object) -> Path:
+    """Render without trust, as `copier copy --defaults` does."""
+    copier.run_copy(
+        str(template), into, data=answers, defaults=True, quiet=True, vcs_ref="HEAD", unsafe=False
+    )
+    return into
+
+
+def files(folder: Path) -> list[Path]:
+    """Return every file below `folder`, git's own left out, sorted."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).parts[0] != ".git"
+    )
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it stands, committed in a repository of its own."""
+    return freeze(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project rendered with the defaults. Tests read it and leave it as it is."""
+    return copy_template(template, tmp_path_factory.mktemp("project") / "rendered")
+
+
+@pytest.fixture
+def render(template: Path, tmp_path: Path) -> Render:
+    """Render with the answers given, into a folder of the test's own."""
+
+    def run(name: str = "rendered", **answers: object) -> Path:
+        return copy_template(template, tmp_path / name, **answers)
+
+    return run
