@@ -12,7 +12,7 @@ FILE = "model.skops"
 
 def save(model: Any, folder: Path, **options: Any) -> None:
     """Write `model` to `folder` as an MLflow model; `options` go to MLflow's save_model."""
-    import mlflow.sklearn  # noqa: PLC0415 - takes seconds to import, and serving never saves
+    import mlflow.sklearn
 
     mlflow.sklearn.save_model(
         model,

@@ -1,4 +1,6 @@
-"""What a valid row looks like. Yours: training, batch prediction and serving all check with this."""
+"""What a valid row looks like. Yours: training, prediction and serving all check with this."""
+
+from typing import ClassVar
 
 import pandas as pd
 import pandera.pandas as pa
@@ -23,7 +25,9 @@ class Inputs(pa.DataFrameModel):
     tc: Series[float] = pa.Field(in_range={"min_value": 50, "max_value": 500}, description="mg/dl")
     ldl: Series[float] = pa.Field(in_range={"min_value": 10, "max_value": 400}, description="mg/dl")
     hdl: Series[float] = pa.Field(in_range={"min_value": 10, "max_value": 150}, description="mg/dl")
-    tch: Series[float] = pa.Field(in_range={"min_value": 1, "max_value": 15}, description="tc / hdl")
+    tch: Series[float] = pa.Field(
+        in_range={"min_value": 1, "max_value": 15}, description="tc / hdl"
+    )
     ltg: Series[float] = pa.Field(
         in_range={"min_value": 2, "max_value": 8}, description="log of triglycerides"
     )
@@ -36,11 +40,13 @@ class Inputs(pa.DataFrameModel):
         coerce = True
 
     @pa.dataframe_check(error="hdl and ldl together cannot exceed tc")
+    @classmethod
     def parts_fit_the_total(cls, rows: pd.DataFrame) -> Series[bool]:
         """Total cholesterol holds both of its parts."""
         return (rows["hdl"] + rows["ldl"] <= rows["tc"]).pipe(Series[bool])
 
     @pa.dataframe_check(error="tch must be tc / hdl, to within 1")
+    @classmethod
     def ratio_is_the_ratio(cls, rows: pd.DataFrame) -> Series[bool]:
         """The source rounds the ratio, mostly to whole numbers."""
         return ((rows["tch"] - rows["tc"] / rows["hdl"]).abs() <= 1).pipe(Series[bool])
@@ -55,9 +61,10 @@ class Labelled(Inputs):
     class Config:
         """No patient may be measured twice under two names."""
 
-        unique = ["age", "sex", "bmi", "bp", "tc", "ldl", "hdl", "tch", "ltg", "glu"]
+        unique: ClassVar = ["age", "sex", "bmi", "bp", "tc", "ldl", "hdl", "tch", "ltg", "glu"]
 
     @pa.check("high_progression", error="both labels must occur, each in at least a tenth of rows")
+    @classmethod
     def both_labels_occur(cls, label: Series[int]) -> bool:
         """A sample with one answer teaches nothing."""
         return bool(label.mean() >= 0.1 and label.mean() <= 0.9)  # noqa: PLR2004

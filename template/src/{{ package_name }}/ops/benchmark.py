@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from . import dataset, evaluation
 from .errors import UserError
 from .seeding import deterministic
 from .settings import NAME, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FILE = "benchmark.json"
 

@@ -83,7 +83,7 @@ def evaluate(
         else dataset.check(dataset.read_csv(source), schema.Labelled, source.name)
     )
     version = registry.resolve(config, reference)
-    with registry.fetched(config, version) as bundle:
+    with pipeline.fetched(config, version) as bundle:
         found = model.metrics(rows[schema.TARGET], pipeline.score(bundle.model, rows))
     typer.echo(f"version {version.number} on {len(rows)} rows")
     for name, value in found.items():
@@ -116,7 +116,7 @@ def reproduce(
         bool, typer.Option("--here", help="Use the working tree and environment as they are.")
     ] = False,
 ) -> None:
-    """Do a run again from its commit, in another process and environment, and compare it exactly."""
+    """Do a run again from its commit, in another environment, and compare it exactly."""
     from . import reproduce as again
 
     config = settings()
@@ -182,6 +182,15 @@ def bench(
     from . import benchmark
 
     for line in benchmark.compare(settings(), record=record):
+        typer.echo(line)
+
+
+@app.command()
+def status() -> None:
+    """Show where the project stands: commit, data, lock, last run, versions."""
+    from . import overview
+
+    for line in overview.lines(settings()):
         typer.echo(line)
 
 

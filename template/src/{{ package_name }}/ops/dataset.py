@@ -107,7 +107,8 @@ def read(settings: Settings) -> Split:
                 f"run `{NAME} prepare` to have it back"
             )
     train, holdout = (
-        check(read_csv(settings.data_dir / name), schema.Labelled, name) for name in (TRAIN, HOLDOUT)
+        check(read_csv(settings.data_dir / name), schema.Labelled, name)
+        for name in (TRAIN, HOLDOUT)
     )
     if held_out(train[schema.IDENTIFIER], settings.params.holdout).any():
         raise UserError(f"params.yaml's holdout is not what split the data; run `{NAME} prepare`")
@@ -161,10 +162,11 @@ def _violations(cases: pd.DataFrame) -> list[Violation]:
     columns = cases["column"].mask(cases["schema_context"] == "DataFrameSchema", "")
     unreadable = set(columns[cases["check"].str.startswith("coerce_dtype")])
     for (column, rule), part in cases.groupby([columns, "check"], sort=False, dropna=False):
-        if column in unreadable and not rule.startswith("coerce_dtype"):
+        name, said = str(column), str(rule)
+        if name in unreadable and not said.startswith("coerce_dtype"):
             continue  # every other rule of such a column fails with it
         at = sorted({int(index) for index in part["index"].dropna()})
-        found.append(Violation(column or None, RULES.get(rule, str(rule)), at))
+        found.append(Violation(name or None, RULES.get(said, said), at))
     return found
 
 

@@ -426,7 +426,9 @@ def _replay(address: tuple[str, int], golden: Golden) -> None:
     scores = [float(prediction["score"]) for prediction in body["predictions"]]
     for row, (score, expected) in enumerate(zip(scores, golden.scores, strict=True)):
         if not math.isclose(score, expected, rel_tol=TOLERANCE):
-            raise UserError(f"golden prediction {row} is {score!r}, but was {expected!r} at training")
+            raise UserError(
+                f"golden prediction {row} is {score!r}, but was {expected!r} at training"
+            )
 
 
 def _ask(

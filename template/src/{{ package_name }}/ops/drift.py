@@ -96,7 +96,9 @@ def compare(reference: Mapping[str, Any], frame: pd.DataFrame, limits: Drift) ->
         raise UserError(f"drift: column {', '.join(absent)} is missing")
     if frame.empty or not reference:
         raise UserError("drift: there is nothing to compare")
-    counts = {name: (_counts(about), count(about, frame[name])) for name, about in reference.items()}
+    counts = {
+        name: (_counts(about), count(about, frame[name])) for name, about in reference.items()
+    }
     tests = [_test(before, now) for before, now in counts.values()]
     columns = []
     for (name, (before, now)), p_value in zip(counts.items(), _holm(tests), strict=True):

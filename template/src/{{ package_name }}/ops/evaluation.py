@@ -102,13 +102,14 @@ def importance(x: pd.DataFrame, y: pd.Series, params: Params) -> dict[str, float
     generator = np.random.default_rng(params.seed)
     x = x.assign(**{NOISE: generator.standard_normal(len(x))})
     folds = generator.permutation(len(x)) % 5
-    drops: dict[str, list[float]] = {name: [] for name in x}
+    names = [str(name) for name in x]
+    drops: dict[str, list[float]] = {name: [] for name in names}
     for fold in range(5):
         inside, outside = folds != fold, folds == fold
         fitted = fit(x[inside], y[inside], params.model, params.seed)
         x_out, y_out = x[outside], y[outside]
         before = model.metrics(y_out, predict(fitted, x_out))[params.gate.metric]
-        for name in x:
+        for name in names:
             for _ in range(PERMUTATIONS // 5):
                 shuffled = x_out.assign(**{name: generator.permutation(x_out[name])})
                 after = model.metrics(y_out, predict(fitted, shuffled))[params.gate.metric]

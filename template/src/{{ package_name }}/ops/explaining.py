@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import features, schema
-from . import dataset, evaluation, predictions, registry
+from . import dataset, evaluation, pipeline, predictions, registry
 from .errors import UserError
 from .pipeline import Bundle
 from .settings import Settings
@@ -20,7 +20,7 @@ def contributions(bundle: Bundle, x: pd.DataFrame) -> pd.DataFrame:
     """
     before = evaluation.predict(bundle.model, x)[0]
     told = {}
-    for name in x:
+    for name in map(str, x):
         typical = float(bundle.reference["typical"][name])
         after = evaluation.predict(bundle.model, x.assign(**{name: typical}))[0]
         told[name] = {"value": x[name].iloc[0], "typical": typical, "contribution": before - after}
@@ -39,7 +39,9 @@ def report(
         x, reference = _served(settings, prediction)
     elif source is not None:
         rows = dataset.read_csv(source)
-        rows = rows.drop(columns=[name for name in (*schema.PERSONAL, schema.TARGET) if name in rows])
+        rows = rows.drop(
+            columns=[name for name in (*schema.PERSONAL, schema.TARGET) if name in rows]
+        )
         rows = dataset.check(rows, schema.Inputs, source.name)
         if row >= len(rows):
             raise UserError(f"{source.name} has rows 0 to {len(rows) - 1}, no row {row}")
@@ -50,7 +52,7 @@ def report(
     else:
         raise UserError("give a CSV file, or --prediction ID")
     version = registry.resolve(settings, reference)
-    with registry.fetched(settings, version) as bundle:
+    with pipeline.fetched(settings, version) as bundle:
         table = contributions(bundle, x)
         scored = evaluation.predict(bundle.model, x)[0]
     return [
@@ -60,8 +62,7 @@ def report(
             f"  {name:<24}{at['value']:>12.4g}{at['typical']:>12.4g}{at['contribution']:>+10.4f}"
             for name, at in table.iterrows()
         ),
-        f"score {scored:.6f} by version {version.number}, run {version.run_id}, "
-        f"digest {version.digest[:12]}",
+        f"score {scored:.6f} by version {version.number}, run {version.run_id}",
     ]
 
 

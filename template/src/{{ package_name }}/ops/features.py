@@ -41,7 +41,7 @@ class Features:
 
     def column(self, name: str, rows: pd.DataFrame) -> pd.Series:
         """Return one feature, float64, checked to stand row for row beside `rows`."""
-        values = self.functions[name](rows)
+        values: object = self.functions[name](rows)
         if not isinstance(values, pd.Series) or not values.index.equals(rows.index):
             raise UserError(f"feature {name} must return a Series with one value for every row")
         try:

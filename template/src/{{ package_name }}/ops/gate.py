@@ -1,4 +1,4 @@
-"""What a run has to show before its model may be registered. Every check can fail, and is tested."""
+"""What a run has to show before its model may be registered. Every check can fail."""
 
 from collections.abc import Mapping
 
@@ -75,7 +75,9 @@ def judge(
     return [
         *checks,
         _check("slices", low, f"{len(slices)} groups, each at least {gate.slices.minimum}"),
-        _check("fairness", wide, f"{len(gaps)} kinds of group, gap at most {gate.fairness.max_gap}"),
+        _check(
+            "fairness", wide, f"{len(gaps)} kinds of group, gap at most {gate.fairness.max_gap}"
+        ),
         _check("features help", useless, f"{len(carried)} features, each more than noise"),
         _check("features are cheap", slow, f"at most {limit} ms per 1,000 rows each"),
     ]

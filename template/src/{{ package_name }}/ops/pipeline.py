@@ -2,10 +2,11 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from .evaluation import Outcome
 from .gate import Check
 from .provenance import Manifest
 from .settings import NAME, Settings, load_json
+
+if TYPE_CHECKING:
+    from .registry import Version
 
 GOLDEN_ROWS = 8
 
@@ -46,7 +50,7 @@ class Trained:
     run_id: str
     manifest: Manifest
     checks: list[Check]
-    version: Any
+    version: "Version | None"
 
 
 def score(fitted: Any, rows: pd.DataFrame) -> np.ndarray:
@@ -68,7 +72,7 @@ def train(
     Raises UserError, with nothing half-registered, where the data is not as recorded, another
     training is running or MLflow cannot be reached.
     """
-    from . import registry, tracking  # noqa: PLC0415 - MLflow takes seconds to import
+    from . import registry, tracking
 
     settings.var_dir.mkdir(parents=True, exist_ok=True)
     busy = FileLock(settings.var_dir / "train.lock", timeout=0)
@@ -110,7 +114,7 @@ def _champion_metric(settings: Settings, client: Any, manifest: Manifest) -> flo
     On the same holdout that is what its run recorded. On another one the champion is asked anew,
     by its own code in its own environment.
     """
-    from . import registry, tracking, workspace  # noqa: PLC0415
+    from . import registry, tracking, workspace
 
     if registry.CHAMPION not in registry.aliases(settings, client):
         return None
@@ -141,7 +145,7 @@ def write_bundle(
     checks: list[Check],
 ) -> None:
     """Write a run's bundle and its plots to `folder`. No personal column gets into it."""
-    from . import drift, lock, plots  # noqa: PLC0415
+    from . import drift, lock, plots
 
     x = features.features.build(split.train)
     options = {"pip_requirements": lock.pins(settings.root), "signature": _signature(x)}
@@ -189,19 +193,38 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(folder, fitted, manifest, parts["reference"], parts["golden"])
 
 
+@contextmanager
+def fetched(settings: Settings, version: "Version") -> Iterator[Bundle]:
+    """Have `version`'s bundle for the length of the block, checked to fit the code that is here.
+
+    Raises UserError where the version was trained with other feature code: its scores would be
+    wrong without a sign of it.
+    """
+    from . import registry
+
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = load_bundle(registry.fetch(settings, version, Path(folder)))
+        if bundle.manifest.code.features_sha256 != provenance.features_sha256():
+            raise UserError(
+                f"version {version.number} was trained with other feature code than is here; "
+                f"check out {version.commit[:12]}, or train again"
+            )
+        yield bundle
+
+
 def predict(settings: Settings, reference: str, source: Path, out: Path) -> int:
     """Score the rows of a CSV file with a registered version and write them to `out`.
 
     Identifiers are carried through, other columns must be schema.Inputs'. Returns the number of
     rows. Raises UserError, with `out` untouched, for rows that break the schema.
     """
-    from . import registry  # noqa: PLC0415
+    from . import registry
 
     rows = dataset.read_csv(source)
     own = rows.filter(items=[schema.IDENTIFIER])
     checked = dataset.check(rows.drop(columns=own.columns), schema.Inputs, source.name)
     version = registry.resolve(settings, reference)
-    with registry.fetched(settings, version) as bundle:
+    with fetched(settings, version) as bundle:
         scores = score(bundle.model, checked)
     answers = own.assign(score=scores, model_version=version.number)
     dataset.write(out, answers.to_csv(index=False, lineterminator="\n").encode())
@@ -246,8 +269,6 @@ def card(manifest: Manifest, checks: list[Check]) -> str:
 
 
 def _signature(x: pd.DataFrame) -> Any:
-    from mlflow.models import infer_signature  # noqa: PLC0415
+    from mlflow.models import infer_signature
 
     return infer_signature(x, np.zeros(1))
-
-

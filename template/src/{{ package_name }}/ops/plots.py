@@ -39,9 +39,9 @@ def confusion(labels: pd.Series, scores: np.ndarray) -> Figure:
 
 def calibration(labels: pd.Series, scores: np.ndarray, bins: int = 8) -> Figure:
     """Plot the observed share against the predicted one, in bins of equal size."""
-    bin_of = pd.qcut(scores, bins, duplicates="drop")
     table = pd.DataFrame({"predicted": scores, "observed": labels.to_numpy()})
-    means = table.groupby(bin_of, observed=True).mean()
+    table["bin"] = pd.qcut(table["predicted"], bins, labels=False, duplicates="drop")
+    means = table.groupby("bin").mean()
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")

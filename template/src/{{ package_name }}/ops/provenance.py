@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
 import struct
 import subprocess
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -261,52 +262,58 @@ def digest(model: Any) -> str:
 
 def _feed(state: Any, value: Any, parents: tuple[int, ...]) -> None:
     """Add `value` to `state`: its kind, then its content, each with its length."""
-    if id(value) in parents:
-        _put(state, "cycle", str(len(parents) - parents.index(id(value))).encode())
-        return
     below = (*parents, id(value))
     match value:
-        case None | bool() | int() | str():
-            _put(state, type(value).__name__, str(value).encode())
-        case bytes() | bytearray():
-            _put(state, "bytes", bytes(value))
+        case _ if id(value) in parents:
+            _put(state, "cycle", str(len(parents) - parents.index(id(value))).encode())
+        case None | bool() | int() | str() | bytes():
+            content = value if isinstance(value, bytes) else str(value).encode()
+            _put(state, type(value).__name__, content)
         case float() if type(value) is float:
-            _put(state, "float", struct.pack("<d", value if value == value else float("nan")))
+            _put(state, "float", struct.pack("<d", math.nan if math.isnan(value) else value))
         case np.ndarray() | np.generic():
             _feed_array(state, np.asarray(value), below)
-        case pd.DataFrame() | pd.Series() | pd.Index():
-            _put(state, type(value).__name__)
-            parts = value.to_dict("list") if isinstance(value, pd.DataFrame) else value.to_numpy()
-            _feed(state, parts, below)
+        case pd.DataFrame():
+            _feed_all(state, "table", [value.columns, *(value[name] for name in value)], below)
+        case pd.Series() | pd.Index():
+            _feed_array(state, value.to_numpy(), below)
         case Mapping():
-            _put(state, "mapping", str(len(value)).encode())
-            for _, key in sorted((digest(key), key) for key in value):
-                _feed(state, key, below)
-                _feed(state, value[key], below)
+            keys = [key for _, key in sorted((digest(key), key) for key in value)]
+            _feed_all(state, "mapping", [part for key in keys for part in (key, value[key])], below)
         case list() | tuple():
-            _put(state, type(value).__name__, str(len(value)).encode())
-            for item in value:
-                _feed(state, item, below)
+            _feed_all(state, type(value).__name__, value, below)
         case set() | frozenset():
-            _feed(state, sorted(digest(item) for item in value), below)
-        case types.CodeType():
-            _feed(state, (value.co_code, value.co_consts, value.co_names), below)
-        case types.FunctionType():
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            _put(state, "function", f"{value.__module__}.{value.__qualname__}".encode())
-            _feed(state, (value.__code__, value.__defaults__, cells), below)
-        case type() | types.BuiltinFunctionType() | types.ModuleType():
-            _put(state, "name", f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
+            _feed_all(state, "set", sorted(digest(item) for item in value), below)
+        case type() | types.FunctionType() | types.BuiltinFunctionType():
+            _feed_code(state, value, below)
         case _:
             # What pickle would store: a class or factory, its arguments and the object's state.
-            reduced = value.__reduce_ex__(4)
             _put(state, "object", f"{type(value).__module__}.{type(value).__qualname__}".encode())
-            if isinstance(reduced, str):
-                _put(state, "name", reduced.encode())
-                return
-            _, arguments, *rest = reduced
-            contents, items, pairs = (*rest[:3], None, None, None)[:3]
-            _feed(state, (arguments, contents, list(items or ()), list(pairs or ())), below)
+            _feed_all(state, "state", _parts(value.__reduce_ex__(4)), below)
+
+
+def _feed_all(state: Any, kind: str, values: Sequence[Any], parents: tuple[int, ...]) -> None:
+    _put(state, kind, str(len(values)).encode())
+    for value in values:
+        _feed(state, value, parents)
+
+
+def _feed_code(state: Any, value: Any, parents: tuple[int, ...]) -> None:
+    """Add a class or function by its name, and a function without one by what it does."""
+    _put(state, "name", f"{value.__module__}.{value.__qualname__}".encode())
+    if "<" in value.__qualname__:
+        code = value.__code__
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        constants = [item for item in code.co_consts if not isinstance(item, types.CodeType)]
+        _feed_all(state, "code", [code.co_code, constants, code.co_names, cells], parents)
+
+
+def _parts(reduced: str | tuple[Any, ...]) -> list[Any]:
+    """Return what `reduced` holds of an object: arguments, state, list items and pairs."""
+    if isinstance(reduced, str):
+        return [reduced]
+    _, arguments, contents, items, pairs = (*reduced, None, None, None)[:5]
+    return [arguments, contents, list(items or ()), list(pairs or ())]
 
 
 def _feed_array(state: Any, array: np.ndarray, parents: tuple[int, ...]) -> None:

@@ -1,9 +1,6 @@
 """Registered versions: `challenger` has passed the gate, `champion` is the one that serves."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +8,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from . import provenance, tracking
+from . import tracking
 from .errors import UserError
-from .pipeline import Bundle, load_bundle
 from .provenance import Manifest
 from .settings import NAME, Settings
 
@@ -34,9 +30,7 @@ class Version:
     aliases: tuple[str, ...]
 
 
-def register(
-    settings: Settings, client: MlflowClient, run_id: str, manifest: Manifest
-) -> Version:
+def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Manifest) -> Version:
     """Register a run's model as the challenger.
 
     The same model from the same commit is not registered twice: its version becomes challenger
@@ -127,23 +121,6 @@ def fetch(settings: Settings, version: Version, into: Path) -> Path:
     client = tracking.connect(settings)
     into.mkdir(parents=True, exist_ok=True)
     return Path(client.download_artifacts(version.run_id, tracking.BUNDLE, str(into)))
-
-
-@contextmanager
-def fetched(settings: Settings, version: Version) -> Iterator[Bundle]:
-    """Have `version`'s bundle for the length of the block, checked to fit the code that is here.
-
-    Raises UserError where the version was trained with other feature code: its scores would be
-    wrong without a sign of it.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = load_bundle(fetch(settings, version, Path(folder)))
-        if bundle.manifest.code.features_sha256 != provenance.features_sha256():
-            raise UserError(
-                f"version {version.number} was trained with other feature code than is here; "
-                f"check out {version.commit[:12]}, or train again"
-            )
-        yield bundle
 
 
 def _crown(settings: Settings, client: MlflowClient, history: list[int]) -> None:

@@ -69,18 +69,21 @@ def _again(
 ) -> Verdict:
     # What can be told without training comes first: if it differs, training would tell no more.
     commit, dirty = provenance.git_state(project)
+    code = provenance.code_of(project / "src")
     recorded = load_json(project / "data" / "manifest.json", dataset.DataManifest)
     expected = wanted.model_copy(
         update={
             "code": Code(
-                commit=commit, dirty=dirty if here else [], sha256=provenance.code_of(project / "src"),
+                commit=commit,
+                dirty=dirty if here else [],
+                sha256=code,
                 features_sha256=wanted.code.features_sha256,
             ),
             "lock": Lock(sha256=provenance.lock_sha256(project), drifted=[]),
             "data": Data(source=wanted.data.source, files=recorded.files),
             "params": load_params(project / "params.yaml").model_dump(),
         }
-    )  # fmt: skip
+    )
     found = wanted.differences(expected)
     if not found and not _bring_data(settings, wanted, place / "data"):
         found = {"data": f"the files in {settings.data_dir} are not the run's"}

@@ -1,6 +1,6 @@
 """The service: POST /predict, and what those who run it need: /healthz, /readyz and /metrics.
 
-It answers nothing before it has proven that the model is the one that was registered and that
+It answers nothing before it has proven that the model is the one that was registered, and that
 the features are computed by the code that the model was trained with.
 """
 
@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import logging
-import math
 import os
 import signal
 import socket
@@ -17,9 +16,8 @@ import threading
 import time
 import traceback
 import uuid
-from collections import Counter as Tally
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter, deque
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import prometheus_client as prometheus
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -36,21 +33,18 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .. import features, model, schema
-
-from . import dataset, drift, pipeline, predictions, provenance, supervisor
+from .. import features, model
+from . import drift, intake, pipeline, predictions, provenance, supervisor
 from .errors import UserError
+from .instruments import CONTENT_TYPE, OTHER, Instruments
+from .intake import RefusedError
 from .settings import NAME, Settings
 from .settings import settings as load_settings
 
-MAX_ROWS = 1000
-MAX_BODY = 1024 * 1024
-MAX_VIOLATIONS = 50
 # The drift gauges look at this many last rows, and say nothing before there are so many.
 WINDOW, ENOUGH = 1000, 100
 # Seconds for which a server that was told to end lets its clients hang up by themselves.
 DRAIN_SECONDS = 10.0
-LARGEST = {"i": 2**63 - 1, "u": 2**64 - 1, "f": sys.float_info.max}
 PATHS = ("/predict", "/healthz", "/readyz", "/metrics")
 
 log = logging.getLogger("uvicorn.error")
@@ -72,64 +66,6 @@ class Answer(BaseModel):
     run_id: str | None
 
 
-class Refusal(Exception):
-    """A request that gets no prediction: the status and the body of its answer."""
-
-    def __init__(self, status: int, detail: str, violations: list[dict[str, Any]] | None = None):
-        """Say why in `detail`, and for a 422 also where."""
-        super().__init__(detail)
-        self.status = status
-        self.body = {"detail": detail, **({"violations": violations} if violations else {})}
-
-
-class Metrics:
-    """Everything that /metrics shows, in a registry of its own."""
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        self.registry = registry = prometheus.CollectorRegistry()
-        self.requests = prometheus.Counter(
-            "ml_requests", "Answered requests", ["path", "status"], registry=registry
-        )
-        self.seconds = prometheus.Histogram(
-            "ml_request_seconds", "Time to answer a request", ["path"], registry=registry,
-            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
-        )  # fmt: skip
-        self.rows = prometheus.Counter("ml_rows", "Rows with a prediction", registry=registry)
-        self.violations = prometheus.Counter(
-            "ml_schema_violations", "Broken rules of the input schema", ["column"],
-            registry=registry,
-        )  # fmt: skip
-        self.nonfinite = prometheus.Counter(
-            "ml_nonfinite", "Values that are no finite number", ["where"], registry=registry
-        )
-        self.errors = prometheus.Counter(
-            "ml_scoring_errors", "Requests on which the model or a feature failed",
-            registry=registry,
-        )  # fmt: skip
-        self.unlogged = prometheus.Counter(
-            "ml_unlogged_predictions", "Predictions that could not be logged", registry=registry
-        )
-        self.scores = prometheus.Histogram(
-            "ml_score", "Predicted scores", registry=registry,
-            buckets=[step / 10 for step in range(1, 11)],
-        )  # fmt: skip
-        self.drift = prometheus.Gauge(
-            "ml_drift_psi", f"Population stability index of the last {WINDOW} rows against training",
-            ["kind", "column"], registry=registry,
-        )  # fmt: skip
-        self.age = prometheus.Gauge("ml_model_age_days", "Days since training", registry=registry)
-        self.ready = prometheus.Gauge("ml_ready", "1 when it can predict", registry=registry)
-        self.info = prometheus.Gauge(
-            "ml_model_info", "The model that answers", ["version", "digest", "run_id", "commit"],
-            registry=registry,
-        )  # fmt: skip
-        for where in ("input", "feature", "score"):
-            self.nonfinite.labels(where)
-        for column in (*INPUTS, OTHER):
-            self.violations.labels(column)
-
-
 class Service:
     """One bundle and everything that happens to a request."""
 
@@ -139,11 +75,14 @@ class Service:
         self.folder = folder
         self.version = version or "unregistered"
         self.run_id: str | None = None
-        self.metrics = Metrics()
+        self.instruments = Instruments(list(intake.COLUMNS))
         self.bundle: pipeline.Bundle | None = None
         self.reason = "the model is being loaded"
         self.draining = False
-        self.window: dict[str, deque[pd.DataFrame]] = {"input": deque(), "feature": deque()}
+        self.window: dict[str, deque[dict[str, Any]]] = {
+            "input": deque(maxlen=WINDOW),
+            "feature": deque(maxlen=WINDOW),
+        }
         self.lock = threading.Lock()
 
     def load(self) -> None:
@@ -151,7 +90,6 @@ class Service:
         try:
             bundle = pipeline.load_bundle(self.folder)
             self._verify(bundle)
-            self._identify(bundle)
         except UserError as error:
             self.reason = str(error)
             raise
@@ -165,31 +103,29 @@ class Service:
             if self.settings.log_predictions
             else None
         )
-        self.metrics.info.labels(
+        self.instruments.info.labels(
             self.version, digest, self.run_id or "", bundle.manifest.code.commit or ""
         ).set(1)
         self.bundle, self.reason = bundle, ""
 
     def predict(self, body: bytes) -> Answer:
-        """Check, score and log the rows of a request. Raises Refusal."""
+        """Check, score and log the rows of a request. Raises RefusedError."""
         if self.bundle is None:
-            raise Refusal(503, f"not ready: {self.reason}")
+            raise RefusedError(503, f"not ready: {self.reason}")
         rows = self._rows(body)
         x, scores = self._score(self.bundle, rows)
         with self.lock:
-            for kind, frame in (("input", rows), ("feature", x)):
-                self.window[kind].append(frame)
-                while sum(map(len, self.window[kind])) - len(self.window[kind][0]) >= WINDOW:
-                    self.window[kind].popleft()
-        self.metrics.rows.inc(len(rows))
+            self.window["input"].extend(rows.to_dict("records"))
+            self.window["feature"].extend(x.to_dict("records"))
+        self.instruments.rows.inc(len(rows))
         for score in scores:
-            self.metrics.scores.observe(score)
+            self.instruments.scores.observe(score)
         ids = [uuid.uuid4().hex for _ in scores]
         if self.predictions:
             try:
                 self.predictions.predictions(ids, x, scores)
             except OSError as error:  # monitoring suffers, the caller does not
-                self.metrics.unlogged.inc(len(ids))
+                self.instruments.unlogged.inc(len(ids))
                 log.error("predictions could not be logged: %s", error)
         return Answer(
             predictions=[
@@ -203,35 +139,27 @@ class Service:
 
     def exposition(self) -> bytes:
         """Return what /metrics shows, with the gauges brought up to date."""
-        self.metrics.ready.set(self.bundle is not None)
+        self.instruments.ready.set(self.bundle is not None)
         if self.bundle:
             age = datetime.now(UTC) - self.bundle.manifest.created
-            self.metrics.age.set(age.total_seconds() / 86400)
-            for kind, frames in self.window.items():
+            self.instruments.age.set(age.total_seconds() / 86400)
+            for kind, window in self.window.items():
                 with self.lock:
-                    rows = pd.concat(frames).tail(WINDOW) if frames else pd.DataFrame()
-                if len(rows) < ENOUGH:
-                    continue
-                for column, about in self.bundle.reference[f"{kind}s"].items():
-                    moved = drift.gauge(about, rows[column])
-                    self.metrics.drift.labels(kind, column).set(moved)
-        return prometheus.generate_latest(self.metrics.registry)
+                    rows = pd.DataFrame(list(window))
+                if len(rows) >= ENOUGH:
+                    for column, about in self.bundle.reference[f"{kind}s"].items():
+                        moved = drift.gauge(about, rows[column])
+                        self.instruments.drift.labels(kind, column).set(moved)
+        return self.instruments.exposition()
 
     def _verify(self, bundle: pipeline.Bundle) -> None:
+        """Raise UserError unless this code, and the release around the bundle, are the model's."""
         recorded = bundle.manifest
-        if (found := provenance.digest(bundle.model)) != recorded.model_digest:
-            raise UserError(
-                f"the model in {self.folder} has digest {found[:12]}, not {recorded.model_digest[:12]} "
-                "as its manifest says; fetch it again"
-            )
         if provenance.features_sha256() != recorded.code.features_sha256:
             raise UserError(
-                "the features are not computed as in training: features.py or ops/features.py is "
-                f"not the code of commit {(recorded.code.commit or 'none')[:12]}; serve with that code"
+                "features.py or ops/features.py is not as it was in training, so scores would be "
+                f"wrong; serve with the code of commit {(recorded.code.commit or 'none')[:12]}"
             )
-
-    def _identify(self, bundle: pipeline.Bundle) -> None:
-        """Learn version and run from release.json, which a deployment puts beside the bundle."""
         path = self.folder.parent / "release.json"
         if not path.exists():
             return
@@ -241,70 +169,54 @@ class Service:
             digest = str(release["digest"])
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is damaged; deploy again") from None
-        if digest != bundle.manifest.model_digest:
-            raise UserError(f"{path} is about another model than the bundle beside it; deploy again")
+        if digest != recorded.model_digest:
+            raise UserError(f"{path} and the bundle beside it are not of one model; deploy again")
 
     def _rows(self, body: bytes) -> pd.DataFrame:
-        """Return the rows of a request as the schema types them."""
         try:
-            sent = json.loads(body)
-        except (ValueError, RecursionError):
-            raise Refusal(400, "the body is not JSON") from None
-        rows = sent.get("rows") if isinstance(sent, dict) and set(sent) == {"rows"} else None
-        if not isinstance(rows, list):
-            raise Refusal(422, 'the body must be {"rows": [{…}, …]}')
-        if not 1 <= len(rows) <= MAX_ROWS:
-            raise Refusal(422, f"between 1 and {MAX_ROWS} rows a request; there are {len(rows)}")
-        broken = [violation for number, row in enumerate(rows) for violation in _misfits(number, row)]
-        if not broken:
-            columns = [name for name in INPUTS if any(name in row for row in rows)]
-            frame, rules = dataset.validate(
-                pd.DataFrame({name: [row.get(name) for row in rows] for name in columns}),
-                schema.Inputs,
-            )
-            broken = [(at, v.column, v.rule) for v in rules for at in (v.rows or [None])]
-        if broken:
-            self._count(broken)
-            shown = [
-                {"row": row, "column": column, "reason": reason}
-                for row, column, reason in broken[:MAX_VIOLATIONS]
-            ]
-            raise Refusal(422, _summary(broken), shown)
-        return frame
+            return intake.read(body)
+        except RefusedError as refused:
+            columns = (misfit.column for misfit in refused.misfits)
+            for column, times in Counter(columns).items():
+                known = column if column in intake.COLUMNS else OTHER
+                self.instruments.violations.labels(known).inc(times)
+            bad = sum(misfit.reason == intake.NOT_FINITE for misfit in refused.misfits)
+            self.instruments.nonfinite.labels("input").inc(bad)
+            raise
 
-    def _count(self, broken: "list[Misfit]") -> None:
-        for column, times in Tally(column for _, column, _ in broken).items():
-            self.metrics.violations.labels(column if column in INPUTS else OTHER).inc(times)
-        bad = sum(reason == NOT_FINITE for *_, reason in broken)
-        self.metrics.nonfinite.labels("input").inc(bad)
-
-    def _score(self, bundle: pipeline.Bundle, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    def _score(
+        self, bundle: pipeline.Bundle, rows: pd.DataFrame
+    ) -> tuple[pd.DataFrame, np.ndarray]:
         try:
             x = features.features.build(rows)
-            self.metrics.nonfinite.labels("feature").inc(int((~np.isfinite(x.to_numpy())).sum()))
+            self.instruments.nonfinite.labels("feature").inc(
+                int((~np.isfinite(x.to_numpy())).sum())
+            )
             scores = np.asarray(model.predict(bundle.model, x), dtype="float64")
         except Exception as error:
             # Without the error's own words: they may hold values.
             where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
             log.error("scoring failed: %s at %s", type(error).__name__, where)
             self._failed("scoring failed")
-            raise Refusal(500, f"scoring failed: {type(error).__name__}") from None
+            raise RefusedError(500, f"scoring failed: {type(error).__name__}") from None
         if scores.shape != (len(rows),):
             self._failed("scores of the wrong shape")
-            raise Refusal(500, f"the model gave shape {scores.shape} for {len(rows)} rows")
+            raise RefusedError(500, f"the model gave shape {scores.shape} for {len(rows)} rows")
         if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
-            self.metrics.nonfinite.labels("score").inc(len(bad))
+            self.instruments.nonfinite.labels("score").inc(len(bad))
             self._failed("score not finite")
-            raise Refusal(500, f"the score of row {bad[0]} is not a finite number; none is returned")
+            raise RefusedError(
+                500, f"the score of row {bad[0]} is not a finite number; none is returned"
+            )
         return x, scores
 
     def _failed(self, what: str) -> None:
-        self.metrics.errors.inc()
+        self.instruments.failures.inc()
         if self.predictions:
             try:
                 self.predictions.problem(what)
             except OSError:
-                self.metrics.unlogged.inc()
+                self.instruments.unlogged.inc()
 
 
 def create_app(settings: Settings, folder: Path, version: str | None = None) -> FastAPI:
@@ -313,7 +225,7 @@ def create_app(settings: Settings, folder: Path, version: str | None = None) -> 
 
 
 def application(service: Service) -> FastAPI:
-    """Return the application of a service; one that is not loaded loads while it already answers."""
+    """Return a service's application. One that is not loaded loads while it already answers."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -325,18 +237,18 @@ def application(service: Service) -> FastAPI:
     app.state.service = service
     app.add_middleware(_Measured, service=service)
 
-    @app.exception_handler(Refusal)
-    async def refuse(_request: Request, refusal: Refusal) -> JSONResponse:
+    @app.exception_handler(RefusedError)
+    async def refuse(_request: Request, refusal: RefusedError) -> JSONResponse:
         return JSONResponse(refusal.body, refusal.status)
 
-    @app.post("/predict", response_model=Answer, openapi_extra={"requestBody": REQUEST})
+    @app.post("/predict", response_model=Answer, openapi_extra={"requestBody": intake.describe()})
     async def predict(request: Request) -> Response:
-        """Score between one and MAX_ROWS rows."""
+        """Score between one and a thousand rows."""
         body = bytearray()
         async for part in request.stream():
             body += part
-            if len(body) > MAX_BODY:
-                raise Refusal(413, f"the body is larger than {MAX_BODY // 1024} KiB")
+            if len(body) > intake.MAX_BODY:
+                raise RefusedError(413, f"the body is larger than {intake.MAX_BODY // 1024} KiB")
         answer = await run_in_threadpool(service.predict, bytes(body))
         return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -349,7 +261,7 @@ def application(service: Service) -> FastAPI:
     async def readyz() -> dict[str, str]:
         """Tell whether it can predict: 503 with the reason while it cannot."""
         if service.bundle is None:
-            raise Refusal(503, f"not ready: {service.reason}")
+            raise RefusedError(503, f"not ready: {service.reason}")
         digest = service.bundle.manifest.model_digest
         return {"status": "ready", "model_version": service.version, "model_digest": digest}
 
@@ -357,7 +269,7 @@ def application(service: Service) -> FastAPI:
     async def metrics() -> Response:
         """Show everything measured, for Prometheus."""
         text = await run_in_threadpool(service.exposition)
-        return Response(text, media_type=prometheus.CONTENT_TYPE_LATEST)
+        return Response(text, media_type=CONTENT_TYPE)
 
     return app
 
@@ -430,14 +342,16 @@ class _Measured:
         try:
             await self.app(scope, receive, watch)
         finally:
-            self.service.metrics.requests.labels(path, str(status)).inc()
-            self.service.metrics.seconds.labels(path).observe(time.perf_counter() - start)
+            self.service.instruments.requests.labels(path, str(status)).inc()
+            self.service.instruments.seconds.labels(path).observe(time.perf_counter() - start)
 
 
 class _Server(uvicorn.Server):
     """Uvicorn that ends without dropping a request: clients hang up, not the server."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, line: socket.socket | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, line: socket.socket | None
+    ) -> None:
         super().__init__(config)
         self.service, self.line = service, line
 
@@ -470,72 +384,6 @@ class _Server(uvicorn.Server):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-Misfit = tuple[int | None, str | None, str]
-INPUTS = schema.Inputs.to_schema().columns
-OTHER = "other"
-NOT_FINITE = "must be a finite number"
-
-
-def _request_schema() -> dict[str, Any]:
-    """Describe the request body for /docs."""
-    types = {"i": "integer", "u": "integer", "f": "number", "b": "boolean"}
-    properties = {
-        name: {
-            "type": types.get(_kind(column), "string"),
-            **({"description": column.description} if column.description else {}),
-        }
-        for name, column in INPUTS.items()
-    }
-    required = [name for name, column in INPUTS.items() if column.required]
-    row = {"type": "object", "properties": properties, "required": required,
-           "additionalProperties": False}  # fmt: skip
-    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": MAX_ROWS}
-    body = {"type": "object", "properties": {"rows": rows}, "required": ["rows"]}
-    return {"required": True, "content": {"application/json": {"schema": body}}}
-
-
-def _kind(column: Any) -> str:
-    """Return numpy's letter for a column's kind: i, u, f, b, or O for text and all else."""
-    return str(getattr(getattr(column.dtype, "type", None), "kind", "O"))
-
-
-def _misfits(number: int, row: object) -> list[Misfit]:
-    """Find what pandas would silently make something of: other columns, text for numbers, NaN."""
-    if not isinstance(row, Mapping):
-        return [(number, None, "must be an object")]
-    found: list[Misfit] = [
-        (number, name[:64], "is not a column of the schema") for name in row if name not in INPUTS
-    ]
-    for name, column in INPUTS.items():
-        if name not in row:
-            if column.required:
-                found.append((number, name, "is missing"))
-            continue
-        value, kind = row[name], _kind(column)
-        if value is None:
-            if not column.nullable:
-                found.append((number, name, "is null"))
-        elif isinstance(value, dict | list):
-            found.append((number, name, "must be a single value"))
-        elif kind in LARGEST:
-            if isinstance(value, bool | str):
-                found.append((number, name, "must be a number"))
-            elif not abs(value) <= LARGEST[kind]:
-                found.append((number, name, NOT_FINITE))
-            elif kind != "f" and not math.floor(value) == value:
-                found.append((number, name, "must be a whole number"))
-    return found
-
-
-def _summary(broken: list[Misfit]) -> str:
-    row, column, reason = broken[0]
-    where = ", ".join(
-        f"{what} {name}" for what, name in (("row", row), ("column", column)) if name is not None
-    )
-    more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-    return f"{where}: {reason}{more}" if where else f"{reason}{more}"
-
-
 def _load_and_tell(service: Service) -> None:
     try:
         service.load()
@@ -548,12 +396,10 @@ def _listen(host: str, port: int) -> socket.socket:
         return supervisor.bind(host, port)
     except OSError as error:
         raise UserError(
-            f"{host}:{port} cannot be used ({error.strerror}); stop what uses it, or choose another "
-            "with --port or ML_PORT"
+            f"{host}:{port} cannot be used ({error.strerror}); stop what uses it, or choose "
+            "another with --port or ML_PORT"
         ) from None
 
-
-REQUEST = _request_schema()
 
 if __name__ == "__main__":
     main()

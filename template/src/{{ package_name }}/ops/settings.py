@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     var_dir: Path = Field(Path("var"), description="run-time state, relative to the root")
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(8000, ge=1, le=65535, description="port that the service listens on")
-    log_predictions: bool = Field(True, description="keep served predictions for monitoring")
+    log_predictions: bool = Field(
+        default=True, description="keep served predictions for monitoring"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much the service logs"
     )

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from .dataset import DataManifest
 from .errors import UserError
 from .provenance import Manifest
 from .settings import NAME, Settings
@@ -35,6 +34,9 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
+
+if TYPE_CHECKING:  # dataset takes seconds to import
+    from .dataset import DataManifest
 
 BUNDLE = "bundle"
 
@@ -102,7 +104,7 @@ def run(settings: Settings, client: MlflowClient, name: str) -> Iterator[Run]:
 
     A run that a killed training left open on this machine is closed first.
     """
-    experiment = client.get_experiment_by_name(settings.experiment).experiment_id
+    experiment = _experiment(settings, client)
     mine = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
     for stale in client.search_runs([experiment], f"{mine} AND tags.root = '{settings.root}'"):
         client.set_terminated(stale.info.run_id, "KILLED")
@@ -121,7 +123,7 @@ def log(
     client: MlflowClient,
     run_id: str,
     manifest: Manifest,
-    data: DataManifest,
+    data: "DataManifest",
     costs: Mapping[str, float],
 ) -> None:
     """Log a run's params, metrics, tags and the data that went in."""
@@ -139,7 +141,9 @@ def log(
     )
     inputs = [
         DatasetInput(
-            Dataset(name, sha256[:36], "code", data.source, profile=f'{{"rows": {data.rows[name]}}}'),
+            Dataset(
+                name, sha256[:36], "code", data.source, profile=f'{{"rows": {data.rows[name]}}}'
+            ),
             [InputTag("mlflow.data.context", context)],
         )
         for (name, sha256), context in zip(data.files.items(), ("training", "holdout"), strict=True)
@@ -147,10 +151,17 @@ def log(
     client.log_inputs(run_id, inputs)
 
 
+def _experiment(settings: Settings, client: MlflowClient) -> str:
+    found = client.get_experiment_by_name(settings.experiment)
+    if found is None:
+        raise UserError(f"MLflow has no experiment {settings.experiment}; run `{NAME} train`")
+    return str(found.experiment_id)
+
+
 @explained
 def find(settings: Settings, client: MlflowClient, reference: str) -> str:
     """Return the id of the run that `reference` means: `latest`, or the start of an id."""
-    experiment = client.get_experiment_by_name(settings.experiment).experiment_id
+    experiment = _experiment(settings, client)
     finished = client.search_runs(
         [experiment],
         "attributes.status = 'FINISHED' AND tags.model_digest != ''",
@@ -167,7 +178,7 @@ def find(settings: Settings, client: MlflowClient, reference: str) -> str:
         raise UserError(f"{what}; run `{NAME} train`, or see `{NAME} status`")
     if reference != "latest" and len(matching) > 1:
         raise UserError(f"{len(matching)} runs start with {reference}; give more of the id")
-    return matching[0]
+    return str(matching[0])
 
 
 @explained
@@ -181,5 +192,7 @@ def manifest_of(client: MlflowClient, run_id: str) -> Manifest:
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        )
     return flat

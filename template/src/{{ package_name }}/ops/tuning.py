@@ -25,9 +25,10 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
     split = dataset.read(settings)
     names = list(model.SEARCH)
     combinations = [
-        dict(zip(names, values, strict=True)) for values in itertools.product(*model.SEARCH.values())
+        dict(zip(names, values, strict=True))
+        for values in itertools.product(*model.SEARCH.values())
     ]
-    tried = []
+    tried: list[dict[str, Any]] = []
     with deterministic(params.seed, params.threads):
         x, y = features.features.build(split.train), split.train[schema.TARGET]
         for number, chosen in enumerate(combinations, 1):
@@ -35,7 +36,7 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
             tried.append({"params": chosen, "mean": float(np.mean(found)),
                           "std": float(np.std(found))})  # fmt: skip
             say(f"  {number}/{len(combinations)}  {tried[-1]['mean']:.4f}  {chosen}")
-    tried.sort(key=lambda result: -float(result["mean"]))
+    tried.sort(key=lambda result: -result["mean"])
     record = {
         "metric": params.gate.metric,
         "seed": params.seed,

@@ -1,4 +1,4 @@
-"""What another commit's code is asked to do, in its own environment: `python -m <package>.ops.worker`.
+"""What another commit's code is asked to do, in its own environment: `python -m ….ops.worker`.
 
     retrain DATA OUT          fit and judge on the data in folder DATA; write the manifest to OUT
     score MODEL DATA OUT      judge the stored model on DATA's holdout; write its metrics to OUT
@@ -31,9 +31,7 @@ def main(arguments: list[str]) -> None:
             dataset.write(Path(out), manifest.model_dump_json().encode())
         case ["score", stored, data, out]:
             rows = dataset.read(settings(data_dir=Path(data))).holdout
-            scores = evaluation.predict(
-                flavor.load(Path(stored)), features.features.build(rows)
-            )
+            scores = evaluation.predict(flavor.load(Path(stored)), features.features.build(rows))
             found = model.metrics(rows[schema.TARGET], scores)
             dataset.write(Path(out), json.dumps(found).encode())
         case ["prepare", data]:

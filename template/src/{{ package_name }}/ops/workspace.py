@@ -113,7 +113,7 @@ def worker(python: Path, project: Path, *arguments: str) -> None:
 
 
 def _uv(*arguments: str) -> str:
-    from uv import find_uv_bin  # noqa: PLC0415 - a development dependency: serving has none
+    from uv import find_uv_bin
 
     done = subprocess.run(  # noqa: S603
         [find_uv_bin(), *arguments], capture_output=True, text=True, check=False

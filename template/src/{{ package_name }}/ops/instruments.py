@@ -1,0 +1,68 @@
+"""What the service measures about itself, as Prometheus reads it from /metrics."""
+
+import prometheus_client as prometheus
+
+from .settings import NAME
+
+OTHER = "other"
+
+
+class Instruments:
+    """Every counter, histogram and gauge, in a registry of its own; all names start with `ml_`."""
+
+    def __init__(self, columns: list[str]) -> None:
+        """Start at zero. `columns` are those whose broken rules are counted by name."""
+        self.registry = prometheus.CollectorRegistry()
+        own = {"registry": self.registry}
+        self.requests = prometheus.Counter(
+            "ml_requests", "Requests answered", ["path", "status"], **own
+        )
+        self.seconds = prometheus.Histogram(
+            "ml_request_seconds",
+            "Time to answer a request",
+            ["path"],
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+            **own,
+        )
+        self.rows = prometheus.Counter("ml_rows", "Rows scored", **own)
+        self.violations = prometheus.Counter(
+            "ml_schema_violations", "Broken rules of the input schema", ["column"], **own
+        )
+        self.nonfinite = prometheus.Counter(
+            "ml_nonfinite", "Values that are no finite number, by where they stood", ["kind"], **own
+        )
+        self.failures = prometheus.Counter(
+            "ml_scoring_failures", "Requests on which a feature or the model failed", **own
+        )
+        self.unlogged = prometheus.Counter(
+            "ml_unlogged_predictions", "Predictions that could not be logged", **own
+        )
+        self.scores = prometheus.Histogram(
+            "ml_score", "Scores", buckets=[step / 10 for step in range(1, 11)], **own
+        )
+        self.drift = prometheus.Gauge(
+            "ml_drift_psi",
+            "Population stability index of the last rows against training",
+            ["kind", "column"],
+            **own,
+        )
+        self.age = prometheus.Gauge("ml_model_age_days", "Days since training", **own)
+        self.ready = prometheus.Gauge("ml_ready", "1 when it can predict", **own)
+        self.info = prometheus.Gauge(
+            "ml_model_info",
+            f"The model of {NAME} that answers",
+            ["version", "digest", "run_id", "commit"],
+            **own,
+        )
+        # A series that is there from the start shows its first increase.
+        for kind in ("input", "feature", "score"):
+            self.nonfinite.labels(kind)
+        for column in (*columns, OTHER):
+            self.violations.labels(column)
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus's text format, CONTENT_TYPE."""
+        return prometheus.generate_latest(self.registry)
+
+
+CONTENT_TYPE = prometheus.CONTENT_TYPE_LATEST

@@ -1,0 +1,47 @@
+"""Where the project stands, in a few lines."""
+
+from collections.abc import Callable
+
+from . import dataset, lock, provenance, registry, tracking
+from .errors import UserError
+from .settings import Settings
+
+
+def lines(settings: Settings) -> list[str]:
+    """Return one line for each thing that matters; what cannot be told says why."""
+    client = tracking.connect(settings)
+    told: dict[str, Callable[[], str]] = {
+        "commit": lambda: _commit(settings),
+        "data": lambda: _data(settings),
+        "lock": lambda: "; ".join(lock.problems(settings.root)) or "agrees with pyproject.toml",
+        "packages": lambda: "; ".join(lock.drifted(settings.root)) or "as locked",
+        "tracking": lambda: settings.tracking_uri,
+        "last run": lambda: tracking.find(settings, client, "latest"),
+        "champion": lambda: _version(registry.resolve(settings, registry.CHAMPION, client)),
+        "challenger": lambda: _version(registry.resolve(settings, registry.CHALLENGER, client)),
+        "versions": lambda: str(len(registry.versions(settings, client))),
+    }
+    return [f"{name:<11}{_said(tell)}" for name, tell in told.items()]
+
+
+def _said(tell: Callable[[], str]) -> str:
+    try:
+        return tell()
+    except UserError as error:
+        return f"- ({error})"
+
+
+def _commit(settings: Settings) -> str:
+    commit, dirty = provenance.git_state(settings.root)
+    if commit is None:
+        return "none yet"
+    return f"{commit[:12]}, {len(dirty)} files changed since" if dirty else f"{commit[:12]}, clean"
+
+
+def _data(settings: Settings) -> str:
+    split = dataset.read(settings)
+    return f"{len(split.train)} rows to train on, {len(split.holdout)} held out, as recorded"
+
+
+def _version(version: registry.Version) -> str:
+    return f"version {version.number}, digest {version.digest[:12]}, commit {version.commit[:12]}"
