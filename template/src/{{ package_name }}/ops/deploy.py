@@ -1,4 +1,4 @@
-"""Deployments: a release is built, tried out beside the one that answers, and only then switched to.
+"""Deployments: a release is built, tried out beside the one that answers, and then switched to.
 
 Whatever goes wrong, the release that answered goes on answering, and history.jsonl says why. A
 driver knows one environment; `Local` runs releases as processes on this machine (supervisor.py).
@@ -24,12 +24,14 @@ from pydantic import BaseModel, ConfigDict
 
 from . import supervisor
 from .errors import UserError
-from .settings import NAME, PACKAGE, Settings, load_json
+from .settings import PACKAGE, Settings, load_json
 
 # Releases that stay on disk to go back to.
 KEEP = 5
 # How far a golden prediction may move: the last digits differ between processors.
 TOLERANCE = 1e-9
+# What the history tells of a release.
+TOLD = {"version", "digest", "run_id", "commit"}
 
 
 class Release(BaseModel):
@@ -211,7 +213,7 @@ class Local:
             "release": number,
             "previous": state.previous if state else None,
             "kept": self.kept(),
-            **(release.model_dump(include={"version", "digest", "run_id", "commit"})
+            **(release.model_dump(include=TOLD)
                if release else {}),
         }  # fmt: skip
 
@@ -300,7 +302,7 @@ def deploy(driver: Local, reference: str = "champion") -> dict[str, Any]:
         number = entry["release"] = 1 + max([0, *driver.kept(), *_numbers(driver.folder)])
         try:
             release = driver.build(number, reference)
-            entry |= release.model_dump(include={"version", "digest", "commit"})
+            entry.update(release.model_dump(include=TOLD))
             driver.verify(number)
             driver.switch(number)
         except BaseException:
@@ -322,7 +324,7 @@ def rollback(driver: Local, number: int | None = None) -> dict[str, Any]:
             raise UserError(f"release {number} is the one that answers")
         release = driver.release(number)
         entry["release"] = number
-        entry |= release.model_dump(include={"version", "digest", "commit"})
+        entry.update(release.model_dump(include=TOLD))
         driver.verify(number)
         driver.switch(number)
     return entry
@@ -440,7 +442,7 @@ def _ask(
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UserError(f"{method} {path} failed: {error or type(error).__name__}") from None
+        raise UserError(f"{method} {path} failed: {str(error) or type(error).__name__}") from None
     finally:
         connection.close()
 

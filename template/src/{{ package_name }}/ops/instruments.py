@@ -12,47 +12,49 @@ class Instruments:
 
     def __init__(self, columns: list[str]) -> None:
         """Start at zero. `columns` are those whose broken rules are counted by name."""
-        self.registry = prometheus.CollectorRegistry()
-        own = {"registry": self.registry}
+        self.registry = own = prometheus.CollectorRegistry()
         self.requests = prometheus.Counter(
-            "ml_requests", "Requests answered", ["path", "status"], **own
+            "ml_requests", "Requests answered", ["path", "status"], registry=own
         )
         self.seconds = prometheus.Histogram(
             "ml_request_seconds",
             "Time to answer a request",
             ["path"],
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
-            **own,
+            registry=own,
         )
-        self.rows = prometheus.Counter("ml_rows", "Rows scored", **own)
+        self.rows = prometheus.Counter("ml_rows", "Rows scored", registry=own)
         self.violations = prometheus.Counter(
-            "ml_schema_violations", "Broken rules of the input schema", ["column"], **own
+            "ml_schema_violations", "Broken rules of the input schema", ["column"], registry=own
         )
         self.nonfinite = prometheus.Counter(
-            "ml_nonfinite", "Values that are no finite number, by where they stood", ["kind"], **own
+            "ml_nonfinite",
+            "Values that are no finite number, by where they stood",
+            ["kind"],
+            registry=own,
         )
         self.failures = prometheus.Counter(
-            "ml_scoring_failures", "Requests on which a feature or the model failed", **own
+            "ml_scoring_failures", "Requests on which a feature or the model failed", registry=own
         )
         self.unlogged = prometheus.Counter(
-            "ml_unlogged_predictions", "Predictions that could not be logged", **own
+            "ml_unlogged_predictions", "Predictions that could not be logged", registry=own
         )
         self.scores = prometheus.Histogram(
-            "ml_score", "Scores", buckets=[step / 10 for step in range(1, 11)], **own
+            "ml_score", "Scores", buckets=[step / 10 for step in range(1, 11)], registry=own
         )
         self.drift = prometheus.Gauge(
             "ml_drift_psi",
             "Population stability index of the last rows against training",
             ["kind", "column"],
-            **own,
+            registry=own,
         )
-        self.age = prometheus.Gauge("ml_model_age_days", "Days since training", **own)
-        self.ready = prometheus.Gauge("ml_ready", "1 when it can predict", **own)
+        self.age = prometheus.Gauge("ml_model_age_days", "Days since training", registry=own)
+        self.ready = prometheus.Gauge("ml_ready", "1 when it can predict", registry=own)
         self.info = prometheus.Gauge(
             "ml_model_info",
             f"The model of {NAME} that answers",
             ["version", "digest", "run_id", "commit"],
-            **own,
+            registry=own,
         )
         # A series that is there from the start shows its first increase.
         for kind in ("input", "feature", "score"):

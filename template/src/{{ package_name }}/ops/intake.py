@@ -1,4 +1,4 @@
-"""From a request's body to rows that fit schema.Inputs, or a refusal that says where they do not."""
+"""From a request's body to rows that fit schema.Inputs, or a refusal that says where they fail."""
 
 import json
 import sys
@@ -68,9 +68,9 @@ def read(body: bytes) -> pd.DataFrame:
         )
         if not rules:
             return frame
-        broken = [
-            Misfit(at, rule.column, rule.rule) for rule in rules for at in rule.rows or [None]
-        ]
+        for rule in rules:
+            places: list[int | None] = [*rule.rows] or [None]
+            broken += [Misfit(row, rule.column, rule.rule) for row in places]
     more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
     raise RefusedError(422, f"{broken[0]}{more}", broken)
 

@@ -17,7 +17,7 @@ import time
 import traceback
 import uuid
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ class Service:
         self.bundle: pipeline.Bundle | None = None
         self.reason = "the model is being loaded"
         self.draining = False
-        self.window: dict[str, deque[dict[str, Any]]] = {
+        self.window: dict[str, deque[dict[Hashable, Any]]] = {
             "input": deque(maxlen=WINDOW),
             "feature": deque(maxlen=WINDOW),
         }
@@ -123,10 +123,10 @@ class Service:
         ids = [uuid.uuid4().hex for _ in scores]
         if self.predictions:
             try:
-                self.predictions.predictions(ids, x, scores)
+                self.predictions.predictions(ids, x, scores.tolist())
             except OSError as error:  # monitoring suffers, the caller does not
                 self.instruments.unlogged.inc(len(ids))
-                log.error("predictions could not be logged: %s", error)
+                log.error("predictions not logged: %s", error)  # noqa: TRY400 - told in full
         return Answer(
             predictions=[
                 Prediction(prediction_id=name, score=float(score))
@@ -193,10 +193,10 @@ class Service:
                 int((~np.isfinite(x.to_numpy())).sum())
             )
             scores = np.asarray(model.predict(bundle.model, x), dtype="float64")
-        except Exception as error:
-            # Without the error's own words: they may hold values.
+        except Exception as error:  # noqa: BLE001 - a feature or a model may raise anything
+            # Without the error's own words, which may hold values.
             where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
-            log.error("scoring failed: %s at %s", type(error).__name__, where)
+            log.error("scoring failed: %s, %s", type(error).__name__, where)  # noqa: TRY400
             self._failed("scoring failed")
             raise RefusedError(500, f"scoring failed: {type(error).__name__}") from None
         if scores.shape != (len(rows),):
@@ -224,7 +224,7 @@ def create_app(settings: Settings, folder: Path, version: str | None = None) -> 
     return application(Service(settings, folder, version))
 
 
-def application(service: Service) -> FastAPI:
+def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small routes
     """Return a service's application. One that is not loaded loads while it already answers."""
 
     @asynccontextmanager
@@ -274,48 +274,43 @@ def application(service: Service) -> FastAPI:
     return app
 
 
-def run(
-    settings: Settings,
-    folder: Path,
-    host: str,
-    port: int,
-    version: str | None = None,
-    *,
-    fd: int | None = None,
-    control: int | None = None,
-) -> None:
-    """Load the bundle, then serve until told to end.
+def run(settings: Settings, folder: Path, version: str | None = None) -> None:
+    """Load the bundle in `folder`, then serve at the settings' address until told to end.
 
-    A supervisor gives the listening socket `fd` and the socket `control`: on that it is told
-    `ready` or why not, and closing it ends the service. Raises UserError if the bundle is not
-    right or the port is taken.
+    Raises UserError if the bundle is not right or the port is taken.
     """
-    line = socket.socket(fileno=control) if control is not None else None
     service = Service(settings, folder, version)
     try:
-        listener = socket.socket(fileno=fd) if fd is not None else _listen(host, port)
-        service.load()
-    except UserError as error:
-        if line:
-            line.sendall(f"error: {error}\n".encode())
-        raise
-    config = uvicorn.Config(application(service), access_log=False, log_level=settings.log_level)
-    if line is None:
-        print(f"{NAME} {service.version} answers on http://{host}:{port}/predict", flush=True)
-    _Server(config, service, line).run([listener])
+        listener = supervisor.bind(settings.host, settings.port)
+    except OSError as error:
+        raise UserError(
+            f"{settings.host}:{settings.port} cannot be used ({error.strerror}); stop what uses "
+            "it, or choose another with --port or ML_PORT"
+        ) from None
+    service.load()
+    server = _Server(service)
+    log.info("version %s on http://%s:%s/predict", service.version, *listener.getsockname()[:2])
+    server.run([listener])
 
 
 def main() -> None:
     """Serve a bundle as a supervisor asks for it; people use the command line's `serve`."""
     parser = argparse.ArgumentParser(prog="serving", description=main.__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--fd", type=int, required=True)
-    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--fd", type=int, required=True, help="the socket to listen on")
+    parser.add_argument(
+        "--control", type=int, required=True,
+        help="a socket that is told `ready`, or `error: …`; when it is closed the service ends",
+    )  # fmt: skip
     given = parser.parse_args()
+    control = socket.socket(fileno=given.control)
     try:
-        run(load_settings(), given.bundle, "", 0, fd=given.fd, control=given.control)
+        service = Service(load_settings(), given.bundle)
+        service.load()
     except UserError as error:
+        control.sendall(f"error: {error}\n".encode())
         sys.exit(f"error: {error}")
+    _Server(service, control).run([socket.socket(fileno=given.fd)])
 
 
 class _Measured:
@@ -349,11 +344,10 @@ class _Measured:
 class _Server(uvicorn.Server):
     """Uvicorn that ends without dropping a request: clients hang up, not the server."""
 
-    def __init__(
-        self, config: uvicorn.Config, service: Service, line: socket.socket | None
-    ) -> None:
-        super().__init__(config)
-        self.service, self.line = service, line
+    def __init__(self, service: Service, control: socket.socket | None = None) -> None:
+        level = service.settings.log_level
+        super().__init__(uvicorn.Config(application(service), access_log=False, log_level=level))
+        self.service, self.control = service, control
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.service.draining = sig == signal.SIGTERM
@@ -361,9 +355,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.line:
-            self.line.sendall(b"ready\n")
-            threading.Thread(target=self._watch_line, args=(self.line,), daemon=True).start()
+        if self.control:
+            self.control.sendall(b"ready\n")
+            threading.Thread(target=_end_with, args=(self.control,), daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
@@ -373,32 +367,25 @@ class _Server(uvicorn.Server):
             loop.remove_reader(listener.fileno())
         await asyncio.sleep(0.1)
         end = loop.time() + DRAIN_SECONDS
-        while self.service.draining and self.server_state.connections and loop.time() < end:
+        while self.service.draining and self.server_state.connections:
+            if loop.time() > end:
+                break
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
 
-    @staticmethod
-    def _watch_line(line: socket.socket) -> None:
-        while line.recv(64):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
+
+def _end_with(control: socket.socket) -> None:
+    """End this process, gently, when the other end of `control` is closed."""
+    while control.recv(64):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _load_and_tell(service: Service) -> None:
     try:
         service.load()
     except UserError as error:
-        log.error("error: %s", error)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return supervisor.bind(host, port)
-    except OSError as error:
-        raise UserError(
-            f"{host}:{port} cannot be used ({error.strerror}); stop what uses it, or choose "
-            "another with --port or ML_PORT"
-        ) from None
+        log.error("%s", error)  # noqa: TRY400 - the reason is all there is to know
 
 
 if __name__ == "__main__":

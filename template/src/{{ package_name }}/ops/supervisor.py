@@ -45,13 +45,14 @@ class Worker:
         about = json.loads((release / "release.json").read_text(encoding="utf-8"))
         self.number = int(release.name)
         self.control, theirs = socket.socketpair()
-        self.control.setblocking(False)
+        self.control.setblocking(False)  # noqa: FBT003
         self.ready = False
         self.message = ""
         self.started = time.monotonic()
         self.deadline = self.started + START_SECONDS
         arguments = ["--fd", str(listener.fileno()), "--control", str(theirs.fileno())]
-        with theirs, (release / "service.log").open("ab") as log:
+        self.log = release / "service.log"
+        with theirs, self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603
                 [about["python"], "-P", "-m", f"{about['package']}.ops.serving",
                  str(release / "bundle"), *arguments],
@@ -64,10 +65,8 @@ class Worker:
 
     def look(self) -> bool:
         """Read what the worker said, and return whether it lives."""
-        try:
+        with contextlib.suppress(OSError):
             self.message += self.control.recv(4096).decode(errors="replace")
-        except OSError:
-            pass
         self.ready = self.message.startswith("ready\n")
         return self.process.poll() is None
 
@@ -85,7 +84,9 @@ class Worker:
         """Say why the worker ended: its own words, else its last line, else its exit code."""
         if not self.ready and self.message.strip():
             return self.message.strip().splitlines()[0].removeprefix("error: ")
-        return f"the service ended with exit code {self.process.returncode}; see service.log"
+        said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = f", last saying: {said[-1].strip()}" if said else ""
+        return f"the service ended with exit code {self.process.returncode}{last}"
 
     def drain(self) -> None:
         """Have it answer what it has accepted, and end."""
@@ -117,7 +118,7 @@ class Supervisor:
         self.stop_asked = self.stopping = False
         self.wakeup, theirs = socket.socketpair()
         for end in (self.wakeup, theirs):
-            end.setblocking(False)
+            end.setblocking(False)  # noqa: FBT003
         self.theirs = theirs
         signal.set_wakeup_fd(theirs.fileno())
         signal.signal(signal.SIGHUP, lambda *_: None)
@@ -220,12 +221,12 @@ class Supervisor:
     def again(self, reason: str, now: float) -> None:
         """Start the release once more after a pause, or the one before it if it keeps dying."""
         self.deaths += 1
-        print(f"release {self.wanted} died ({self.deaths} in a row): {reason}", flush=True)
+        sys.stderr.write(f"release {self.wanted} died ({self.deaths} in a row): {reason}\n")
         previous = self.state["previous"]
         if self.deaths >= DEATHS and previous is not None:
             with contextlib.suppress(OSError):  # a full disk must not end the service
-                record(self.folder, action="fallback", outcome="ok", release=previous, seconds=0.0,
-                       reason=f"release {self.wanted} died {self.deaths} times: {reason}")  # fmt: skip
+                why = f"release {self.wanted} died {self.deaths} times: {reason}"
+                record(self.folder, action="fallback", outcome="ok", release=previous, reason=why)
             self.wanted, self.deaths = previous, 0
         self.start_at = now + BACKOFF[min(max(self.deaths - 1, 0), len(BACKOFF) - 1)]
 
@@ -265,7 +266,7 @@ class Supervisor:
         try:
             write_json(self.folder / "state.json", self.state)
         except OSError as error:  # a full disk stops deployments, not the service
-            print(f"state.json cannot be written: {error}", flush=True)
+            sys.stderr.write(f"state.json cannot be written: {error}\n")
 
 
 def bind(host: str, port: int) -> socket.socket:
