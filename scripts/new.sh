@@ -11,11 +11,8 @@
 # Python found on PATH, under pyenv, or among uv's.
 # Writes to DEST, to .venv here, and to the caches of uv, pip and Groundwork; nowhere else.
 
-# shellcheck source=template/scripts/lib.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../template/scripts/lib.sh"
-ROOT=${ROOT%/template} VENV=${ROOT%/template}/.venv
-# Where this runs inside a git hook, git's own settings would point it at the wrong repository.
-unset "${!GIT_@}"
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 dest=''
 while [ $# -gt 0 ]; do
@@ -58,25 +55,6 @@ claim() {
     say "Making $dest"
 }
 
-# choose_python: set `python` and `version` to the newest supported one on this machine.
-choose_python() {
-    for version in 3.13 3.12 3.11; do
-        python=$(find_python "$version") && return
-    done
-    die "no Python 3.11, 3.12 or 3.13 was found on PATH, under pyenv, or among uv's; install one," \
-        "for example with 'apt-get install python3 python3-venv' or 'uv python install 3.13'"
-}
-
-# A lock, because two runs may share this checkout. It ends with the subshell that `step` runs this in.
-prepare_template() {
-    hold new
-    [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c '' ||
-        "$UV" venv --quiet --clear --python "$python" "$VENV"
-    local install=("$UV" pip install --quiet --python "$VENV/bin/python" --require-hashes
-        -r "$ROOT/requirements/main.txt")
-    "${install[@]}" --offline 2>/dev/null || "${install[@]}"
-}
-
 # given NAME: whether the options for copier have one that matches the pattern NAME.
 given() {
     local option
@@ -115,14 +93,11 @@ proven() {
     say "$(printf '  %-36s %6s s' "$what" "$(took "$start")")"
 }
 
-trap 'printf "\nerror: interrupted; run the same command again to finish\n" >&2; exit 130' INT TERM
-command -v git >/dev/null || die "git is not installed; every project is a git repository"
 started=$(now)
 claim
 choose_python
-find_uv || { step "fetch uv" bootstrap_uv "$python" && UV=$UV_KEPT; }
-PATH=$PATH:${UV%/*}
-step "prepare the template" prepare_template
+choose_uv
+step "prepare the template" prepare main
 if ! git -C "$dest" rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
     [ -z "$(git -C "$ROOT" status --porcelain 2>/dev/null)" ] ||
         say "  note: the template has uncommitted changes; the project gets them, but updates cannot know them"
@@ -131,11 +106,23 @@ if ! git -C "$dest" rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
     step "commit" commit
 fi
 
-# From here on the project's own scripts do the work, as they will for everybody.
-template=$ROOT ROOT=$dest VENV=$dest/.venv
+# From here on the project's own scripts do the work, as they will for everybody. ROOT and VENV are
+# what lib.sh finds the project's command line by.
+ROOT=$dest VENV=$dest/.venv
 : >"$log"
-proven "setup.sh" "$dest/scripts/setup.sh"
-proven "test.sh" "$dest/scripts/test.sh"
+proven "scripts/setup.sh" "$dest/scripts/setup.sh"
+proven "scripts/test.sh" "$dest/scripts/test.sh"
 proven "train" "$(cli)" train
 proven "reproduce" "$(cli)" reproduce
 rm -f "$marker"
+
+name=$(basename "$(cli)")
+say "Done in $(took "$started") s"
+sed -n '/^== train ==$/,${/^\(registered\|digest\|reproduced\): /s/^/  /p;}' "$log"
+cat <<END
+Next, in $dest:
+  .venv/bin/$name promote      make that version the champion
+  .venv/bin/$name --help       all that the project can do; README.md says when
+  src/$(package)/{data,schema,features,model}.py, params.yaml    make them yours, then
+  scripts/test.sh, .venv/bin/$name train
+END

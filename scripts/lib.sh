@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# What new.sh and test.sh share, on top of what the scripts of every project share. Source it.
+
+# shellcheck source=template/scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../template/scripts/lib.sh"
+ROOT=${ROOT%/template} VENV=${ROOT%/template}/.venv
+# Where this runs inside a git hook, git's own settings would point it at the wrong repository.
+unset "${!GIT_@}"
+
+trap 'printf "\nerror: interrupted; run the same command again to finish\n" >&2; exit 130' INT TERM
+command -v git >/dev/null || die "git is not installed; every project is a git repository"
+
+# choose_python: set `python` and `version` to the newest supported one on this machine.
+choose_python() {
+    for version in 3.13 3.12 3.11; do
+        python=$(find_python "$version") && return
+    done
+    die "no Python 3.11, 3.12 or 3.13 was found on PATH, under pyenv, or among uv's; install one," \
+        "for example with 'apt-get install python3 python3-venv' or 'uv python install 3.13'"
+}
+
+# choose_uv: set `UV`, and put it on PATH for the scripts that this one calls.
+choose_uv() {
+    find_uv || { step "fetch uv" bootstrap_uv "$python" && UV=$UV_KEPT; }
+    PATH=$PATH:${UV%/*}
+}
+
+# prepare REQUIREMENTS…: put these into .venv, which is made first where there is none that works.
+# `step` runs it in a subshell, with which its lock ends: two runs may share this checkout.
+prepare() {
+    hold environment
+    python_of "$VENV/bin/python" >/dev/null ||
+        "$UV" venv --quiet --clear --python "$python" "$VENV"
+    local install=("$UV" pip install --quiet --python "$VENV/bin/python" --require-hashes) file
+    for file; do install+=(-r "$ROOT/requirements/$file.txt"); done
+    # The cache first: it spares the questions to the index, and needs no network.
+    "${install[@]}" --offline 2>/dev/null || "${install[@]}"
+}
