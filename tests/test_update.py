@@ -1,0 +1,143 @@
+"""`copier update`, against a template that moves on: what is the project's stays, the rest comes."""
+
+from pathlib import Path
+from shutil import copytree
+
+import copier
+import pytest
+
+from .conftest import ROOT, Render, commit_all, copy_template, files, freeze, git
+
+OWNED = [
+    line.replace("{{ package_name }}", "my_ml_project").lstrip("/")
+    for line in (ROOT / "includes/owned.txt").read_text("utf-8").splitlines()
+]
+
+
+def release(template: Path, tag: str, changes: dict[str, str]) -> None:
+    """Append to files of the template and tag that."""
+    for name, text in changes.items():
+        with (template / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+    commit_all(template, tag)
+    git(template, "tag", tag)
+
+
+def update(project: Path, **answers: object) -> None:
+    copier.run_update(
+        project, data=answers, defaults=True, quiet=True, overwrite=True, conflict="inline", unsafe=False
+    )  # fmt: skip
+
+
+@pytest.fixture
+def moving(template: Path, tmp_path: Path) -> Path:
+    """A template of the test's own, to release from."""
+    return copytree(template, tmp_path / "template", symlinks=True)
+
+
+@pytest.fixture
+def started(moving: Path, tmp_path: Path) -> Path:
+    """A project made from it and committed."""
+    project = copy_template(moving, tmp_path / "project")
+    git(project, "init", "--quiet", "--initial-branch", "main")
+    commit_all(project, "Start")
+    return project
+
+
+def test_an_update_brings_the_standard_and_needs_no_trust(moving: Path, started: Path) -> None:
+    release(moving, "v999.1.0", {"template/tox.ini": "\n; moved on\n"})
+    update(started)
+    assert (started / "tox.ini").read_text("utf-8").endswith("; moved on\n")
+    assert "_commit: v999.1.0" in (started / ".copier-answers.yml").read_text("utf-8")
+    assert git(started, "ls-files", "--unmerged") == ""
+
+
+def test_files_that_are_the_projects_exist_at_the_start(started: Path) -> None:
+    for name in OWNED:
+        assert (started / name).is_file(), name
+
+
+@pytest.mark.parametrize("name", OWNED)
+def test_an_update_leaves_the_projects_own_files_alone(moving: Path, started: Path, name: str) -> None:
+    mine = "mine, every byte of it\n"
+    (started / name).write_text(mine, "utf-8")
+    commit_all(started, "Make it mine")
+    source = f"template/{name.replace('my_ml_project', '{{ package_name }}')}"
+    source = source if (moving / source).exists() else f"{source}.jinja"
+    release(moving, "v999.1.0", {source: "\nthe template moved on\n"})
+    update(started)
+    assert (started / name).read_text("utf-8") == mine
+    assert git(started, "status", "--porcelain").split() == ["M", ".copier-answers.yml"]
+
+
+@pytest.mark.parametrize("name", OWNED)
+def test_an_update_does_not_bring_back_what_the_project_deleted(
+    moving: Path, started: Path, name: str
+) -> None:
+    (started / name).unlink()
+    commit_all(started, "Do without it")
+    release(moving, "v999.1.0", {"template/tox.ini": "\n; moved on\n"})
+    update(started)
+    assert not (started / name).exists()
+
+
+def test_edits_far_from_the_templates_merge(moving: Path, started: Path) -> None:
+    path = started / "tox.ini"
+    path.write_text("; mine\n" + path.read_text("utf-8"), "utf-8")
+    commit_all(started, "A line at the top")
+    release(moving, "v999.1.0", {"template/tox.ini": "\n; moved on\n"})
+    update(started)
+    text = path.read_text("utf-8")
+    assert text.startswith("; mine\n")
+    assert text.endswith("; moved on\n")
+
+
+def test_an_updated_project_equals_a_fresh_one(moving: Path, started: Path, tmp_path: Path) -> None:
+    release(
+        moving,
+        "v999.1.0",
+        {"template/tox.ini": "\n; moved on\n", "template/new.md": "# New\n", "template/.editorconfig": "# x\n"},
+    )  # fmt: skip
+    update(started)
+    fresh = copy_template(moving, tmp_path / "fresh")
+    names = [path.relative_to(fresh) for path in files(fresh)]
+    assert [path.relative_to(started) for path in files(started)] == names
+    for name in names:
+        assert (started / name).read_bytes() == (fresh / name).read_bytes(), name
+
+
+def test_an_answer_can_be_changed_by_an_update(moving: Path, started: Path) -> None:
+    release(moving, "v999.1.0", {"template/tox.ini": "\n; moved on\n"})
+    update(started, license="Apache-2.0", python_version="3.13")
+    assert "Apache License" in (started / "LICENSE").read_text("utf-8")
+    assert (started / ".python-version").read_text("utf-8").strip() == "3.13"
+
+
+def test_every_release_and_the_last_commit_update_cleanly_to_the_template_as_it_stands(
+    tmp_path: Path,
+) -> None:
+    template = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", "--no-local", str(ROOT), str(template))
+    git(template, "tag", "v998.0.0")
+    releases = git(template, "tag", "--list", "v*").split()
+    for tag in releases:
+        project = tmp_path / tag
+        copier.run_copy(str(template), project, defaults=True, quiet=True, vcs_ref=tag, unsafe=False)
+        git(project, "init", "--quiet", "--initial-branch", "main")
+        commit_all(project, "Start")
+    stands = freeze(tmp_path / "now")
+    git(template, "fetch", "--quiet", str(stands), "v999.0.0:refs/tags/v999.0.0")
+    for tag in releases:
+        update(tmp_path / tag)
+        assert git(tmp_path / tag, "ls-files", "--unmerged") == "", tag
+        assert "_commit: v999.0.0" in (tmp_path / tag / ".copier-answers.yml").read_text("utf-8")
+
+
+def test_making_a_project_from_the_newest_tag_is_what_copier_does_unasked(
+    moving: Path, render: Render, tmp_path: Path
+) -> None:
+    release(moving, "v999.1.0", {"template/tox.ini": "\n; moved on\n"})
+    commit_all(moving, "Not released")
+    copier.run_copy(str(moving), tmp_path / "p", defaults=True, quiet=True, unsafe=False)
+    assert "_commit: v999.1.0\n" in (tmp_path / "p/.copier-answers.yml").read_text("utf-8")
+    assert render("other").is_dir()
