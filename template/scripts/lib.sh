@@ -71,7 +71,7 @@ cause() {
         *"network connectivity is disabled"* | *"onnection refused"* | *"ConnectError"*)
         die "$1: a package is not in the cache and the package index cannot be reached"
         ;;
-    *) die "$1: $(grep -v '^[[:space:]]*$' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
+    *) die "$1: $(grep -v -e '^[[:space:]]*$' -e '^hint:' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
     esac
 }
 
@@ -163,6 +163,55 @@ bootstrap_uv() {
     # A rename: another process sees the whole of uv or none of it.
     mv -f "$scratch/lib/bin/uv" "$UV_KEPT"
 }
+
+# need_python: set PYTHON to an interpreter of the project's version, or end saying how to get one.
+need_python() {
+    local want
+    [ -r "$ROOT/.python-version" ] ||
+        die "$ROOT/.python-version is missing; write a version such as 3.12 into it"
+    want=$(head -n 1 "$ROOT/.python-version")
+    if [ -n "${PYTHON:-}" ]; then
+        [ "$(python_of "$PYTHON")" = "$want" ] ||
+            die "PYTHON=$PYTHON is not Python $want, which .python-version asks for"
+    elif ! PYTHON=$(find_python "$want"); then
+        die "Python $want (.python-version) was not found on PATH, under pyenv, or among uv's:" \
+            "get it with 'uv python install $want' or 'pyenv install $want', name one with" \
+            "PYTHON=/path/to/python, or write a version you have (3.11, 3.12, 3.13) into .python-version"
+    fi
+}
+
+# need_uv: set UV, fetching the locked version where there is none (which needs PYTHON).
+need_uv() {
+    find_uv && return
+    need_python
+    step "fetch uv" bootstrap_uv "$PYTHON"
+    UV=$UV_KEPT
+}
+
+# run_tool ARGUMENT… -- ARGUMENT…: `uv tool run` with both; from the cache alone if that has it all.
+run_tool() {
+    local tool=() offline=''
+    while [ "$1" != -- ]; do
+        tool+=("$1")
+        shift
+    done
+    shift
+    tool=(tool run --quiet --python "$PYTHON" "${tool[@]}")
+    ! "$UV" --offline "${tool[@]}" --version >/dev/null 2>&1 || offline=--offline
+    "$UV" $offline "${tool[@]}" "$@"
+}
+
+# poetry ARGUMENT…: the pinned Poetry. Where the index has no JSON API, as behind many company
+# mirrors, POETRY_PYPI_MIRROR_URL names its simple address.
+poetry() {
+    local tool=(--from "poetry==$POETRY_VERSION" --with "poetry-plugin-export==$POETRY_EXPORT_VERSION")
+    [ -z "${POETRY_PYPI_MIRROR_URL:-}" ] ||
+        tool+=(--with "poetry-plugin-pypi-mirror==$POETRY_MIRROR_VERSION")
+    POETRY_VIRTUALENVS_CREATE=false run_tool "${tool[@]}" poetry -- --no-interaction "$@"
+}
+
+# copier ARGUMENT…: the pinned Copier.
+copier() { run_tool --from "copier==$COPIER_VERSION" copier -- "$@"; }
 
 # hold NAME: wait for and keep a lock until this process and its children have ended.
 hold() {

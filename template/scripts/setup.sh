@@ -26,24 +26,11 @@ while [ $# -gt 0 ]; do
 done
 
 started=$(now)
-[ -r "$ROOT/.python-version" ] || die "$ROOT/.python-version is missing; write a version such as 3.12 into it"
-want=$(head -n 1 "$ROOT/.python-version")
+want=$(head -n 1 "$ROOT/.python-version" 2>/dev/null) || want='?'
 requirements=("$ROOT/requirements/main.txt" "$ROOT/requirements/dev.txt")
 for file in "${requirements[@]}"; do
     [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it anew"
 done
-
-choose_python() {
-    if [ -n "${PYTHON:-}" ]; then
-        python=$(command -v "$PYTHON") || die "PYTHON=$PYTHON is not there"
-        [ "$(python_of "$python")" = "$want" ] ||
-            die "PYTHON=$PYTHON is not Python $want, which .python-version asks for"
-    elif ! python=$(find_python "$want"); then
-        die "Python $want (.python-version) was not found on PATH, under pyenv, or among uv's:" \
-            "get it with 'uv python install $want' or 'pyenv install $want', name one with" \
-            "PYTHON=/path/to/python, or write a version you have (3.11, 3.12, 3.13) into .python-version"
-    fi
-}
 
 # The cache first: it spares a second of questions to the index, and needs no network.
 sync() {
@@ -61,19 +48,15 @@ sync_project() {
 
 say "Setting up $ROOT"
 hold setup
-find_uv || {
-    choose_python
-    step "fetch uv" bootstrap_uv "$python"
-    UV=$UV_KEPT
-}
+need_uv
 
 # .ready is written last. Without it nothing in .venv is trusted, and it is made anew.
 ready=$VENV/.ready
 wanted="$want $(sha256 "${requirements[@]}" "$ROOT/pyproject.toml")"
 [ -z "$force" ] && [ -f "$ready" ] && [ "$(python_of "$VENV/bin/python")" = "$want" ] || {
-    choose_python
+    need_python
     rm -f "$ready" 2>/dev/null || cause "clean .venv" "Read-only file system"
-    step "create .venv" "$UV" venv --quiet --clear --python "$python" "$VENV"
+    step "create .venv" "$UV" venv --quiet --clear --python "$PYTHON" "$VENV"
 }
 if [ ! -f "$ready" ] || [ "$(cat "$ready")" != "$wanted" ]; then
     rm -f "$ready"

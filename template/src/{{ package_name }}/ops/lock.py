@@ -123,6 +123,16 @@ def pins(root: Path) -> list[str]:
     return [f"{pin.name}=={pin.version}" for pin in export if pin.applies()]
 
 
+def moves(before: str, after: str) -> list[str]:
+    """Return one line for each package whose versions differ between the texts of two locks."""
+    old, new = _versions(before), _versions(after)
+    return [
+        f"{name} {old.get(name, 'none')} → {new.get(name, 'none')}"
+        for name in sorted(old | new)
+        if old.get(name) != new.get(name)
+    ]
+
+
 def content_hash(pyproject: dict[str, Any]) -> str:
     """Return the hash by which a poetry.lock names the pyproject.toml that it was made from."""
     project, poetry = pyproject.get("project", {}), pyproject.get("tool", {}).get("poetry", {})
@@ -134,6 +144,13 @@ def content_hash(pyproject: dict[str, Any]) -> str:
     keys = ("dependencies", "source", "extras", "dev-dependencies", "group")
     relevant["tool"] = {"poetry": _present(poetry, *keys)}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def _versions(text: str) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for package in tomllib.loads(text).get("package", []):
+        found.setdefault(package["name"], []).append(package["version"])
+    return {name: ", ".join(sorted(versions)) for name, versions in found.items()}
 
 
 def _present(table: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Usage: scripts/lock.sh [--upgrade]
+#        scripts/lock.sh add PACKAGE... [--group GROUP]
+#        scripts/lock.sh --check
+#        scripts/lock.sh --diff COMMIT
+#
+# The one way to change dependencies: resolves pyproject.toml into poetry.lock, exports
+# requirements/*.txt, installs them, and writes docs/environment.md anew. All of it, or nothing.
+#
+#   (nothing)      after editing pyproject.toml; versions that still fit stay as they are
+#   --upgrade      move every package to the newest version that fits
+#   add PACKAGE    add packages, such as 'polars>=1,<2', to pyproject.toml first
+#   --group GROUP  add them to this dependency group, such as dev
+#   --check        only say whether pyproject.toml, lock, exports and page agree
+#   --diff COMMIT  only say which versions moved since a commit
+#
+# Behind a mirror without PyPI's JSON API, set POETRY_PYPI_MIRROR_URL to its simple address.
+
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+action=lock options=() packages=() commit=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help) help ;;
+    --upgrade) options=(--regenerate) ;;
+    --check) action=check ;;
+    --diff)
+        action=diff commit=${2:-}
+        [ -n "$commit" ] || usage_error "--diff needs a commit"
+        shift
+        ;;
+    --group)
+        [ -n "${2:-}" ] || usage_error "--group needs a name"
+        options=(--group "$2")
+        shift
+        ;;
+    -*) usage_error "unknown argument '$1'" ;;
+    add) [ "$action" = lock ] && action=add || packages+=("$1") ;;
+    *)
+        [ "$action" = add ] || usage_error "unknown argument '$1'"
+        packages+=("$1")
+        ;;
+    esac
+    shift
+done
+[ "$action" != add ] || [ ${#packages[@]} -gt 0 ] || usage_error "add needs the name of a package"
+
+cd "$ROOT"
+started=$(now)
+python=$VENV/bin/python
+if [ "$action" = check ] || [ "$action" = diff ]; then
+    [ -x "$python" ] || scripts/setup.sh --quiet
+fi
+case $action in
+check)
+    "$python" -c "
+import pathlib, sys
+from $(package).ops import environment, errors, lock
+try:
+    found = lock.problems(pathlib.Path()) or environment.problems(pathlib.Path())
+except errors.UserError as error:
+    found = [str(error)]
+sys.exit('\n'.join(f'error: {line}' for line in found) if found else 0)"
+    echo "pyproject.toml, poetry.lock, requirements and docs/environment.md agree"
+    exit
+    ;;
+diff)
+    before=$(git show "$commit:./poetry.lock" 2>/dev/null) || die "there is no poetry.lock at '$commit'"
+    "$python" -c "
+import pathlib, sys
+from $(package).ops import lock
+print('\n'.join(lock.moves(sys.stdin.read(), pathlib.Path('poetry.lock').read_text())) or 'no version moved')" \
+        <<<"$before"
+    exit
+    ;;
+esac
+
+hold lock
+need_python
+need_uv
+work=$(mktemp -d "$ROOT/var/lock.XXXXXX") || die "cannot write to $ROOT/var"
+trap 'rm -rf "$work"' EXIT
+touched=(pyproject.toml poetry.lock requirements docs/environment.md)
+mkdir -p "$work/new/docs" "$work/new/requirements" "$work/old/docs"
+for file in "${touched[@]}"; do
+    [ ! -e "$file" ] || cp -R "$file" "$work/old/$file"
+done
+cp pyproject.toml .python-version "$work/new/"
+[ ! -e poetry.lock ] || cp poetry.lock "$work/new/"
+
+export_all() {
+    local groups group
+    groups=$("$PYTHON" -c "
+import tomllib
+with open('$work/new/pyproject.toml', 'rb') as file:
+    print(*tomllib.load(file).get('dependency-groups', {}))")
+    poetry -C "$work/new" export -o "$work/new/requirements/main.txt"
+    for group in $groups; do
+        poetry -C "$work/new" export --only "$group" -o "$work/new/requirements/$group.txt"
+    done
+}
+
+if [ "$action" = add ]; then
+    step "add ${packages[*]}" poetry -C "$work/new" add --lock ${options[@]+"${options[@]}"} "${packages[@]}"
+else
+    step "resolve" poetry -C "$work/new" lock ${options[@]+"${options[@]}"}
+fi
+step "export" export_all
+
+# From here on a failure or an interruption puts the old files back.
+put_back() {
+    rm -rf requirements
+    cp -R "$work/old/." .
+    rm -rf "$work"
+}
+trap put_back EXIT
+for file in pyproject.toml poetry.lock requirements; do
+    [ "$file" != requirements ] || rm -rf requirements
+    cp -R "$work/new/$file" .
+done
+step "install" scripts/setup.sh --quiet
+step "docs/environment.md" "$python" -c "
+import pathlib
+from $(package).ops import environment
+environment.write(pathlib.Path())"
+trap 'rm -rf "$work"' EXIT
+scripts/lock.sh --check >/dev/null
+if [ -s "$work/old/poetry.lock" ]; then
+    "$python" -c "
+import pathlib
+from $(package).ops import lock
+old = pathlib.Path('$work/old/poetry.lock').read_text()
+print('\n'.join(lock.moves(old, pathlib.Path('poetry.lock').read_text())) or 'no version moved')"
+fi
+echo "Locked in $(took "$started") s; commit ${touched[*]}"

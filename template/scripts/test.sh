@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Usage: scripts/test.sh [--layer LAYER]... [--fast] [--pythons] [-- PYTEST-ARGUMENT...]
+#
+# Sets up what is missing, then runs the checks of every layer and says how long each took.
+#
+#   --layer LAYER  only this one: lint, data, model, pipeline or infrastructure; may be repeated
+#   --fast         leave out the tests marked slow
+#   --pythons      run the test layers on every Python the lock holds for that this machine has
+
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+layers=() fast='' pythons=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help) help ;;
+    --layer)
+        case ${2:-} in
+        lint | data | model | pipeline | infrastructure) layers+=("$2") ;;
+        *) usage_error "--layer needs lint, data, model, pipeline or infrastructure, not '${2:-}'" ;;
+        esac
+        shift
+        ;;
+    --fast) fast=1 ;;
+    --pythons) pythons=1 ;;
+    --)
+        shift
+        break
+        ;;
+    *) usage_error "unknown argument '$1'" ;;
+    esac
+    shift
+done
+[ ${#layers[@]} -gt 0 ] || layers=(lint data model pipeline infrastructure)
+
+cd "$ROOT"
+started=$(now)
+scripts/setup.sh --quiet
+mkdir -p var
+work=$(mktemp -d var/test.XXXXXX) || die "cannot write to $ROOT/var"
+# What still runs in the background ends with this script.
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+
+folders=() lint=''
+for layer in "${layers[@]}"; do
+    if [ "$layer" = lint ]; then lint=1; else folders+=("tests/$layer"); fi
+done
+arguments=(--numprocesses auto --junitxml "$work/report.xml" "${folders[@]}" "$@")
+[ -z "$fast" ] || arguments+=(-m "not slow")
+
+# check NAME COMMAND…: run it and leave its name, verdict, seconds and output in the work folder.
+check() {
+    local name=$1 begun verdict=passed
+    shift
+    begun=$(now)
+    "$@" >"$work/$name.out" 2>&1 || verdict=failed
+    printf '%-16s %-28s %6s s\n' "$name" "$verdict" "$(took "$begun")" >"$work/$name.line"
+}
+
+# Type checking takes as long as a layer of tests, so the lint runs beside them.
+if [ -n "$lint" ]; then
+    check mypy .venv/bin/mypy &
+    (
+        check ruff .venv/bin/ruff check .
+        check format .venv/bin/ruff format --check .
+        check yamllint .venv/bin/yamllint --strict .
+        check shellcheck .venv/bin/shellcheck --external-sources scripts/*.sh
+    ) &
+fi
+
+failed=''
+if [ -n "$pythons" ]; then
+    # uv looks on PATH and not under pyenv, so the interpreters found are put on PATH.
+    environments=() missing=() places=''
+    for version in 3.11 3.12 3.13; do
+        if python=$(find_python "$version"); then
+            environments+=("py${version/./}")
+            places=$places$(dirname "$python"):
+        else
+            missing+=("$version")
+        fi
+    done
+    [ ${#missing[@]} -eq 0 ] || printf 'not run, this machine has no Python %s\n' "${missing[@]}"
+    PATH=$places$PATH .venv/bin/tox run -e "$(
+        IFS=,
+        echo "${environments[*]}"
+    )" -- "${arguments[@]}" || failed=1
+elif [ ${#folders[@]} -gt 0 ]; then
+    .venv/bin/python -m pytest "${arguments[@]}" || failed=1
+fi
+wait
+
+echo
+for name in ruff format mypy yamllint shellcheck; do
+    [ -f "$work/$name.line" ] || continue
+    if ! grep -q passed "$work/$name.line"; then
+        failed=1
+        sed "s/^/$name: /" "$work/$name.out"
+    fi
+done
+cat "$work"/*.line 2>/dev/null || true
+if [ -f "$work/report.xml" ]; then
+    .venv/bin/python - "$work/report.xml" <<'PYTHON'
+import sys
+from collections import Counter, defaultdict
+from xml.etree import ElementTree
+
+seconds, verdicts = Counter(), defaultdict(Counter)
+for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
+    layer = (case.get("classname") or case.get("name")).split(".")[1]
+    seconds[layer] += float(case.get("time"))
+    kinds = {part.tag for part in case}
+    verdict = "failed" if kinds & {"failure", "error"} else "skipped" if kinds else "passed"
+    verdicts[layer][verdict] += 1
+for layer, counts in verdicts.items():
+    text = ", ".join(f"{counts[kind]} {kind}" for kind in ("passed", "failed", "skipped") if counts[kind])
+    print(f"{layer:16} {text:28} {seconds[layer]:6.1f} s of tests")
+PYTHON
+fi
+echo
+[ -z "$failed" ] || die "not all checks passed ($(took "$started") s)"
+echo "All checks passed in $(took "$started") s"
