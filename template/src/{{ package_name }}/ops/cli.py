@@ -1,6 +1,7 @@
 """The project's one command line. Each command is a thin layer over the module of its concern."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -191,6 +192,86 @@ def status() -> None:
     from . import overview
 
     for line in overview.lines(settings()):
+        typer.echo(line)
+
+
+@app.command()
+def serve(
+    reference: Reference = "champion",
+    host: Annotated[str | None, typer.Option(help="Listen here; else ML_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Listen here; else ML_PORT.")] = None,
+) -> None:
+    """Answer requests with a registered version until interrupted."""
+    from . import serving
+
+    given = {"host": host, "port": port}
+    serving.run(settings(**{name: at for name, at in given.items() if at is not None}), reference)
+
+
+@app.command()
+def drift(
+    source: Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")] = None,
+    logged: Annotated[bool, typer.Option("--logged", help="The served features instead.")] = False,
+    reference: Annotated[str, typer.Option("--model", help="Whose training.")] = "champion",
+) -> None:
+    """Compare inputs, or the features that were served, with those of training; plot them."""
+    from . import monitoring
+
+    if (source is None) != logged:
+        raise typer.BadParameter("give a CSV file, or --logged")
+    report, page = monitoring.drifted(settings(), source, reference)
+    typer.echo(f"{report}\nreport: {page}")
+    if report.drifted:
+        raise UserError(f"drift in {', '.join(report.drifted)}")
+
+
+@app.command()
+def monitor(
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV file of prediction_id and label.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=0, help="How far to look back.")] = 30,
+    reference: Annotated[str, typer.Option("--model", help="Which version.")] = "champion",
+) -> None:
+    """Judge what was served: age, failures, drift, and quality where labels have come in."""
+    from . import monitoring
+
+    health = monitoring.monitor(settings(), labels, reference, days)
+    for line in health.lines:
+        typer.echo(line)
+    for finding in health.findings:
+        typer.echo(f"finding: {finding}", err=True)
+    raise typer.Exit(1 if health.findings else 0)
+
+
+class Action(StrEnum):
+    """What can be done with an environment."""
+
+    DEPLOY = "deploy"
+    ROLLBACK = "rollback"
+    STATUS = "status"
+    HISTORY = "history"
+    STOP = "stop"
+
+
+@app.command()
+def deploy(
+    environment: Annotated[str, typer.Argument(help="local")],
+    action: Annotated[Action, typer.Argument()] = Action.DEPLOY,
+    number: Annotated[int | None, typer.Argument(help="The release to roll back to.")] = None,
+    reference: Annotated[
+        str, typer.Option("--version", help="champion, challenger or a version number.")
+    ] = "champion",
+) -> None:
+    """Let a registered version answer, go back to an earlier release, or look at releases."""
+    from . import deploy as deployments
+
+    if environment not in deployments.DRIVERS:
+        raise typer.BadParameter(f"there is no environment {environment}")
+    if number is not None and action is not Action.ROLLBACK:
+        raise typer.BadParameter("only rollback takes a release's number")
+    driver = deployments.DRIVERS[environment](settings())
+    for line in deployments.act(driver, action, number, reference):
         typer.echo(line)
 
 

@@ -292,6 +292,24 @@ class Local:
 DRIVERS: dict[str, type[Local]] = {"local": Local}
 
 
+def act(driver: Local, action: str, number: int | None, reference: str) -> list[str]:
+    """Do what the command line asks for; return what to tell."""
+    match action:
+        case "deploy":
+            return [_told(deploy(driver, reference))]
+        case "rollback":
+            return [_told(rollback(driver, number))]
+        case "status":
+            status = driver.status()
+            return [f"{name:<12} {value}" for name, value in status.items() if value is not None]
+        case "history":
+            entries, summed = history(driver)
+            return [*(_told(entry) for entry in entries), summed]
+        case _:
+            stop(driver)
+            return ["stopped"]
+
+
 def deploy(driver: Local, reference: str = "champion") -> dict[str, Any]:
     """Deploy a registered version (an alias or a number); return its line of the history.
 
@@ -334,6 +352,14 @@ def stop(driver: Local) -> None:
     """Answer no more; the releases stay."""
     with _attempt(driver, "stop"):
         driver.stop()
+
+
+def summary(settings: Settings) -> str:
+    """Say in one line what answers on this machine."""
+    status = Local(settings).status()
+    if status["state"] == "stopped":
+        return "nothing answers"
+    return f"release {status['release']}, version {status['version']}, {status['address']}"
 
 
 def history(driver: Local) -> tuple[list[dict[str, Any]], str]:
@@ -402,6 +428,18 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
 
 def _numbers(folder: Path) -> list[int]:
     return [entry["release"] for entry in _entries(folder) if entry.get("release")]
+
+
+def _told(entry: dict[str, Any]) -> str:
+    """Put an attempt in one line."""
+    what = f"release {entry['release']}" if entry.get("release") else ""
+    if entry.get("version"):
+        what += f", version {entry['version']}, digest {entry['digest'][:12]}"
+    line = (
+        f"{entry.get('time', ''):<26}{entry['action']:<9}{entry['outcome']:<12}"
+        f"{entry.get('seconds', 0):>6.1f} s  {entry.get('who', '')}  {what}"
+    )
+    return f"{line}  {entry['reason']}".strip() if entry.get("reason") else line.strip()
 
 
 def _who() -> str:

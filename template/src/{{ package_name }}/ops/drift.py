@@ -20,13 +20,11 @@ import html
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from . import dataset
 from .errors import UserError
 from .settings import Drift
 
@@ -155,11 +153,6 @@ def page(report: Report, title: str) -> str:
         f"<h1>{html.escape(title)}</h1><p>{report.rows} rows against {report.reference_rows}"
         f" of training.</p><pre>{html.escape(str(report))}</pre>{plots}\n"
     )
-
-
-def write(report: Report, path: Path, title: str) -> None:
-    """Write `page`. Raises UserError where the disk refuses."""
-    dataset.write(path, page(report, title).encode())
 
 
 def _describe(values: pd.Series) -> dict[str, Any]:

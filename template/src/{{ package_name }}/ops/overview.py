@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import dataset, lock, provenance, registry, tracking
+from . import dataset, deploy, lock, provenance, registry, tracking
 from .errors import UserError
 from .settings import Settings
 
@@ -19,6 +19,7 @@ def lines(settings: Settings) -> list[str]:
         "last run": lambda: tracking.find(settings, client, "latest"),
         "champion": lambda: _version(registry.resolve(settings, registry.CHAMPION, client)),
         "challenger": lambda: _version(registry.resolve(settings, registry.CHALLENGER, client)),
+        "serving": lambda: deploy.summary(settings),
         "versions": lambda: str(len(registry.versions(settings, client))),
     }
     return [f"{name:<11}{_said(tell)}" for name, tell in told.items()]

@@ -6,6 +6,7 @@ the features are computed by the code that the model was trained with.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -18,7 +19,6 @@ import traceback
 import uuid
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -69,11 +69,11 @@ class Answer(BaseModel):
 class Service:
     """One bundle and everything that happens to a request."""
 
-    def __init__(self, settings: Settings, folder: Path, version: str | None = None) -> None:
+    def __init__(self, settings: Settings, folder: Path) -> None:
         """Serve the bundle in `folder`; `load` it first."""
         self.settings = settings
         self.folder = folder
-        self.version = version or "unregistered"
+        self.version = "unregistered"
         self.run_id: str | None = None
         self.instruments = Instruments(list(intake.COLUMNS))
         self.bundle: pipeline.Bundle | None = None
@@ -219,15 +219,15 @@ class Service:
                 self.instruments.unlogged.inc()
 
 
-def create_app(settings: Settings, folder: Path, version: str | None = None) -> FastAPI:
+def create_app(settings: Settings, folder: Path) -> FastAPI:
     """Return the application for the bundle in `folder`, which it loads when it starts."""
-    return application(Service(settings, folder, version))
+    return application(Service(settings, folder))
 
 
 def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small routes
     """Return a service's application. One that is not loaded loads while it already answers."""
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if service.bundle is None:
             threading.Thread(target=_load_and_tell, args=(service,), daemon=True).start()
@@ -274,12 +274,13 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
     return app
 
 
-def run(settings: Settings, folder: Path, version: str | None = None) -> None:
-    """Load the bundle in `folder`, then serve at the settings' address until told to end.
+def run(settings: Settings, reference: str = "champion") -> None:
+    """Serve a registered version at the settings' address until told to end.
 
-    Raises UserError if the bundle is not right or the port is taken.
+    Raises UserError if there is no such version, it does not fit this code, or the port is taken.
     """
-    service = Service(settings, folder, version)
+    from . import registry
+
     try:
         listener = supervisor.bind(settings.host, settings.port)
     except OSError as error:
@@ -287,10 +288,16 @@ def run(settings: Settings, folder: Path, version: str | None = None) -> None:
             f"{settings.host}:{settings.port} cannot be used ({error.strerror}); stop what uses "
             "it, or choose another with --port or ML_PORT"
         ) from None
+    version = registry.resolve(settings, reference)
+    folder = settings.var_dir / "serving" / str(version.number)
+    service = Service(settings, registry.fetch(settings, version, folder))
+    about = {"version": version.number, "run_id": version.run_id, "digest": version.digest}
+    supervisor.write_json(folder / "release.json", about)
     service.load()
     server = _Server(service)
     log.info("version %s on http://%s:%s/predict", service.version, *listener.getsockname()[:2])
-    server.run([listener])
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run([listener])
 
 
 def main() -> None:
