@@ -89,7 +89,7 @@ proven() {
     start=$(now)
     printf '\n== %s ==\n' "$what" >>"$log"
     "$@" >>"$log" 2>&1 </dev/null ||
-        die "$what failed: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1); all of it is in $log"
+        die "$what failed: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1 | sed 's/^error: //'); all of it is in $log"
     say "$(printf '  %-36s %6s s' "$what" "$(took "$start")")"
 }
 

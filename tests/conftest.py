@@ -1,4 +1,4 @@
-"""What the tests share: the template as it stands, frozen in a repository of its own, and renders of it."""
+"""What the tests share: the template as it stands, frozen in a repository, and renders of it."""
 
 import os
 import subprocess

@@ -39,7 +39,7 @@ def derived_package(project_name: str) -> str:
     return JINJA.from_string(QUESTIONS["package_name"]["default"]).render(project_name=project_name)
 
 
-# Copier passes over a key that it does not know, so a misspelt one would do nothing and say nothing.
+# Copier passes over a key that it does not know: a misspelt one would do nothing and say nothing.
 
 
 def test_every_question_uses_only_keys_that_copier_knows() -> None:
@@ -50,11 +50,24 @@ def test_every_question_uses_only_keys_that_copier_knows() -> None:
 
 def test_every_setting_is_one_that_copier_knows() -> None:
     documented = {
-        "answers_file", "envops", "exclude", "external_data", "jinja_extensions", "message_after_copy",
-        "message_after_update", "message_before_copy", "message_before_update", "migrations",
-        "min_copier_version", "preserve_symlinks", "secret_questions", "skip_if_exists", "subdirectory",
-        "tasks", "templates_suffix",
-    }  # fmt: skip
+        "answers_file",
+        "envops",
+        "exclude",
+        "external_data",
+        "jinja_extensions",
+        "message_after_copy",
+        "message_after_update",
+        "message_before_copy",
+        "message_before_update",
+        "migrations",
+        "min_copier_version",
+        "preserve_symlinks",
+        "secret_questions",
+        "skip_if_exists",
+        "subdirectory",
+        "tasks",
+        "templates_suffix",
+    }
     assert not set(SETTINGS) - documented
 
 
@@ -127,17 +140,76 @@ HIDDEN = [
     "\uffff",
 ]
 BAD = {
-    "project_name": ["", " ", "\u3000", " x", "x ", "x" * 300, "{{ x }}", "{% raw %}", "${{ secrets.TOKEN }}"],
+    "project_name": [
+        "",
+        " ",
+        "\u3000",
+        " x",
+        "x ",
+        "x" * 300,
+        "{{ x }}",
+        "{% raw %}",
+        "${{ secrets.TOKEN }}",
+    ],
     "package_name": [
-        "", "Churn", "1churn", "_x", "x_", "a__b", "a-b", "a.b", "../x", ".git", "naïve", "x" * 41, "class", "None",
-        "match", "json", "test", "con", "lpt1", "numpy", "sklearn", "yaml", "mlflow", "src", "tests", "docs", "ops", "python", "git",
-        "churn\n", "$(x)", "a b", "🚀",
+        "",
+        "Churn",
+        "1churn",
+        "_x",
+        "x_",
+        "a__b",
+        "a-b",
+        "a.b",
+        "../x",
+        ".git",
+        "naïve",
+        "x" * 41,
+        "class",
+        "None",
+        "match",
+        "json",
+        "test",
+        "con",
+        "lpt1",
+        "numpy",
+        "sklearn",
+        "yaml",
+        "mlflow",
+        "src",
+        "tests",
+        "docs",
+        "ops",
+        "python",
+        "git",
+        "churn\n",
+        "$(x)",
+        "a b",
+        "🚀",
     ],
     "description": ["", "x" * 201, "a\nb", "{# x #}"],
     "author_name": ["", "A <a@b.co>", "x" * 81],
-    "author_email": ["", "team", "a@b", "a@b.co\n", "a b@c.de", "a@@b.co", "<a@b.co>", "ä@b.co", "x" * 260 + "@b.co"],
-    "repository_url": ["git@example.com:a/b", "http://example.com", "https://", "https://a b", "https://e.com/\n", "https://e.com/?q='", "javascript:x", "https://e.com/" + "x" * 200],
-}  # fmt: skip
+    "author_email": [
+        "",
+        "team",
+        "a@b",
+        "a@b.co\n",
+        "a b@c.de",
+        "a@@b.co",
+        "<a@b.co>",
+        "ä@b.co",
+        "x" * 260 + "@b.co",
+    ],
+    "repository_url": [
+        "git@example.com:a/b",
+        "http://example.com",
+        "https://",
+        "https://a b",
+        "https://e.com/\n",
+        "https://e.com/?q='",
+        "javascript:x",
+        "https://e.com/" + "x" * 200,
+    ],
+}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a render is: the same bytes anywhere, no trace of the template language, every answer intact."""
+"""What a render is: the same bytes anywhere, no trace of the template, every answer intact."""
 
 import ast
 import configparser
@@ -26,17 +26,31 @@ from .test_questions import QUESTIONS, verdict
 VARIANTS: list[dict[str, str]] = [
     {},
     *({"license": value} for value in QUESTIONS["license"]["choices"].values() if value != "MIT"),
-    *({"python_version": value} for value in QUESTIONS["python_version"]["choices"] if value != "3.12"),
+    *(
+        {"python_version": value}
+        for value in QUESTIONS["python_version"]["choices"]
+        if value != "3.12"
+    ),
     {"package_name": "a", "project_name": "A", "repository_url": "https://git.example.com/a/a"},
-    {"package_name": "x" * 40, "project_name": "X" * 80, "description": "d" * 200, "author_name": "n" * 80},
+    {
+        "package_name": "x" * 40,
+        "project_name": "X" * 80,
+        "description": "d" * 200,
+        "author_name": "n" * 80,
+    },
 ]
-variants = pytest.mark.parametrize("answers", VARIANTS, ids=lambda answers: "-".join(answers) or "defaults")
+variants = pytest.mark.parametrize(
+    "answers", VARIANTS, ids=lambda answers: "-".join(answers) or "defaults"
+)
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Return every file's permission bits, without what the umask governs, and bytes."""
     return {
-        str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode) & 0o111, path.read_bytes())
+        str(path.relative_to(folder)): (
+            stat.S_IMODE(path.stat().st_mode) & 0o111,
+            path.read_bytes(),
+        )
         for path in files(folder)
     }
 
@@ -74,12 +88,24 @@ def test_a_render_needs_no_trust_and_is_the_same_anywhere(template: Path, tmp_pa
     ]:
         folder = tmp_path / name
         subprocess.run(
-            [sys.executable, "-m", "copier", "copy", "--defaults", "--quiet", "--vcs-ref", "HEAD", template, folder],
+            [
+                sys.executable,
+                "-m",
+                "copier",
+                "copy",
+                "--defaults",
+                "--quiet",
+                "--vcs-ref",
+                "HEAD",
+                template,
+                folder,
+            ],
             check=True,
             umask=umask,
             cwd=tmp_path,
-            env=os.environ | {"TZ": zone, "LANG": language, "LC_ALL": language, "PYTHONHASHSEED": seed},
-        )  # fmt: skip
+            env=os.environ
+            | {"TZ": zone, "LANG": language, "LC_ALL": language, "PYTHONHASHSEED": seed},
+        )
         rendered.append(folder)
         time.sleep(1.1)  # a clock in a render would show
     assert fingerprint(rendered[0]) == fingerprint(rendered[1])
@@ -87,7 +113,9 @@ def test_a_render_needs_no_trust_and_is_the_same_anywhere(template: Path, tmp_pa
 
 
 @variants
-def test_no_rendered_file_shows_a_trace_of_the_template(render: Render, answers: dict[str, str]) -> None:
+def test_no_rendered_file_shows_a_trace_of_the_template(
+    render: Render, answers: dict[str, str]
+) -> None:
     for path in files(render(**answers)):
         if path.name == "poetry.lock":  # written by Poetry, checked by Poetry
             continue
@@ -101,7 +129,9 @@ def test_no_rendered_file_shows_a_trace_of_the_template(render: Render, answers:
         doubled = r"\n{4}" if path.suffix == ".py" else r"\n{3}"
         assert not re.search(doubled, text), f"{path} has a doubled blank line"
         assert not text.startswith("\n"), f"{path} begins with a blank line"
-        assert text == "" or (text.endswith("\n") and not text.endswith("\n\n")), f"{path} ends badly"
+        assert text == "" or (text.endswith("\n") and not text.endswith("\n\n")), (
+            f"{path} ends badly"
+        )
         assert "\r" not in text
 
 
@@ -151,21 +181,50 @@ def test_the_licence_is_the_one_chosen(render: Render, answers: dict[str, str]) 
         "Proprietary": "Copyright (c) The team. All rights reserved.",
     }
     assert text.splitlines()[0] == opening[licence]
-    assert licence == "Apache-2.0" or f"Copyright (c) {answers.get('author_name', 'The team')}" in text
+    assert (
+        licence == "Apache-2.0" or f"Copyright (c) {answers.get('author_name', 'The team')}" in text
+    )
 
 
 # Hostile answers.
 
 PLAIN = st.characters(min_codepoint=32, max_codepoint=126)
 HOSTILE = st.sampled_from(
-    [*"\"'`\\${}()[]<>&*!|#%@:;,=~?^-", "\\n", "\\u0000", "$(touch /tmp/x)", "`id`", "${HOME}", "'''", '"""', "]]>", "<!--",
-     "../x", ".git", " #", ": ", "- ", "---", "!!python/object", "%(x)s", "{0}", "🚀", "👩‍👩‍👧", "é", "日本語", "\u200d", "\u00a0"]
-)  # fmt: skip
+    [
+        *"\"'`\\${}()[]<>&*!|#%@:;,=~?^-",
+        "\\n",
+        "\\u0000",
+        "$(touch /tmp/x)",
+        "`id`",
+        "${HOME}",
+        "'''",
+        '"""',
+        "]]>",
+        "<!--",
+        "../x",
+        ".git",
+        " #",
+        ": ",
+        "- ",
+        "---",
+        "!!python/object",
+        "%(x)s",
+        "{0}",
+        "🚀",
+        "👩‍👩‍👧",
+        "é",
+        "日本語",
+        "\u200d",
+        "\u00a0",
+    ]
+)
 
 
 def text(limit: int) -> st.SearchStrategy[str]:
     letters = st.characters(exclude_categories=("Cs", "Cn"))
-    return st.lists(st.one_of(HOSTILE, PLAIN, letters), min_size=1, max_size=limit // 2).map("".join)
+    return st.lists(st.one_of(HOSTILE, PLAIN, letters), min_size=1, max_size=limit // 2).map(
+        "".join
+    )
 
 
 def accepted(name: str, answer: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -175,14 +234,21 @@ def accepted(name: str, answer: st.SearchStrategy[str]) -> st.SearchStrategy[str
 ANSWERS = st.fixed_dictionaries(
     {
         "project_name": accepted("project_name", text(40)),
-        "package_name": accepted("package_name", st.from_regex(r"\A[a-z][a-z0-9]{0,10}(_[a-z0-9]{1,9}){0,3}\Z")),
+        "package_name": accepted(
+            "package_name", st.from_regex(r"\A[a-z][a-z0-9]{0,10}(_[a-z0-9]{1,9}){0,3}\Z")
+        ),
         "description": accepted("description", text(100)),
         "author_name": accepted("author_name", text(40)),
-        "author_email": accepted("author_email", st.from_regex(r"\A[\w.%+-]{1,20}@[a-z0-9.-]{1,20}[.][a-z]{2,5}\Z", fullmatch=True)),
-        "repository_url": accepted("repository_url", st.from_regex(r"\A(https://[a-z.]{1,20}(/[\w.~+-]{1,9}){0,3}/?)?\Z")),
+        "author_email": accepted(
+            "author_email",
+            st.from_regex(r"\A[\w.%+-]{1,20}@[a-z0-9.-]{1,20}[.][a-z]{2,5}\Z", fullmatch=True),
+        ),
+        "repository_url": accepted(
+            "repository_url", st.from_regex(r"\A(https://[a-z.]{1,20}(/[\w.~+-]{1,9}){0,3}/?)?\Z")
+        ),
         "license": st.sampled_from(list(QUESTIONS["license"]["choices"].values())),
     }
-)  # fmt: skip
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -195,10 +261,14 @@ def test_accepted_answers_arrive_intact(
     stored = yaml.safe_load((folder / ".copier-answers.yml").read_text("utf-8"))
     assert {name: stored[name] for name in answers} == answers
 
-    project: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    project: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))[
+        "project"
+    ]
     assert project["name"] == answers["package_name"].replace("_", "-")
     assert project["description"] == answers["description"]
-    assert project["authors"] == [{"name": answers["author_name"], "email": answers["author_email"]}]
+    assert project["authors"] == [
+        {"name": answers["author_name"], "email": answers["author_email"]}
+    ]
     for url in project.get("urls", {}).values():
         assert answers["repository_url"]
         assert url.startswith(answers["repository_url"].rstrip("/"))

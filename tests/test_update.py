@@ -1,4 +1,4 @@
-"""`copier update`, against a template that moves on: what is the project's stays, the rest comes."""
+"""`copier update` from a template that moves on: what is the project's stays, the rest comes."""
 
 from pathlib import Path
 from shutil import copytree
@@ -25,8 +25,14 @@ def release(template: Path, tag: str, changes: dict[str, str]) -> None:
 
 def update(project: Path, **answers: object) -> None:
     copier.run_update(
-        project, data=answers, defaults=True, quiet=True, overwrite=True, conflict="inline", unsafe=False
-    )  # fmt: skip
+        project,
+        data=answers,
+        defaults=True,
+        quiet=True,
+        overwrite=True,
+        conflict="inline",
+        unsafe=False,
+    )
 
 
 @pytest.fixture
@@ -58,7 +64,9 @@ def test_files_that_are_the_projects_exist_at_the_start(started: Path) -> None:
 
 
 @pytest.mark.parametrize("name", OWNED)
-def test_an_update_leaves_the_projects_own_files_alone(moving: Path, started: Path, name: str) -> None:
+def test_an_update_leaves_the_projects_own_files_alone(
+    moving: Path, started: Path, name: str
+) -> None:
     mine = "mine, every byte of it\n"
     (started / name).write_text(mine, "utf-8")
     commit_all(started, "Make it mine")
@@ -96,8 +104,12 @@ def test_an_updated_project_equals_a_fresh_one(moving: Path, started: Path, tmp_
     release(
         moving,
         "v999.1.0",
-        {"template/tox.ini": "\n; moved on\n", "template/new.md": "# New\n", "template/.editorconfig": "# x\n"},
-    )  # fmt: skip
+        {
+            "template/tox.ini": "\n; moved on\n",
+            "template/new.md": "# New\n",
+            "template/.editorconfig": "# x\n",
+        },
+    )
     update(started)
     fresh = copy_template(moving, tmp_path / "fresh")
     names = [path.relative_to(fresh) for path in files(fresh)]
@@ -122,7 +134,9 @@ def test_every_release_and_the_last_commit_update_cleanly_to_the_template_as_it_
     releases = git(template, "tag", "--list", "v*").split()
     for tag in releases:
         project = tmp_path / tag
-        copier.run_copy(str(template), project, defaults=True, quiet=True, vcs_ref=tag, unsafe=False)
+        copier.run_copy(
+            str(template), project, defaults=True, quiet=True, vcs_ref=tag, unsafe=False
+        )
         git(project, "init", "--quiet", "--initial-branch", "main")
         commit_all(project, "Start")
     stands = freeze(tmp_path / "now")

@@ -1,0 +1,113 @@
+"""Code is clean under the tools that its readers use: what is rendered, and the template's own."""
+
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from .conftest import ROOT, files, git
+
+BIN = Path(sys.executable).parent
+
+
+def run(tool: str, *arguments: object, cwd: Path) -> None:
+    done = subprocess.run(
+        [BIN / tool, *map(str, arguments)], cwd=cwd, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def scripts(folder: Path) -> list[Path]:
+    return [path for path in files(folder) if path.suffix == ".sh"]
+
+
+@pytest.fixture(scope="module")
+def repository(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A render that is a git repository, as some tools want it."""
+    folder = copytree(project, tmp_path_factory.mktemp("lint") / "p", symlinks=True)
+    git(folder, "init", "--quiet")
+    return folder
+
+
+def test_rendered_python_passes_ruff(repository: Path) -> None:
+    run("ruff", "check", "--no-cache", ".", cwd=repository)
+
+
+def test_rendered_python_is_formatted(repository: Path) -> None:
+    run("ruff", "format", "--no-cache", "--check", "--diff", ".", cwd=repository)
+
+
+def test_rendered_scripts_pass_shellcheck(repository: Path) -> None:
+    assert scripts(repository)
+    run(
+        "shellcheck",
+        "--external-sources",
+        "--source-path=SCRIPTDIR",
+        *scripts(repository),
+        cwd=repository,
+    )
+
+
+def test_rendered_yaml_passes_yamllint(repository: Path) -> None:
+    run("yamllint", "--strict", ".", cwd=repository)
+
+
+def workflows(folder: Path) -> list[Path]:
+    found = sorted((folder / ".github/workflows").glob("*.yml"))
+    assert found
+    return found
+
+
+def test_rendered_workflows_pass_actionlint(repository: Path) -> None:
+    run("actionlint", *workflows(repository), cwd=repository)
+
+
+def test_rendered_workflows_pass_zizmor(repository: Path) -> None:
+    run("zizmor", "--offline", "--no-progress", "--persona", "auditor", ".github", cwd=repository)
+
+
+def test_rendered_workflows_follow_the_schema(repository: Path) -> None:
+    run(
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+        *workflows(repository),
+        cwd=repository,
+    )
+
+
+def test_own_python_passes_ruff() -> None:
+    run("ruff", "check", "--no-cache", ".", cwd=ROOT)
+
+
+def test_own_python_is_formatted() -> None:
+    run("ruff", "format", "--no-cache", "--check", "--diff", ".", cwd=ROOT)
+
+
+def test_own_package_passes_mypy(tmp_path: Path) -> None:
+    run("mypy", "--cache-dir", tmp_path, cwd=ROOT)
+
+
+def test_own_scripts_pass_shellcheck() -> None:
+    run(
+        "shellcheck",
+        "--external-sources",
+        "--source-path=SCRIPTDIR",
+        *(ROOT / "scripts").glob("*.sh"),
+        ROOT / ".ci/run",
+        cwd=ROOT,
+    )
+
+
+def test_own_yaml_passes_yamllint() -> None:
+    names = git(
+        ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "*.yml", "*.yaml"
+    ).splitlines()
+    run(
+        "yamllint",
+        "--strict",
+        *(name for name in names if not name.startswith("template/")),
+        cwd=ROOT,
+    )

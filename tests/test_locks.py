@@ -1,0 +1,152 @@
+"""The locks that the template ships, and its own: current, hashed, exported, tied to no index."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from groundwork import cli, lock
+from groundwork import template as checkout
+
+from .conftest import ROOT, Render, files, git
+
+LOCKS = lock.targets(ROOT, [])
+
+
+@pytest.fixture
+def copied(template: Path, tmp_path: Path) -> Path:
+    """A template of the test's own, to break."""
+    return copytree(template, tmp_path / "template", symlinks=True)
+
+
+def in_lock(root: Path, name: str) -> Path:
+    return root if name == lock.OWN else root / "frameworks" / name
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_and_exports_are_as_poetry_makes_them(name: str) -> None:
+    assert lock.check(ROOT, name) == []
+
+
+@pytest.mark.parametrize(
+    "answers", [{}, {"license": "Proprietary", "package_name": "b", "python_version": "3.13"}]
+)
+def test_poetry_accepts_an_untouched_render(render: Render, answers: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "poetry", "check", "--lock", "--strict"],
+        cwd=render(**answers),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_requirement_without_its_hash_is_found(copied: Path, name: str) -> None:
+    export = in_lock(copied, name) / "requirements/main.txt"
+    text = export.read_text("utf-8")
+    export.write_text(re.sub(r" \\\n( +--hash=\S+( \\\n)?)+", "", text, count=1), "utf-8")
+    package = text.split(" ")[0]
+    assert lock.check(copied, name) == [
+        "requirements/main.txt is not what the lock exports",
+        f"requirements/main.txt: {package} has no hash",
+    ]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_dependency_that_the_lock_does_not_know_is_found(
+    copied: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copied / (
+        "pyproject.toml" if name == lock.OWN else f"frameworks/{name}/dependencies.txt"
+    )
+    text = path.read_text("utf-8")
+    path.write_text(
+        re.sub(r'^( +"[^"]+",)$', r'\1\n    "zipp>=3",', text, count=1, flags=re.MULTILINE), "utf-8"
+    )
+    assert cli.main(["--template", str(copied), "lock", "--check", name]) == 1
+    assert "poetry.lock" in capsys.readouterr().out
+
+
+def test_no_tracked_file_names_a_package_index() -> None:
+    """A lock or a setting that does so would work on one company's network only."""
+    host = re.compile(
+        r"(index-url|find-links)[ =]\S*//|the package index|pythonhosted"
+        r"|\[package\.source\]|\[\[tool\.poetry\.source"
+    )
+    allowed = {"docs/how-to/mirror.md", "src/groundwork/lock.py", "tests/test_locks.py"}
+    for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(
+        "\0"
+    ):
+        if name and name not in allowed and (ROOT / name).is_file():
+            for line in (ROOT / name).read_text("utf-8", errors="replace").splitlines():
+                # Packages describe themselves in locks, and one is about indexes.
+                assert line.startswith("description = ") or not host.search(line), f"{name}: {line}"
+
+
+def test_no_rendered_file_names_a_package_index(project: Path) -> None:
+    for path in files(project):
+        for line in path.read_text("utf-8").splitlines():
+            assert line.startswith("description = ") or "the package index" not in line, path
+
+
+def test_index_settings_in_an_export_or_lock_are_found() -> None:
+    for line in (
+        "--index-url https://x/simple",
+        "--extra-index-url https://x",
+        "-i https://x",
+        "--find-links /x",
+        "[package.source]",
+        'url = "https://x/simple"',
+    ):
+        assert lock.index_hosts(f"numpy==2 \\\n    --hash=sha256:0\n{line}\n")
+    assert lock.index_hosts("numpy==2 \\\n    --hash=sha256:0\n") == []
+
+
+def test_moves_are_told_package_by_package() -> None:
+    before = {"kept": ("1.0",), "moved": ("1.0",), "gone": ("3.0",), "split": ("1.0",)}
+    after = {"kept": ("1.0",), "moved": ("1.1",), "new": ("2.0",), "split": ("2.0", "1.0")}
+    assert list(lock.moves(before, after)) == [
+        "gone 3.0 removed",
+        "moved 1.0 → 1.1",
+        "new added at 2.0",
+        "split 1.0 → 2.0, 1.0",
+    ]
+
+
+def test_a_failing_resolution_is_one_line_and_changes_nothing(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No index answers, so nothing can be resolved."""
+    monkeypatch.setenv("POETRY_PYPI_MIRROR_URL", "http://127.0.0.1:9/simple/")
+    monkeypatch.setenv("POETRY_CACHE_DIR", str(copied.parent / "cache"))
+    before = {path: path.read_bytes() for path in files(copied)}
+    assert cli.main(["--template", str(copied), "lock", "--upgrade", "scikit-learn"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: poetry lock failed: ")
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in files(copied)} == before
+
+
+def test_an_unknown_lock_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--template", str(ROOT), "lock", "--check", "keras"]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"error: there is no lock named 'keras'; there are {', '.join(LOCKS)}\n"
+    )
+
+
+def test_outside_a_checkout_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--template", str(tmp_path), "questions"]) == 1
+    error = capsys.readouterr().err
+    assert "is not inside a checkout of the template" in error
+    assert error.count("\n") == 1
+
+
+def test_every_framework_has_a_folder_that_the_questions_offer() -> None:
+    questions = checkout.load(ROOT)[1]
+    assert checkout.frameworks(ROOT) == sorted(questions["framework"]["choices"])
