@@ -64,6 +64,10 @@ trap go_back EXIT
 
 step "update the files" copier update --defaults --conflict inline ${to[@]+"${to[@]}"} .
 new_version=$(answer _commit)
+if [ -z "$(git status --porcelain)" ]; then
+    echo "Already at $new_version"
+    exit
+fi
 
 # The standard's lock at the new version, as a fresh project with the same answers has it.
 fresh() {
