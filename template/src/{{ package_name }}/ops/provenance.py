@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
+from threadpoolctl import threadpool_info
 
 from . import lock
 from .errors import UserError
@@ -54,11 +55,16 @@ class Data(_Record):
 
 
 class Platform(_Record):
-    """The machine. `cpu`, `cores`, `threads` and `image` are told, but not compared."""
+    """The machine. `cpu`, `cores`, `threads` and `image` are told, but not compared.
+
+    `blas` names the kernels that the linear algebra library chose for this processor: the last
+    bits of a sum depend on them.
+    """
 
     python: str
     system: str
     machine: str
+    blas: str
     gpu: str | None
     cpu: str
     cores: int
@@ -133,7 +139,7 @@ class Manifest(_Record):
     def _platform(self, other: "Manifest") -> str | None:
         changed = [
             f"{name} {mine} became {theirs}"
-            for name in ("python", "system", "machine", "gpu")
+            for name in ("python", "system", "machine", "blas", "gpu")
             if (mine := getattr(self.platform, name)) != (theirs := getattr(other.platform, name))
         ]
         return _some(changed) if changed else None
@@ -241,6 +247,7 @@ def machine() -> Platform:
         python=f"{platform.python_implementation()} {platform.python_version()}",
         system=platform.system(),
         machine=platform.machine(),
+        blas=_blas(),
         gpu=_gpu(),
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
@@ -373,6 +380,13 @@ def _cpu() -> str:
         return platform.processor()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def _blas() -> str:
+    """Name the kernels of the loaded linear algebra libraries, such as Haswell or SkylakeX."""
+    libraries = [found for found in threadpool_info() if found["user_api"] == "blas"]
+    names = {library.get("architecture") or library["internal_api"] for library in libraries}
+    return ", ".join(sorted(names))
 
 
 def _gpu() -> str | None:

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from .errors import UserError
 from .provenance import Manifest
-from .settings import NAME, Settings
+from .settings import NAME, Settings, load_json
 
 # Before MLflow is imported: a dead server is an answer, not a reason to wait for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -186,7 +186,13 @@ def manifest_of(client: MlflowClient, run_id: str) -> Manifest:
     """Return a run's manifest. Raises UserError where the run has none."""
     with tempfile.TemporaryDirectory() as folder:
         path = client.download_artifacts(run_id, f"{BUNDLE}/provenance.json", folder)
-        return Manifest.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        try:
+            return load_json(Path(path), Manifest)
+        except UserError:
+            raise UserError(
+                f"run {run_id[:12]} has no manifest that this standard can read; train again, or "
+                "use the commit that made it"
+            ) from None
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -85,11 +85,12 @@ def interpreter(version: str) -> str:
         return str(found[-1])
 
 
-def worker(python: Path, project: Path, *arguments: str) -> None:
+def worker(python: Path, project: Path, *arguments: str, blas: str = "") -> None:
     """Run `project`'s own ops.worker in a new process under `python`.
 
     The process gets another hash seed and another thread count than this one: what depends on
-    either would show. Raises UserError with the worker's own error line.
+    either would show. `blas` asks OpenBLAS for the kernels of another processor. Raises UserError
+    with the worker's own error line.
     """
     dropped = {"ML_ROOT", "ML_DATA_DIR", "ML_VAR_DIR", "VIRTUAL_ENV", "PYTHONHOME"}
     hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
@@ -102,7 +103,8 @@ def worker(python: Path, project: Path, *arguments: str) -> None:
             "PYTHONPATH": str(project / "src"),
             "PYTHONHASHSEED": hash_seed,
             "OMP_NUM_THREADS": threads,
-        },
+        }
+        | ({"OPENBLAS_CORETYPE": blas} if blas else {}),
         capture_output=True,
         text=True,
         check=False,
