@@ -1,5 +1,8 @@
 """The schema, the data's manifest and the feature code: what is wrong with data is found."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -164,6 +167,14 @@ def test_a_file_that_is_no_csv_is_told(tmp_path, content):
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(errors.UserError, match=r"x\.csv"):
         dataset.check(dataset.read_csv(tmp_path / "x.csv"), schema.Inputs, "x.csv")
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
+def test_floats_survive_a_file_exactly(values):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "x.csv"
+        path.write_text(pd.DataFrame({"x": values}).to_csv(index=False))
+        assert dataset.read_csv(path)["x"].astype("float64").tolist() == values
 
 
 @given(st.lists(st.text(max_size=8), unique=True, max_size=50), st.floats(0.05, 0.95))

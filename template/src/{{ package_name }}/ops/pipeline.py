@@ -94,7 +94,7 @@ def train(
             say(f"fitted: {settings.params.gate.metric} "
                 f"{outcome.metrics[settings.params.gate.metric]:.4f}")  # fmt: skip
             costs = features.features.cost(split.train)
-            champion = _champion_metric(settings, client, manifest)
+            champion = champion_metric(settings, client, manifest)
             checks = gate.judge(manifest, settings.params, costs, champion)
             with tempfile.TemporaryDirectory() as folder:
                 write_bundle(Path(folder), settings, split, outcome, manifest, checks)
@@ -108,7 +108,7 @@ def train(
     return Trained(run_id, manifest, checks, version)
 
 
-def _champion_metric(settings: Settings, client: Any, manifest: Manifest) -> float | None:
+def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> float | None:
     """Return the champion's metric on the holdout of `manifest`; None without a champion.
 
     On the same holdout that is what its run recorded. On another one the champion is asked anew,

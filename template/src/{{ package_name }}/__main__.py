@@ -1,0 +1,5 @@
+"""`python -m <package>` is the project's command line."""
+
+from .ops.cli import main
+
+main()

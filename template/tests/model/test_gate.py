@@ -1,0 +1,169 @@
+"""The gate: each check is shown to say no, and then the whole way to the registry with it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ..project import errors, evaluation, features, gate, model, provenance, schema
+
+
+@pytest.fixture(scope="module")
+def outcome(split, params_):
+    return evaluation.run(split, params_)
+
+
+@pytest.fixture(scope="module")
+def params_():
+    from ..conftest import ROOT
+    from ..project import settings
+
+    return settings.load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def manifest(outcome, params_):
+    """A run that passes."""
+    return provenance.Manifest(
+        created="2026-01-01T00:00:00Z",
+        seed=params_.seed,
+        code=provenance.Code(commit="c", dirty=[], sha256="s", features_sha256="f"),
+        lock=provenance.Lock(sha256="l", drifted=[]),
+        data=provenance.Data(source="here", files={}),
+        params=params_.model_dump(),
+        platform=provenance.machine(),
+        model_digest="d",
+        metrics=outcome.metrics,
+    )
+
+
+def failed(manifest, params, costs=None, champion=None):
+    """The names of the checks that say no."""
+    return {check.name for check in gate.judge(manifest, params, costs or {}, champion)
+            if not check.passed}  # fmt: skip
+
+
+def with_metric(manifest, name, value):
+    """The same run with one metric changed."""
+    return manifest.model_copy(update={"metrics": {**manifest.metrics, name: value}})
+
+
+def test_the_project_s_own_model_passes(manifest, params_, split):
+    costs = features.features.cost(split.train)
+    assert set(costs) == set(features.features.names)
+    assert failed(manifest, params_, costs, champion=None) == set()
+
+
+def test_quality_below_the_minimum_is_refused(manifest, params_):
+    name = params_.gate.metric
+    worse = with_metric(manifest, name, params_.gate.minimum - 0.001)
+    assert "minimum" in failed(worse, params_)
+
+
+def test_no_better_than_the_simpler_model_is_refused(manifest, params_):
+    name = params_.gate.metric
+    simple = manifest.metrics[name] - params_.gate.baseline_margin + 0.001
+    assert failed(with_metric(manifest, f"baseline.{name}", simple), params_) == {"baseline"}
+
+
+def test_worse_than_the_champion_is_refused(manifest, params_):
+    reached = manifest.metrics[params_.gate.metric]
+    margin = params_.gate.champion_margin
+    assert failed(manifest, params_, champion=reached + margin + 0.001) == {"champion"}
+    assert failed(manifest, params_, champion=reached + margin - 0.001) == set()
+
+
+def test_one_weak_group_is_refused(manifest, params_):
+    name = next(name for name in manifest.metrics if name.startswith("slice."))
+    weak = with_metric(manifest, name, params_.gate.slices.minimum - 0.001)
+    assert failed(weak, params_) == {"slices"}
+
+
+def test_an_unfair_gap_is_refused(manifest, params_):
+    name = next(name for name in manifest.metrics if name.startswith("gap."))
+    unfair = with_metric(manifest, name, params_.gate.fairness.max_gap + 0.001)
+    assert failed(unfair, params_) == {"fairness"}
+
+
+@pytest.mark.parametrize("feature", features.features.names)
+def test_a_feature_no_better_than_noise_is_refused(manifest, params_, feature):
+    noise = manifest.metrics["importance.noise"]
+    useless = with_metric(manifest, f"importance.{feature}", noise)
+    assert failed(useless, params_) == {"features help"}
+
+
+def test_a_feature_that_takes_too_long_is_refused(manifest, params_):
+    costs = {"slow": params_.budgets.feature_ms + 1}
+    assert failed(manifest, params_, costs) == {"features are cheap"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"code": {"commit": None}},
+        {"code": {"dirty": ["src/x.py"]}},
+        {"lock": {"drifted": ["numpy 1 is not 2"]}},
+    ],
+)
+def test_a_run_that_nobody_can_repeat_is_refused(manifest, params_, part):
+    ((name, change),) = part.items()
+    update = {name: getattr(manifest, name).model_copy(update=change)}
+    assert failed(manifest.model_copy(update=update), params_) == {"reproducible"}
+
+
+def test_a_refusal_says_what_was_missed(manifest, params_):
+    checks = gate.judge(with_metric(manifest, params_.gate.metric, 0.1), params_, {}, 0.9)
+    told = gate.failures(checks)
+    assert "minimum" in told
+    assert "champion" in told
+    assert "\n" not in told
+
+
+def test_a_useless_feature_shows_in_the_importance(split, params_):
+    x = features.features.build(split.train)
+    generator = np.random.default_rng(0)
+    x["useless"] = generator.standard_normal(len(x))
+    found = evaluation.importance(x, split.train[schema.TARGET], params_)
+    useful = [value for name, value in found.items()
+              if name not in {"importance.useless", "importance.noise"}]  # fmt: skip
+    assert found["importance.useless"] < min(useful)
+
+
+def test_groups_too_small_or_of_one_label_are_left_out(split, params_, outcome):
+    rows = split.holdout.head(params_.gate.slices.rows - 1)
+    labels = rows[schema.TARGET]
+    assert evaluation.sliced(rows, labels, outcome.scores[: len(rows)], params_) == {}
+    same = pd.Series(1, index=split.holdout.index)
+    assert evaluation.sliced(split.holdout, same, outcome.scores, params_) == {}
+
+
+def test_every_group_is_judged(split, outcome):
+    for kind, groups in schema.groups(split.holdout).items():
+        for group, size in groups.value_counts().items():
+            assert any(name.startswith(f"slice.{kind}.{group}.") for name in outcome.metrics), size
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(outcome, inputs, monkeypatch, value):
+    monkeypatch.setattr(model, "predict", lambda *_: np.full(len(inputs), value))
+    with pytest.raises(errors.UserError, match="not finite"):
+        evaluation.predict(outcome.model, inputs)
+
+
+def test_scores_of_the_wrong_shape_are_refused(outcome, inputs, monkeypatch):
+    monkeypatch.setattr(model, "predict", lambda *_: np.zeros((len(inputs), 2)))
+    with pytest.raises(errors.UserError, match="shape"):
+        evaluation.predict(outcome.model, inputs)
+
+
+def test_parameters_the_model_does_not_take_are_told(split, params_):
+    odd = params_.model_copy(update={"model": {"no_such_parameter": 1}})
+    with pytest.raises(errors.UserError, match="no_such_parameter"):
+        evaluation.run(split, odd)
+
+
+def test_an_unknown_gate_metric_is_told(split, params_):
+    odd = params_.model_copy(
+        update={"gate": params_.gate.model_copy(update={"metric": "beauty"})}
+    )
+    with pytest.raises(errors.UserError, match="gate.metric beauty"):
+        evaluation.run(split, odd)

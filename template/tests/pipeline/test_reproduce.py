@@ -1,0 +1,173 @@
+"""A run is done again exactly; whatever is changed, the verdict names its layer."""
+
+import shutil
+import sys
+
+import pytest
+
+from ..conftest import commit
+from ..project import (
+    dataset,
+    errors,
+    pipeline,
+    provenance,
+    reproduce,
+    settings,
+    tracking,
+    workspace,
+)
+
+pytestmark = pytest.mark.xdist_group("workplace")
+
+
+@pytest.fixture
+def this_environment(monkeypatch):
+    """Spare the tests of one layer the building of an environment."""
+    monkeypatch.setattr(workspace, "environment", lambda *_: sys.executable)
+
+
+@pytest.fixture
+def source_file(workplace):
+    """The owned model.py of the workplace, relative to its root."""
+    found = next((workplace.root / "src").glob("*/model.py"))
+    return str(found.relative_to(workplace.root))
+
+
+def first(verdict):
+    """The first layer that differs."""
+    return next(iter(verdict.differences), None)
+
+
+@pytest.mark.slow
+def test_a_run_is_reproduced_exactly_elsewhere(workplace, monkeypatch, tmp_path):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    monkeypatch.chdir(tmp_path)
+    verdict = reproduce.reproduce(workplace.config, workplace.trained.run_id)
+    assert verdict.exact, verdict.lines()
+    assert verdict.lines()[-1] == "reproduced: exact"
+    assert list((workplace.root / "var" / "envs").glob("*/bin/python"))
+    assert "prunable" not in provenance.git(workplace.root, "worktree", "list", "--porcelain")
+
+
+def test_the_working_tree_as_it_is_gives_the_run_again(workplace):
+    verdict = reproduce.reproduce(workplace.config, here=True)
+    assert verdict.exact, verdict.lines()
+
+
+def test_data_that_is_not_here_is_made_from_its_source(workplace, this_environment, tmp_path):
+    elsewhere = workplace.config.model_copy(update={"data_dir": tmp_path / "nothing"})
+    assert reproduce.reproduce(elsewhere).exact
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "old", "new"),
+    [
+        ("params", "params.yaml", "seed: 42", "seed: 43"),
+        ("code", "src/model.py", '"""The model.', '"""The  model.'),
+        ("lock", "poetry.lock", 'name = "', 'name = " '),
+        ("lock", "requirements/main.txt", "numpy==", "numpy==9"),
+        ("code", ".gitignore", "#", "##"),
+    ],
+)
+def test_a_changed_working_tree_is_named(workplace, changed, source_file, layer, name, old, new):
+    changed(name.replace("src/model.py", source_file), old, new)
+    verdict = reproduce.reproduce(workplace.config, here=True)
+    assert first(verdict) == layer
+    assert not verdict.exact
+    assert verdict.lines()[-1] == f"reproduced: differs, first in {layer}"
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "old", "new"),
+    [
+        ("params", "params.yaml", "seed: 42", "seed: 43"),
+        ("code", "src/model.py", '"""The model.', '"""The  model.'),
+        ("lock", "requirements/main.txt", "numpy==", "numpy==9"),
+        ("code", ".gitignore", "#", "##"),
+    ],
+)
+def test_a_run_made_with_uncommitted_changes_is_not_exact(
+    workplace, changed, this_environment, source_file, layer, name, old, new
+):
+    changed(name.replace("src/model.py", source_file), old, new)
+    config = settings.settings(root=workplace.root, var_dir=workplace.config.var_dir)
+    trained = pipeline.train(config, register=False)
+    assert trained.manifest.reproducible
+    verdict = reproduce.reproduce(workplace.config, trained.run_id)
+    assert first(verdict) == layer, verdict.lines()
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_one_changed_byte_of_data_is_named(workplace, changed, this_environment, here):
+    changed("data/train.csv", "P0", "P1")
+    verdict = reproduce.reproduce(workplace.config, workplace.trained.run_id, here=here)
+    assert first(verdict) == "data"
+
+
+@pytest.mark.parametrize(
+    ("layer", "change"),
+    [
+        ("platform", {"platform": {"python": "CPython 3.0.0"}}),
+        ("model", {"model_digest": "0"}),
+        ("metrics", {"metrics": {"roc_auc": 0.1}}),
+        ("lock", {"lock": {"drifted": ["numpy 1 is not 2"]}}),
+    ],
+)
+def test_what_the_new_process_gives_is_compared(workplace, monkeypatch, layer, change):
+    wanted = tracking.manifest_of(
+        tracking.connect(workplace.config), workplace.trained.run_id
+    )
+    ((part, value),) = change.items()
+    if isinstance(value, dict):
+        old = getattr(wanted, part)
+        value = {**old, **value} if isinstance(old, dict) else old.model_copy(update=value)
+    other = wanted.model_copy(update={part: value})
+
+    def worker(python, project, *arguments, **_):
+        dataset.write(dataset.Path(arguments[-1]), other.model_dump_json().encode())
+
+    monkeypatch.setattr(workspace, "worker", worker)
+    verdict = reproduce.reproduce(workplace.config, workplace.trained.run_id, here=True)
+    assert list(verdict.differences) == [layer]
+    assert not verdict.exact
+
+
+def test_thread_counts_and_processors_are_told_but_not_compared(workplace):
+    wanted = workplace.trained.manifest
+    other = wanted.platform.model_copy(update={"cpu": "another", "cores": 1, "threads": {}})
+    assert wanted.differences(wanted.model_copy(update={"platform": other})) == {}
+
+
+def test_every_layer_is_in_the_report(workplace):
+    verdict = reproduce.Verdict("id", workplace.trained.manifest, {"lock": "why"}, retrained=False)
+    told = verdict.lines()
+    assert [line.split()[0] for line in told[:-1]] == list(provenance.LAYERS)
+    assert "DIFFERS  why" in told[1]
+    assert "not reached" in told[5]
+
+
+def test_a_commit_that_is_gone_is_told(workplace, tmp_path):
+    with pytest.raises(errors.UserError, match="not in this repository"):
+        workspace.checkout(workplace.root, "0" * 40, tmp_path / "code")
+
+
+def test_layers_that_moved_on_are_noted(workplace, changed):
+    manifest = workplace.trained.manifest
+    assert reproduce.since(workplace.config, manifest) == []
+    changed("params.yaml", "seed: 42", "seed: 43")
+    assert reproduce.since(workplace.config, manifest) == ["params"]
+
+
+@pytest.mark.slow
+def test_a_project_in_a_folder_of_a_larger_repository_works(project_factory, tmp_path):
+    single = project_factory()
+    shutil.rmtree(single / ".git")
+    (tmp_path / "many").mkdir()
+    shutil.move(single, tmp_path / "many" / "one")
+    commit(tmp_path / "many", "all")
+    config = settings.settings(root=tmp_path / "many" / "one", var_dir="var")
+    dataset.prepare(config)
+    trained = pipeline.train(config)
+    assert trained.version is not None, trained.checks
+    assert reproduce.reproduce(config).exact

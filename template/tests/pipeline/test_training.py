@@ -1,0 +1,354 @@
+"""From data to a registered version and back: end to end, on a project of its own."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from ..project import (
+    benchmark,
+    data,
+    dataset,
+    errors,
+    evaluation,
+    explaining,
+    model,
+    package,
+    pipeline,
+    provenance,
+    registry,
+    schema,
+    tracking,
+    tuning,
+)
+
+pytestmark = pytest.mark.xdist_group("workplace")
+
+
+@pytest.fixture
+def client(workplace):
+    return tracking.connect(workplace.config)
+
+
+def test_a_training_is_logged_with_all_that_made_it(workplace, client):
+    run = client.get_run(workplace.trained.run_id)
+    manifest = workplace.trained.manifest
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.source.git.commit"] == manifest.code.commit
+    assert run.data.params["seed"] == str(workplace.config.params.seed)
+    assert manifest.metrics.items() <= run.data.metrics.items()
+    used = {used.dataset.name: used.dataset.digest for used in run.inputs.dataset_inputs}
+    assert {name: sha[:36] for name, sha in manifest.data.files.items()} == used
+    assert tracking.manifest_of(client, run.info.run_id) == manifest
+    plots = {file.path for file in client.list_artifacts(run.info.run_id, "bundle/plots")}
+    assert {f"bundle/plots/{name}.png" for name in ("calibration", "confusion")} <= plots
+
+
+def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_path):
+    version = registry.resolve(workplace.config, "champion")
+    assert version.digest == workplace.trained.manifest.model_digest
+    assert set(version.aliases) >= {"challenger", "champion"}
+    bundle = pipeline.load_bundle(registry.fetch(workplace.config, version, tmp_path))
+    pins = (bundle.folder / "model" / "requirements.txt").read_text().split()
+    locked = (workplace.root / "requirements" / "main.txt").read_text()
+    assert len(pins) > 10
+    assert all(f"\n{pin}" in f"\n{locked}" for pin in pins)
+    assert bundle.manifest.model_digest in (bundle.folder / "model_card.md").read_text()
+
+
+def test_mlflow_itself_can_load_the_registered_model(workplace, inputs, monkeypatch):
+    import mlflow
+
+    from ..project import features
+
+    mlflow.set_tracking_uri(workplace.config.tracking_uri)
+    loaded = mlflow.sklearn.load_model(f"models:/{workplace.config.model_name}@champion")
+    x = features.features.build(inputs.head(5))
+    version = registry.resolve(workplace.config, "champion")
+    with pipeline.fetched(workplace.config, version) as bundle:
+        assert (model.predict(loaded, x) == model.predict(bundle.model, x)).all()
+
+
+def test_golden_scores_are_what_the_model_gives(workplace):
+    version = registry.resolve(workplace.config, "champion")
+    with pipeline.fetched(workplace.config, version) as bundle:
+        rows = dataset.check(pd.DataFrame(bundle.golden["inputs"]), schema.Inputs, "golden")
+        assert pipeline.score(bundle.model, rows).tolist() == bundle.golden["scores"]
+
+
+def test_training_twice_registers_one_version(workplace, client):
+    before = registry.versions(workplace.config, client)
+    again = pipeline.train(workplace.config)
+    assert again.manifest.model_digest == workplace.trained.manifest.model_digest
+    assert again.manifest.metrics == workplace.trained.manifest.metrics
+    assert again.version.number == workplace.trained.version.number
+    assert registry.versions(workplace.config, client) == before
+
+
+def test_a_model_worse_than_the_champion_is_not_registered(workplace, monkeypatch, client):
+    before = registry.versions(workplace.config, client)
+    monkeypatch.setattr(pipeline, "champion_metric", lambda *_: 0.999)
+    worse = pipeline.train(workplace.config)
+    assert [check.name for check in worse.checks if not check.passed] == ["champion"]
+    assert worse.version is None
+    assert registry.versions(workplace.config, client) == before
+
+
+def test_uncommitted_work_is_trained_but_not_registered(workplace, changed):
+    name = next((workplace.root / "src").glob("*/model.py")).relative_to(workplace.root)
+    changed(str(name), '"""The model.', '"""The  model.')
+    trained = pipeline.train(workplace.config)
+    assert trained.version is None
+    assert [check.name for check in trained.checks if not check.passed] == ["reproducible"]
+    assert str(name) in "".join(check.detail for check in trained.checks)
+
+
+def test_two_trainings_at_once_are_refused(workplace):
+    with (
+        FileLock(workplace.config.var_dir / "train.lock"),
+        pytest.raises(errors.UserError, match="another training is running"),
+    ):
+        pipeline.train(workplace.config)
+
+
+def test_a_failed_training_leaves_no_version_and_a_failed_run(workplace, client, monkeypatch):
+    before = registry.versions(workplace.config, client)
+
+    def crash(*_, **__):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(evaluation, "run", crash)
+    with pytest.raises(RuntimeError):
+        pipeline.train(workplace.config)
+    monkeypatch.undo()
+    experiment = client.get_experiment_by_name(workplace.config.experiment).experiment_id
+    newest = client.search_runs([experiment], order_by=["attributes.start_time DESC"])[0]
+    assert newest.info.status == "FAILED"
+    assert registry.versions(workplace.config, client) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.5, 6, 9])
+def test_a_killed_training_can_be_run_again(workplace, client, seconds):
+    before = registry.versions(workplace.config, client)
+    process = subprocess.Popen(
+        [sys.executable, "-m", package.__name__, "train"],
+        cwd=workplace.root,
+        stdout=subprocess.DEVNULL,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    again = pipeline.train(workplace.config)
+    assert again.version.number == workplace.trained.version.number
+    assert registry.versions(workplace.config, client) == before
+    experiment = client.get_experiment_by_name(workplace.config.experiment).experiment_id
+    statuses = [run.info.status for run in client.search_runs([experiment])]
+    assert "RUNNING" not in statuses
+
+
+def test_the_champion_is_asked_again_when_the_holdout_changed(workplace, client, monkeypatch):
+    manifest = workplace.trained.manifest
+    metric = workplace.config.params.gate.metric
+    assert pipeline.champion_metric(workplace.config, client, manifest) == manifest.metrics[metric]
+    other = manifest.model_copy(
+        update={"data": provenance.Data(source="", files={dataset.HOLDOUT: "another"})}
+    )
+    asked = []
+
+    def worker(python, project, *arguments, **_):
+        asked.append(arguments[0])
+        dataset.write(dataset.Path(arguments[-1]), json.dumps({metric: 0.5}).encode())
+
+    from ..project import workspace
+
+    monkeypatch.setattr(workspace, "environment", lambda *_: sys.executable)
+    monkeypatch.setattr(workspace, "worker", worker)
+    assert pipeline.champion_metric(workplace.config, client, other) == 0.5
+    assert asked == ["score"]
+
+
+def test_promote_rollback_and_promote_again(workplace, client):
+    config, name = workplace.config, workplace.config.model_name
+    first = registry.resolve(config, "champion").number
+    source = client.get_model_version(name, str(first)).source
+    second = int(client.create_model_version(name, source, workplace.trained.run_id).version)
+    try:
+        assert registry.promote(config, str(second))[1] == first
+        assert registry.resolve(config, "champion").number == second
+        assert registry.rollback(config)[0].number == first
+        with pytest.raises(errors.UserError, match="no earlier champion"):
+            registry.rollback(config)
+        assert registry.resolve(config, "champion").number == first
+        # Cut short between the alias and the list: the alias counts.
+        registry.promote(config, str(second))
+        client.set_registered_model_tag(name, registry.HISTORY, f"[{first}]")
+        assert registry.rollback(config)[0].number == first
+        client.set_registered_model_tag(name, registry.HISTORY, "not json")
+        with pytest.raises(errors.UserError, match="damaged"):
+            registry.rollback(config)
+    finally:
+        client.set_registered_model_tag(name, registry.HISTORY, f"[{first}]")
+        client.set_registered_model_alias(name, "champion", str(first))
+        client.delete_model_version(name, str(second))
+
+
+@pytest.mark.parametrize("reference", ["99", "nobody", "0", "-1", "", "a b"])
+def test_an_unknown_version_is_told(workplace, reference):
+    with pytest.raises(errors.UserError, match="has no"):
+        registry.resolve(workplace.config, reference)
+
+
+def test_a_run_is_found_by_the_start_of_its_id(workplace, client):
+    run_id = workplace.trained.run_id
+    assert tracking.find(workplace.config, client, run_id[:12]) == run_id
+    with pytest.raises(errors.UserError, match="there is no run zzz"):
+        tracking.find(workplace.config, client, "zzz")
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password(workplace):
+    away = workplace.config.model_copy(
+        update={"tracking_uri": "http://user:hunter2@127.0.0.1:9"}
+    )
+    with pytest.raises(errors.UserError, match="cannot be reached") as caught:
+        tracking.connect(away)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_damaged_database_is_told(workplace, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
+    odd = workplace.config.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"})
+    with pytest.raises(errors.UserError, match="MLflow: "):
+        tracking.connect(odd)
+
+
+def test_no_personal_value_leaves_the_data_folder(workplace):
+    rows = data.load()
+    secrets = {str(value).encode() for name in schema.PERSONAL for value in rows[name]}
+    pattern = re.compile(b"|".join(map(re.escape, secrets)))
+    files = [path for path in workplace.config.var_dir.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [str(path) for path in files if pattern.search(path.read_bytes())] == []
+
+
+def test_predictions_carry_identifiers_and_the_version(workplace, split, tmp_path):
+    rows = split.holdout.drop(columns=schema.TARGET)
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    told = pipeline.predict(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
+    answers = dataset.read_csv(tmp_path / "out.csv")
+    assert told == len(answers) == len(rows)
+    assert answers[schema.IDENTIFIER].tolist() == rows[schema.IDENTIFIER].tolist()
+    assert answers["score"].between(0, 1).all()
+    assert set(answers["model_version"]) == {workplace.trained.version.number}
+
+
+def test_predictions_for_invalid_rows_leave_the_old_file(workplace, inputs, tmp_path):
+    inputs.assign(unknown=1).to_csv(tmp_path / "in.csv", index=False)
+    (tmp_path / "out.csv").write_text("old")
+    with pytest.raises(errors.UserError, match="unknown: is not allowed"):
+        pipeline.predict(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "old"
+
+
+def test_a_model_of_other_feature_code_does_not_answer(workplace, monkeypatch):
+    version = registry.resolve(workplace.config, "champion")
+    monkeypatch.setattr(provenance, "features_sha256", lambda: "other")
+    with (
+        pytest.raises(errors.UserError, match="other feature code"),
+        pipeline.fetched(workplace.config, version),
+    ):
+        pass
+
+
+def test_a_bundle_with_another_model_in_it_is_refused(workplace, tmp_path):
+    version = registry.resolve(workplace.config, "champion")
+    folder = registry.fetch(workplace.config, version, tmp_path)
+    manifest = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({**manifest, "model_digest": "0" * 64}))
+    with pytest.raises(errors.UserError, match="not the one"):
+        pipeline.load_bundle(folder)
+    shutil.rmtree(folder / "model")
+    with pytest.raises(errors.UserError, match="cannot be read"):
+        pipeline.load_bundle(folder)
+
+
+def test_contributions_explain_one_score(workplace, inputs):
+    from ..project import features
+
+    x = features.features.build(inputs.head(1))
+    version = registry.resolve(workplace.config, "champion")
+    with pipeline.fetched(workplace.config, version) as bundle:
+        table = explaining.contributions(bundle, x)
+        typical = x.assign(**bundle.reference["typical"])
+        flat = explaining.contributions(bundle, typical)
+    assert set(table.index) == set(x)
+    assert table["contribution"].abs().is_monotonic_decreasing
+    assert table["contribution"].abs().max() > 0
+    assert (flat["contribution"] == 0).all()
+
+
+def test_an_explanation_names_version_and_run(workplace, inputs, tmp_path):
+    inputs.head(2).to_csv(tmp_path / "in.csv", index=False)
+    lines = explaining.report(workplace.config, tmp_path / "in.csv", 1, "", "champion")
+    assert workplace.trained.run_id in lines[-1]
+    with pytest.raises(errors.UserError, match="no row 2"):
+        explaining.report(workplace.config, tmp_path / "in.csv", 2, "", "champion")
+    with pytest.raises(errors.UserError, match="no prediction nothing"):
+        explaining.report(workplace.config, None, 0, "nothing", "champion")
+
+
+def test_the_recorded_search_is_of_this_data_and_was_followed(workplace):
+    record = json.loads((workplace.root / "tuning.json").read_text())
+    params = workplace.config.params
+    best = record["tried"][0]
+    assert record["data"] == workplace.trained.manifest.data.files[dataset.TRAIN]
+    assert record["metric"] == params.gate.metric
+    chosen = {name: params.model.get(name) for name in best["params"]}
+    assert chosen == best["params"], f"run `tune`, or write {best['params']} to params.yaml"
+
+
+def test_a_search_records_every_combination_best_first(workplace, monkeypatch, changed):
+    changed("tuning.json", "{", "{")  # so that it is put back
+    monkeypatch.setattr(model, "SEARCH", {"C": [1e-9, 0.1]})
+    lines = tuning.tune(workplace.config)
+    record = json.loads((workplace.root / "tuning.json").read_text())
+    means = [result["mean"] for result in record["tried"]]
+    assert len(means) == 2
+    assert means == sorted(means, reverse=True)
+    assert "tuning.json" in lines[-1]
+
+
+def test_a_backtest_judges_the_same_rows_by_ever_older_models(workplace):
+    lines = tuning.backtest(workplace.config)
+    found = json.loads((workplace.config.var_dir / "reports" / "staleness.json").read_text())
+    assert list(found) == ["0.0", "0.1", "0.2", "0.3", "0.4"]
+    assert len(set(found.values())) > 1
+    assert (workplace.config.var_dir / "reports" / "staleness.png").stat().st_size > 1000
+    assert any("staleness costs" in line for line in lines)
+
+
+def test_slower_than_recorded_is_refused(workplace, monkeypatch, changed):
+    recorded = json.loads((workplace.root / "benchmark.json").read_text())
+    limit = workplace.config.params.budgets.slowdown
+    monkeypatch.setattr(benchmark, "measure", lambda _: recorded)
+    assert len(benchmark.compare(workplace.config)) == len(recorded)
+    slow = {name: ratio * limit * 1.01 for name, ratio in recorded.items()}
+    monkeypatch.setattr(benchmark, "measure", lambda _: slow)
+    with pytest.raises(errors.UserError, match="slower than recorded"):
+        benchmark.compare(workplace.config)
+    changed("benchmark.json", "{", "[")
+    with pytest.raises(errors.UserError, match="damaged"):
+        benchmark.compare(workplace.config)
+
+
+def test_the_benchmark_measures_training_and_prediction(workplace):
+    found = benchmark.measure(workplace.config, repeats=1)
+    assert set(found) == {"train", "predict"}
+    assert all(ratio > 0 for ratio in found.values())
