@@ -45,7 +45,7 @@ folders=() lint=''
 for layer in "${layers[@]}"; do
     if [ "$layer" = lint ]; then lint=1; else folders+=("tests/$layer"); fi
 done
-arguments=(--numprocesses auto --junitxml "$work/report.xml" "${folders[@]}" "$@")
+arguments=(--numprocesses auto --dist loadgroup --junitxml "$work/report.xml" "${folders[@]}" "$@")
 [ -z "$fast" ] || arguments+=(-m "not slow")
 
 # check NAME COMMAND…: run it and leave its name, verdict, seconds and output in the work folder.

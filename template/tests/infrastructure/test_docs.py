@@ -1,0 +1,81 @@
+"""What is written about the project is still true of it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ..conftest import ROOT
+from ..project import environment, settings
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A copy of the page and of what it is made from."""
+    for name in ("pyproject.toml", ".python-version", "docs/environment.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    return tmp_path
+
+
+def test_environment_page_is_current():
+    assert environment.problems(ROOT) == []
+
+
+@pytest.mark.parametrize("name", [".python-version", "requirements/main.txt", "pyproject.toml"])
+def test_stale_environment_page_is_found_and_mended(copy, name):
+    assert environment.problems(copy) == []
+    path = copy / name
+    text = path.read_text(encoding="utf-8")
+    changed = {
+        ".python-version": "3.14\n",
+        "requirements/main.txt": re.sub(r"(?m)^numpy==\S+", "numpy==0.0.1", text),
+        "pyproject.toml": text.replace('"numpy>=2,', '"numpy>=1,'),
+    }[name]
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+    assert len(environment.problems(copy)) == 1
+    environment.write(copy)
+    assert environment.problems(copy) == []
+
+
+def test_new_setting_makes_the_page_stale(copy, monkeypatch):
+    class More(settings.Settings):
+        """Settings with one more."""
+
+        more: int = 1
+
+    monkeypatch.setattr(environment, "Settings", More)
+    assert len(environment.problems(copy)) == 1
+
+
+def test_every_setting_is_in_the_example():
+    fields = settings.Settings.model_fields
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    shown = re.findall(r"^# ([A-Z][A-Z0-9_]*)=", example, re.MULTILINE)
+    assert sorted(shown) == sorted(environment.variable(*item) for item in fields.items())
+    assert all(field.description for field in fields.values())
+
+
+def test_the_example_shows_the_defaults(monkeypatch):
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^# ([A-Z][A-Z0-9_]*)=(.+)$", example, re.MULTILINE))
+    shown.pop("ML_ROOT")
+    monkeypatch.delenv("ML_VAR_DIR")
+    default = settings.Settings(root=ROOT)
+    for name, value in shown.items():
+        monkeypatch.setenv(name, value)
+    assert settings.Settings(root=ROOT) == default
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    targets = LINK.findall(page.read_text(encoding="utf-8"))
+    local = [target.split("#")[0] for target in targets if "://" not in target]
+    broken = [one for one in local if one and not (page.parent / one).exists()]
+    assert not broken

@@ -1,0 +1,122 @@
+"""The lock, its exports and what is installed are one; each way of parting them is noticed."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ..conftest import ROOT
+from ..project import errors, lock
+
+EXPORTS = ("requirements/main.txt", "requirements/dev.txt")
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A copy of everything that the lock is about."""
+    for name in ("pyproject.toml", "poetry.lock"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    return tmp_path
+
+
+def edit(path: Path, pattern: str, replacement: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    changed = re.sub(pattern, replacement, text, count=1, flags=re.MULTILINE)
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+
+
+def test_lock_and_exports_agree():
+    assert lock.problems(ROOT) == []
+
+
+def test_what_is_installed_is_what_is_locked():
+    assert lock.drifted(ROOT, ("main", "dev")) == []
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_every_requirement_is_hashed(export):
+    pins = lock.requirements(ROOT / export)
+    assert pins
+    assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for pin in pins for one in pin.hashes)
+    assert all(pin.hashes for pin in pins)
+
+
+@pytest.mark.parametrize("name", ["poetry.lock", *EXPORTS])
+def test_no_index_is_named(name):
+    """Whoever installs decides on the index or mirror; the hashes vouch for what it serves."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(--(extra-)?index-url|\[package\.source\])", text, re.MULTILINE)
+
+
+BROKEN = {
+    "stale lock": (
+        "pyproject.toml",
+        r"^dependencies = \[",
+        'dependencies = [\n    "left-pad",',
+        "not made from this pyproject.toml",
+    ),
+    "other version": (EXPORTS[0], r"^numpy==\S+", "numpy==0.0.1", "numpy 0.0.1 is not in"),
+    "no hash": (EXPORTS[0], r"^numpy==(.+?) \\\n(    --hash.*\n)+", r"numpy==\1\n", "no hash"),
+    "other hash": (EXPORTS[1], r"--hash=sha256:\w{8}", "--hash=sha256:00000000", "other hashes"),
+    "package left out": (EXPORTS[0], r"^numpy==(.+?) \\\n(    --hash.*\n)+", "", "is missing"),
+    "package added": (EXPORTS[1], r"\A", "left-pad==1.0 --hash=sha256:0\n", "is not in"),
+    "other machines": (
+        EXPORTS[0],
+        r'^(numpy==\S+ ; )python_version >= "3\.11"',
+        r'\1python_version >= "3.13"',
+        "other machines",
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_difference_is_found(copy, broken):
+    name, pattern, replacement, expected = BROKEN[broken]
+    edit(copy / name, pattern, replacement)
+    assert any(expected in problem for problem in lock.problems(copy))
+
+
+def test_missing_export_is_found(copy):
+    (copy / "requirements" / "dev.txt").unlink()
+    assert any("requirements/dev.txt is missing" in problem for problem in lock.problems(copy))
+
+
+@pytest.mark.parametrize("text", ["numpy>=2\n", "numpy\n", "<<<<<<< HEAD\n"])
+def test_export_without_pins_is_refused(copy, text):
+    (copy / "requirements" / "main.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(errors.UserError, match=r"main\.txt"):
+        lock.problems(copy)
+
+
+@pytest.mark.parametrize("name", ["poetry.lock", "pyproject.toml"])
+@pytest.mark.parametrize("text", [None, "<<<<<<< HEAD\n"])
+def test_unreadable_file_is_one_clear_error(copy, name, text):
+    (copy / name).unlink()
+    if text:
+        (copy / name).write_text(text, encoding="utf-8")
+    with pytest.raises(errors.UserError, match=name):
+        lock.problems(copy)
+
+
+def test_other_installed_version_is_found(copy):
+    edit(copy / "requirements" / "main.txt", r"^numpy==\S+", "numpy==0.0.1")
+    (found,) = lock.drifted(copy)
+    assert found.startswith("numpy ")
+    assert "0.0.1" in found
+
+
+def test_pins_are_the_runtime_packages_of_this_machine():
+    pins = lock.pins(ROOT)
+    assert any(pin.startswith("numpy==") for pin in pins)
+    assert not any(pin.startswith("pytest==") for pin in pins)
+    assert all(re.fullmatch(r"[\w.-]+==[\w.!+-]+", pin) for pin in pins)
+
+
+def test_moves_names_each_change():
+    template = '[[package]]\nname = "{}"\nversion = "{}"\n'
+    before = template.format("kept", 1) + template.format("moved", 1) + template.format("gone", 1)
+    after = template.format("kept", 1) + template.format("moved", 2) + template.format("new", 1)
+    assert lock.moves(before, after) == ["gone 1 → none", "moved 1 → 2", "new none → 1"]

@@ -1,0 +1,136 @@
+"""The files that tools outside this project read: workflows, owners, hooks, ignores."""
+
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ..conftest import ROOT
+from ..project import package
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+# What decides about a model has to be reviewed by someone named.
+DECISIVE = (
+    *(f"src/{package.__name__}/{name}.py" for name in ("data", "schema", "features", "model")),
+    "params.yaml",
+    "data/manifest.json",
+    "poetry.lock",
+    "requirements/main.txt",
+    ".github/workflows/ci.yml",
+)
+
+
+def steps(workflow: Path) -> list[dict]:
+    jobs = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+def test_there_are_workflows():
+    assert {path.stem for path in WORKFLOWS} >= {"ci", "release", "retrain", "update-check"}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+class TestWorkflow:
+    def test_actions_are_pinned_by_commit(self, workflow):
+        used = re.findall(r"uses: *(.+)", workflow.read_text(encoding="utf-8"))
+        assert used
+        for action in used:
+            assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+
+    def test_it_may_do_little(self, workflow):
+        content = yaml.safe_load(workflow.read_text(encoding="utf-8"))
+        assert content["permissions"] == {"contents": "read"}
+        for job in content["jobs"].values():
+            assert job["timeout-minutes"] <= 60
+
+    def test_checkout_leaves_no_credentials(self, workflow):
+        checkouts = [step for step in steps(workflow) if "checkout" in step.get("uses", "")]
+        assert checkouts
+        assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+    def test_it_only_calls_what_runs_anywhere(self, workflow):
+        """A check that lives in a workflow cannot be run before pushing."""
+        for step in steps(workflow):
+            if command := step.get("run"):
+                program = command.split()[0]
+                assert program == "gh" or (program.startswith(("scripts/", ".venv/bin/")))
+                assert not program.startswith("scripts/") or (ROOT / program).is_file()
+
+    def test_no_expression_reaches_a_shell(self, workflow):
+        assert not any("${{" in step.get("run", "") for step in steps(workflow))
+
+
+def owners(path: str) -> list[str]:
+    """Who CODEOWNERS asks about `path` besides the owner of everything."""
+    found = []
+    for line in (ROOT / ".github" / "CODEOWNERS").read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        pattern, *people = line.split()
+        prefix = pattern.lstrip("/")
+        if path == prefix or (pattern.endswith("/") and path.startswith(prefix)):
+            found = people
+    return found
+
+
+@pytest.mark.parametrize("path", DECISIVE)
+def test_what_decides_about_a_model_has_an_owner(path):
+    assert (ROOT / path).exists() or path.startswith("data/")
+    assert owners(path)
+
+
+def test_owners_are_asked_about_nothing_that_is_gone():
+    for line in (ROOT / ".github" / "CODEOWNERS").read_text(encoding="utf-8").splitlines():
+        if line.startswith("/"):
+            assert (ROOT / line.split()[0].lstrip("/")).exists(), line
+
+
+def test_hooks_run_the_tools_that_the_lock_pins():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    development = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
+    for hook in config["repos"][0]["hooks"]:
+        program = hook["entry"].split()[0]
+        if program.startswith(".venv/bin/"):
+            assert re.search(rf"^{Path(program).name}(-py)?==", development, re.MULTILINE)
+        else:
+            assert (ROOT / program).is_file()
+
+
+def test_tox_covers_every_python_of_the_lock():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    low, high = map(int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"]).groups())
+    listed = re.search(r"^env_list = (.+)$", (ROOT / "tox.ini").read_text("utf-8"), re.MULTILINE)
+    assert listed[1].split(", ") == [f"py3{minor}" for minor in range(low, high)]
+    assert re.fullmatch(r"3\.\d+(\.\d+)?\n", (ROOT / ".python-version").read_text("utf-8"))
+
+
+def test_dependency_changes_are_notified():
+    config = json.loads((ROOT / "renovate.json").read_text(encoding="utf-8"))
+    assert {"poetry", "pep621", "github-actions", "copier"} <= set(config["enabledManagers"])
+    assert config["vulnerabilityAlerts"]["enabled"] is True
+
+
+@pytest.mark.parametrize(
+    ("path", "ignored"),
+    [
+        ("data/train.csv", True),
+        ("data/manifest.json", False),
+        ("var/mlflow.db", True),
+        (".env", True),
+        (".env.example", False),
+        (".venv/bin/python", True),
+        ("dist/a.whl", True),
+        ("src/x/__pycache__/y.pyc", True),
+        ("poetry.lock", False),
+    ],
+)
+def test_git_keeps_what_belongs_in_the_repository(tmp_path, path, ignored):
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    command = ["git", "-C", tmp_path, "check-ignore", "--quiet", "--no-index", path]
+    assert (subprocess.run(command, check=False).returncode == 0) is ignored

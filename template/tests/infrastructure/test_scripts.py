@@ -1,0 +1,130 @@
+"""The scripts are clean, tell their use, refuse bad input in one line, and build the same."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..conftest import ROOT, commit
+
+SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
+COMMANDS = [path for path in SCRIPTS if path.stem != "lib"]
+SHELLCHECK = Path(sys.executable).parent / "shellcheck"
+
+
+def run(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def shellcheck(*scripts: Path) -> subprocess.CompletedProcess[str]:
+    return run(SHELLCHECK, "--external-sources", *scripts, cwd=ROOT)
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A commit of this project as its users have it, without an environment."""
+    root = tmp_path / "a copy"
+    ignored = shutil.ignore_patterns(
+        ".venv", "var", ".git", "dist", ".tox", "__pycache__", ".*_cache", ".env"
+    )
+    shutil.copytree(ROOT, root, ignore=ignored)
+    commit(root, "start")
+    return root
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_scripts_are_clean():
+    result = shellcheck(*SCRIPTS)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_check_notices_a_fault(tmp_path):
+    (tmp_path / "bad.sh").write_text("#!/usr/bin/env bash\nrm $1\n", encoding="utf-8")
+    assert shellcheck(tmp_path / "bad.sh").returncode != 0
+
+
+@pytest.mark.parametrize("script", COMMANDS, ids=lambda path: path.stem)
+class TestCommand:
+    def test_is_strict_and_executable(self, script):
+        assert os.access(script, os.X_OK)
+        text = script.read_text(encoding="utf-8")
+        assert text.startswith("#!/usr/bin/env bash\n")
+        assert "lib.sh" in text or "set -euo pipefail" in text
+
+    def test_tells_how_it_is_used(self, script, tmp_path):
+        result = run(script, "--help", cwd=tmp_path)
+        assert result.returncode == 0
+        assert f"Usage: scripts/{script.name}" in result.stdout
+
+    def test_refuses_an_unknown_argument(self, script, tmp_path):
+        result = run(script, "--no-such-option", cwd=tmp_path)
+        assert result.returncode == 2
+        assert "--no-such-option" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_setup_refuses_another_python(copy):
+    (copy / ".python-version").write_text("3.99\n", encoding="utf-8")
+    result = run(copy / "scripts" / "setup.sh", cwd=copy.parent)
+    assert result.returncode == 1
+    assert "3.99" in one_line(result)
+    assert not (copy / ".venv").exists()
+
+
+def test_setup_refuses_a_chosen_python_of_another_version(copy):
+    (copy / ".python-version").write_text("3.99\n", encoding="utf-8")
+    result = run(copy / "scripts" / "setup.sh", cwd=copy.parent, PYTHON=sys.executable)
+    assert result.returncode == 1
+    assert "PYTHON=" in one_line(result)
+
+
+def test_build_refuses_uncommitted_changes(copy):
+    (copy / "params.yaml").write_text("changed: true\n", encoding="utf-8")
+    result = run(copy / "scripts" / "build.sh", cwd=copy.parent)
+    assert result.returncode == 1
+    assert "params.yaml" in one_line(result)
+
+
+def test_update_refuses_a_project_that_no_template_made(copy):
+    (copy / ".copier-answers.yml").unlink(missing_ok=True)
+    result = run(copy / "scripts" / "update.sh", cwd=copy.parent)
+    assert result.returncode == 1
+    assert "answers" in one_line(result)
+
+
+@pytest.mark.slow
+def test_the_same_commit_builds_the_same_bytes(copy, tmp_path):
+    """Another folder, another umask, another zone, another day on the files: the same bytes."""
+    other = tmp_path / "elsewhere" / "clone"
+    subprocess.run(["git", "clone", "--quiet", copy, other], check=True)
+    (other / "src" / "stray.py").write_text("raise SystemExit\n", encoding="utf-8")
+    with (other / ".git" / "info" / "exclude").open("a", encoding="utf-8") as file:
+        file.write("stray.py\n")
+    built = []
+    for root, zone, umask in ((copy, "UTC", 0o022), (other, "Asia/Tokyo", 0o077)):
+        before = os.umask(umask)
+        try:
+            result = run(root / "scripts" / "build.sh", cwd=tmp_path, TZ=zone)
+        finally:
+            os.umask(before)
+        assert result.returncode == 0, result.stderr
+        built.append({path.name: path.read_bytes() for path in (root / "dist").iterdir()})
+    assert built[0] == built[1]
+    assert {Path(name).suffix for name in built[0]} == {".whl", ".gz", ".json"}
