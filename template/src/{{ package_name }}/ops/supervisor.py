@@ -309,8 +309,12 @@ def write_json(path: Path, value: object) -> None:
 def record(folder: Path, **entry: object) -> None:
     """Add one line to history.jsonl."""
     line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **entry}
-    with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    with (folder / "history.jsonl").open("a+b") as file:
+        if file.tell():  # a full disk may have cut the last line short
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(line).encode() + b"\n")
 
 
 def _locked(path: Path) -> Any:

@@ -1,0 +1,141 @@
+"""Drift: a shifted column is found and named, chance is not taken for a shift, no row is kept."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2_contingency
+
+from ..project import drift, errors, schema, settings
+
+LIMITS = settings.Drift(psi=0.2, p_value=0.01)
+
+
+@pytest.fixture
+def trained(inputs):
+    """The reference as it comes out of a file."""
+    return json.loads(json.dumps(drift.reference(inputs)))
+
+
+def compared(trained, rows):
+    return drift.compare(trained, rows, LIMITS)
+
+
+def column(report, name):
+    return next(column for column in report.columns if column.name == name)
+
+
+def test_the_holdout_has_not_drifted(split, inputs, trained):
+    report = compared(trained, split.holdout[list(inputs)])
+    assert report.drifted == []
+    assert report.rows == len(split.holdout)
+    assert report.reference_rows == len(inputs)
+
+
+@pytest.mark.parametrize("name", ["age", "bmi", "bp", "tc", "ldl", "hdl", "ltg", "glu"])
+def test_a_shifted_column_is_named_and_no_other(split, trained, name):
+    rows = split.holdout.copy()
+    rows[name] += 1.5 * rows[name].std()
+    report = compared(trained, rows)
+    assert report.drifted == [name]
+    assert report.worst.name == name
+
+
+def test_a_spread_that_changes_is_found_though_the_mean_stays(split, trained):
+    rows = split.holdout.copy()
+    rows["bmi"] = rows["bmi"].mean() + 3 * (rows["bmi"] - rows["bmi"].mean())
+    assert compared(trained, rows).drifted == ["bmi"]
+
+
+def test_missing_values_are_drift(split, trained):
+    rows = split.holdout.copy()
+    rows.loc[rows.index[::2], "glu"] = np.nan
+    assert compared(trained, rows).drifted == ["glu"]
+
+
+def test_values_never_seen_in_training_are_drift(split, trained):
+    rows = split.holdout.assign(sex=3)
+    report = compared(trained, rows)
+    assert report.drifted == ["sex"]
+    assert report.worst.outside == 1.0
+    assert report.worst.bins[-2] == drift.OTHER
+
+
+def test_text_numbers_and_truth_are_counted_by_value():
+    rows = pd.DataFrame({"t": ["a", "b"] * 50, "c": [7.0] * 100, "b": [True, False] * 50})
+    trained = drift.reference(rows)
+    assert [trained[name]["kind"] for name in rows] == ["values"] * 3
+    assert trained["c"]["values"] == ["7"]
+    same = compared(trained, rows.assign(c=7, b=rows["b"].astype(int)))
+    assert same.drifted == []
+    assert compared(trained, rows.assign(c=[8] * 100)).drifted == ["c"]
+    assert compared(trained, rows.assign(t="z", b=True)).drifted == ["t", "b"]
+
+
+def test_chance_is_not_taken_for_drift(inputs, trained):
+    """On 40 rows four columns in ten are above the index by chance; hardly one also fails the test."""
+    random = np.random.default_rng(1)
+    alarms = crossed = 0
+    for _ in range(30):
+        report = compared(trained, inputs.sample(40, replace=True, random_state=random))
+        alarms += len(report.drifted)
+        crossed += sum(column.psi > LIMITS.psi for column in report.columns)
+    assert crossed > 100
+    assert alarms <= 3
+
+
+def test_a_difference_too_small_to_matter_is_no_drift():
+    random = np.random.default_rng(1)
+    trained = drift.reference(pd.DataFrame({"x": random.normal(0, 1, 50_000)}))
+    report = compared(trained, pd.DataFrame({"x": random.normal(0.05, 1, 50_000)}))
+    assert report.worst.p_value < LIMITS.p_value
+    assert report.drifted == []
+
+
+def test_the_index_is_the_sum_over_the_bins():
+    before, now = np.array([50.0, 30, 20]), np.array([20.0, 30, 50])
+    p, q = (before + 0.5) / 101.5, (now + 0.5) / 101.5
+    assert drift.psi(before, now) == pytest.approx(sum((q - p) * np.log(q / p)))
+    assert drift.psi(before, before * 3) == pytest.approx(0, abs=1e-3)
+    assert np.isfinite(drift.psi(before, np.array([0.0, 0, 9])))
+
+
+def test_the_test_is_chi_square_with_thin_bins_pooled():
+    before, now = np.array([60.0, 40, 2, 1]), np.array([40.0, 60, 1, 2])
+    pooled = chi2_contingency([[60, 40, 3], [40, 60, 3]], correction=False).pvalue
+    assert drift._test(before, now) == pytest.approx(pooled)
+    assert drift._test(np.array([5.0, 0]), np.array([7.0, 0])) == 1.0
+
+
+def test_p_values_are_corrected_as_holm_says():
+    assert drift._holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_the_reference_holds_no_row_and_no_identifier(inputs, trained):
+    assert not set(schema.PERSONAL) & set(trained)
+    for about in trained.values():
+        assert len(about.get("edges", about.get("values"))) <= 2 * drift.FEW
+        assert sum(about["counts"]) + about["missing"] == len(inputs)
+
+
+def test_a_missing_column_is_an_error_that_names_it(inputs, trained):
+    with pytest.raises(errors.UserError, match="column bmi, glu is missing"):
+        compared(trained, inputs.drop(columns=["bmi", "glu"]))
+    with pytest.raises(errors.UserError, match="nothing to compare"):
+        compared(trained, inputs.head(0))
+
+
+def test_text_in_a_column_of_numbers_counts_as_missing(inputs, trained):
+    report = compared(trained, inputs.assign(bmi="n/a"))
+    assert report.drifted == ["bmi"]
+    assert column(report, "bmi").shares[-1] == (0.0, 1.0)
+
+
+def test_the_page_stands_alone_with_a_plot_for_each_column(inputs, trained):
+    report = compared({name: trained[name] for name in ("bmi", "sex")}, inputs)
+    page = drift.page(report, "a <title>")
+    assert page.count("data:image/png;base64,") == 2
+    assert "a &lt;title&gt;" in page
+    assert "http" not in page
+    assert report.to_dict()["drifted"] == []

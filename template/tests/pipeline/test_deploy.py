@@ -1,0 +1,480 @@
+"""Deployments: whatever goes wrong with a new release, the old one goes on answering.
+
+The releases here are tiny services that speak the supervisor's protocol; everything around them is
+real. The last test deploys the real model.
+"""
+
+import contextlib
+import errno
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+from ..project import cli, deploy, errors, package, registry, settings, supervisor, workspace
+
+SERVICE = """
+import argparse, json, os, pathlib, signal, socket, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+parser = argparse.ArgumentParser()
+parser.add_argument("bundle", type=pathlib.Path)
+parser.add_argument("--fd", type=int)
+parser.add_argument("--control", type=int)
+given = parser.parse_args()
+control = socket.socket(fileno=given.control)
+does = json.loads((given.bundle / "does.json").read_text())
+live = os.environ["ML_LOG_PREDICTIONS"] == "1"
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(does.get("status", 200), {"model_digest": does["digest"]})
+
+    def do_POST(self):
+        rows = json.loads(self.rfile.read(int(self.headers["content-length"])))["rows"]
+        self.answer(200, {"predictions": [{"score": does["score"]} for _ in rows]})
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_): pass
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = False
+
+def end(*_):
+    threading.Thread(target=server.shutdown).start()
+
+def watch():
+    while control.recv(64): pass
+    end()
+
+def die():
+    time.sleep(does["dies"])
+    os._exit(7)
+
+if "error" in does:
+    control.sendall(f"error: {does['error']}\\n".encode())
+    sys.exit(1)
+if "crash" in does:
+    raise ImportError(does["crash"])
+server = Server(("", 0), Handler, bind_and_activate=False)
+server.socket.close()
+server.socket = socket.socket(fileno=given.fd)
+server.socket.setblocking(False)
+server.socket.listen(64)
+signal.signal(signal.SIGTERM, end)
+threading.Thread(target=watch, daemon=True).start()
+if "dies" in does and live:
+    threading.Thread(target=die, daemon=True).start()
+if "hangs" not in does:
+    control.sendall(b"ready\\n")
+server.serve_forever(poll_interval=0.02)
+"""
+
+
+class Driver(deploy.Local):
+    """Local, but for what a release is made of: `does` says how the next one behaves."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.does = {}
+
+    def build(self, number, reference):
+        folder = self.releases / str(number)
+        remove(folder)
+        code = folder / "code" / "src" / package.__name__ / "ops"
+        code.mkdir(parents=True)
+        for path in (code.parent, code):
+            (path / "__init__.py").touch()
+        (code / "serving.py").write_text(SERVICE, encoding="utf-8")
+        score = float(number)
+        does = {"digest": reference * 16, "score": score, **self.does}
+        golden = {"inputs": [{"x": 1}], "scores": [score]}
+        (folder / "bundle").mkdir()
+        for name, content in (("does", does), ("golden", golden)):
+            (folder / "bundle" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        release = deploy.Release(
+            version="1", digest=reference * 16, run_id="r", commit="c", package=package.__name__,
+            python=sys.executable, source=str(folder / "code" / "src"),
+            environment={"ML_LOG_PREDICTIONS": "1"},
+        )  # fmt: skip
+        self._half_built()
+        supervisor.write_json(folder / "release.json", release.model_dump())
+        return release
+
+    def _half_built(self):
+        """Nothing: a test ends the deployment here."""
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """An environment of its own on a free port, stopped at the end."""
+    monkeypatch.setattr(workspace, "discard", lambda _root, folder: remove(folder))
+    made = Driver(settings.settings(root=tmp_path, var_dir=tmp_path / "var", port=free_port()))
+    yield made
+    made.folder.mkdir(parents=True, exist_ok=True)
+    made.stop()
+
+
+def remove(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def ask(driver):
+    """The score of the release that answers; each release answers with its own number."""
+    connection = http.client.HTTPConnection("127.0.0.1", driver.settings.port, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("POST", "/predict", json.dumps({"rows": [{"x": 1}]}))
+        return json.loads(connection.getresponse().read())["predictions"][0]["score"]
+
+
+def answers(driver):
+    try:
+        ask(driver)
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
+
+
+def last(driver):
+    return deploy.history(driver)[0][-1]
+
+
+def until(true, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+class Load(threading.Thread):
+    """Asks without a pause, a new connection each time, and keeps what failed."""
+
+    def __init__(self, driver):
+        super().__init__()
+        self.driver, self.scores, self.failed, self.going = driver, [], [], True
+
+    def run(self):
+        while self.going:
+            try:
+                self.scores.append(ask(self.driver))
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.failed.append(error)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.going = False
+        self.join()
+
+
+def test_a_release_answers_until_the_next_takes_over_and_no_request_is_lost(driver):
+    first = deploy.deploy(driver, "abcd")
+    assert (first["release"], first["outcome"], ask(driver)) == (1, "ok", 1.0)
+    with Load(driver) as load:
+        deploy.deploy(driver, "abcd")
+        time.sleep(0.2)
+        deploy.rollback(driver)
+        time.sleep(0.2)
+    assert load.failed == []
+    assert set(load.scores) == {1.0, 2.0}
+    assert ask(driver) == 1.0
+    status = driver.status()
+    assert (status["state"], status["release"], status["previous"]) == ("answering", 1, 2)
+    entries, summed = deploy.history(driver)
+    assert [entry["action"] for entry in entries] == ["deploy", "deploy", "rollback"]
+    assert all({"who", "time", "commit", "version", "digest", "seconds"} <= set(e) for e in entries)
+    assert summed.startswith("3 of 3 succeeded (100%)")
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ({"score": 0.5}, "golden prediction 0 is 0.5, but was 2.0 at training"),
+        ({"error": "the features are not those"}, "not ready: the features are not those"),
+        ({"crash": "no such library"}, "no such library"),
+        ({"status": 503}, "the service is not ready"),
+        ({"digest": "another"}, "another model"),
+        ({"hangs": True}, "not ready after"),
+    ],
+)
+def test_a_release_that_is_not_right_never_takes_over(driver, does, reason, monkeypatch):
+    deploy.deploy(driver, "abcd")
+    worker = driver.state().worker
+    monkeypatch.setattr(supervisor, "START_SECONDS", 0.8)
+    driver.does = does
+    with Load(driver) as load, pytest.raises(errors.UserError, match=reason):
+        deploy.deploy(driver, "abcd")
+    assert load.failed == []
+    assert set(load.scores) == {1.0}
+    assert driver.state().worker == worker
+    assert (last(driver)["outcome"], driver.kept()) == ("failed", [1])
+    assert reason in last(driver)["reason"]
+    driver.does = {}
+    monkeypatch.undo()
+    assert deploy.deploy(driver, "abcd")["release"] == 3
+
+
+def test_a_release_that_fails_only_when_it_takes_over_is_taken_back(driver, monkeypatch):
+    deploy.deploy(driver, "abcd")
+    ready, calls = deploy._is_ready, []
+
+    def broken_in_public(address, release):
+        calls.append(address)
+        if len(calls) == 2:
+            raise errors.UserError("the service is not ready: broken")
+        ready(address, release)
+
+    monkeypatch.setattr(deploy, "_is_ready", broken_in_public)
+    with Load(driver) as load, pytest.raises(errors.UserError, match="broken"):
+        deploy.deploy(driver, "abcd")
+    assert load.failed == []
+    assert ask(driver) == 1.0
+
+
+def test_a_first_release_that_is_not_right_leaves_nothing_behind(driver):
+    driver.does = {"score": 0.5}
+    with pytest.raises(errors.UserError, match="golden"):
+        deploy.deploy(driver, "abcd")
+    assert supervisor.running(driver.folder) is None
+    with pytest.raises(ConnectionRefusedError):
+        ask(driver)
+
+
+def test_two_at_once(driver, monkeypatch):
+    building, go_on = threading.Event(), threading.Event()
+    build = Driver.build
+
+    def slowly(self, number, reference):
+        building.set()
+        go_on.wait(10)
+        return build(self, number, reference)
+
+    monkeypatch.setattr(Driver, "build", slowly)
+    first = threading.Thread(target=deploy.deploy, args=(driver, "abcd"))
+    first.start()
+    building.wait(10)
+    for second in (deploy.deploy, deploy.rollback, deploy.stop):
+        with pytest.raises(errors.UserError, match="another deployment is under way"):
+            second(driver)
+    go_on.set()
+    first.join()
+    assert [entry["outcome"] for entry in deploy.history(driver)[0]] == ["ok"]
+    assert ask(driver) == 1.0
+
+
+def test_a_port_in_use(driver):
+    address = ("127.0.0.1", driver.settings.port)
+    with socket.create_server(address), pytest.raises(errors.UserError, match="cannot be used"):
+        deploy.deploy(driver, "abcd")
+    deploy.deploy(driver, "abcd")
+    driver.settings.port += 1
+    with pytest.raises(errors.UserError, match="`stop` it before"):
+        deploy.deploy(driver, "abcd")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("step", ["check", "_half_built", "_golden", "_answered", "kept"])
+def test_a_deployment_killed_at_any_step_costs_nothing(driver, step, monkeypatch):
+    """Before it does anything, half-built, about to verify, about to switch, and after all."""
+    deploy.deploy(driver, "abcd")
+    do, calls = getattr(Driver, step), []
+
+    def killed(self, *arguments):
+        calls.append(arguments)
+        if step != "kept" or len(calls) > 1:  # asked first when a number is chosen
+            os.kill(os.getpid(), signal.SIGKILL)
+        return do(self, *arguments)
+
+    with Load(driver) as load:
+        if (child := os.fork()) == 0:
+            monkeypatch.setattr(Driver, step, killed)
+            deploy.deploy(driver, "abcd")
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+        done = deploy.deploy(driver, "abcd")
+    assert load.failed == []
+    assert ask(driver) == done["release"]
+    assert [e["outcome"] for e in deploy.history(driver)[0]] == ["ok", "interrupted", "ok"]
+
+
+def test_a_worker_that_dies_comes_back(driver):
+    deploy.deploy(driver, "abcd")
+    worker = driver.state().worker
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: driver.state().worker not in {None, worker})
+    assert ask(driver) == 1.0
+
+
+def test_a_release_that_keeps_dying_gives_way_to_the_one_before(driver):
+    deploy.deploy(driver, "abcd")
+    driver.does = {"dies": 0.3}
+    deploy.deploy(driver, "abcd")
+    until(lambda: last(driver)["action"] == "fallback")
+    assert "release 2 died 3 times" in last(driver)["reason"]
+    until(lambda: driver.status()["release"] == 1 and driver.status()["state"] == "answering")
+    assert ask(driver) == 1.0
+
+
+def test_without_its_supervisor_no_worker_is_left(driver):
+    deploy.deploy(driver, "abcd")
+    state = driver.state()
+    os.kill(state.pid, signal.SIGKILL)
+    until(lambda: not answers(driver))
+    assert driver.status()["state"] == "stopped"
+    assert deploy.rollback(driver, 1)["outcome"] == "ok"
+    assert ask(driver) == 1.0
+
+
+def test_a_supervisor_whose_folder_is_gone_ends(driver):
+    deploy.deploy(driver, "abcd")
+    pid = driver.state().pid
+    remove(driver.settings.var_dir)
+    until(lambda: not answers(driver))
+    assert deploy.deploy(driver, "abcd")["release"] == 1
+    assert driver.state().pid != pid
+
+
+def test_rollback_says_what_it_cannot_do(driver):
+    with pytest.raises(errors.UserError, match="no earlier release"):
+        deploy.rollback(driver)
+    deploy.deploy(driver, "abcd")
+    with pytest.raises(errors.UserError, match="no release 9; kept are 1"):
+        deploy.rollback(driver, 9)
+    with pytest.raises(errors.UserError, match="release 1 is the one that answers"):
+        deploy.rollback(driver, 1)
+    deploy.deploy(driver, "abcd")
+    (driver.releases / "1" / "bundle" / "golden.json").write_text(
+        '{"inputs": [{"x": 1}], "scores": [9.0]}', encoding="utf-8"
+    )
+    with pytest.raises(errors.UserError, match="golden"):
+        deploy.rollback(driver, 1)
+    assert ask(driver) == 2.0
+
+
+def test_damaged_state_is_said_in_one_line_and_mended_by_deleting_it(driver):
+    deploy.deploy(driver, "abcd")
+    state = driver.folder / "state.json"
+    state.write_text("{", encoding="utf-8")
+    with pytest.raises(errors.UserError, match="is damaged; delete it and deploy again"):
+        deploy.deploy(driver, "abcd")
+    assert ask(driver) == 1.0
+    state.unlink()
+    (driver.folder / "attempt.json").write_text("{", encoding="utf-8")
+    with (driver.folder / "history.jsonl").open("a", encoding="utf-8") as history:
+        history.write('{"action": "depl')
+    assert deploy.deploy(driver, "abcd")["release"] == 2
+    assert ask(driver) == 2.0
+    assert (last(driver)["release"], last(driver)["outcome"]) == (2, "ok")
+
+
+def test_a_full_disk_is_said_in_one_line(driver, monkeypatch):
+    deploy.deploy(driver, "abcd")
+
+    def full(path, _value):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(supervisor, "write_json", full)
+    with pytest.raises(errors.UserError, match="No space left on device"):
+        deploy.deploy(driver, "abcd")
+    monkeypatch.undo()
+    assert ask(driver) == 1.0
+    assert deploy.deploy(driver, "abcd")["outcome"] == "ok"
+
+
+def test_only_so_many_releases_are_kept(driver, monkeypatch):
+    monkeypatch.setattr(deploy, "KEEP", 2)
+    for _ in range(4):
+        deploy.deploy(driver, "abcd")
+    assert driver.kept() == [3, 4]
+
+
+@pytest.mark.xdist_group("workplace")
+def test_without_a_champion_nothing_is_deployed(workplace, tmp_path):
+    config = settings.settings(
+        root=workplace.root,
+        var_dir=tmp_path,
+        tracking_uri=workplace.config.tracking_uri,
+        model_name="nobody",
+        port=free_port(),
+    )
+    with pytest.raises(errors.UserError, match=r"nobody has no champion; run `\S+ promote`"):
+        deploy.deploy(deploy.Local(config))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("workplace")
+@pytest.mark.usefixtures("workplace")
+def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsys):
+    monkeypatch.setenv("ML_PORT", str(free_port()))
+    config = settings.settings()
+    driver = deploy.Local(config)
+    champion = registry.resolve(config, "champion")
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["deploy", "local", *arguments])
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    try:
+        assert f"release 1, version {champion.number}" in run()
+        golden = driver._golden(1)
+        body = json.dumps({"rows": golden.inputs})
+        failed, answered, going = [], [], True
+
+        def load(keep):
+            while going:
+                time.sleep(0.02)
+                connection = http.client.HTTPConnection(config.host, config.port, timeout=30)
+                try:
+                    for _ in range(20 if keep else 1):
+                        connection.request("POST", "/predict", body)
+                        response = connection.getresponse()
+                        answered.append(json.loads(response.read()))
+                        time.sleep(0.02)
+                        if response.will_close:
+                            break
+                except (OSError, http.client.HTTPException, ValueError) as error:
+                    failed.append(error)
+                finally:
+                    connection.close()
+
+        clients = [threading.Thread(target=load, args=(keep,)) for keep in (True, False)]
+        for client in clients:
+            client.start()
+        try:
+            run()
+        finally:
+            going = False
+            for client in clients:
+                client.join()
+        assert failed == []
+        assert len(answered) > 10
+        for answer in answered:
+            scores = [prediction["score"] for prediction in answer["predictions"]]
+            assert scores == pytest.approx(golden.scores, rel=1e-9)
+            assert answer["model_digest"] == champion.digest
+            assert answer["run_id"] == champion.run_id
+        assert "release      2" in run("status")
+        assert "2 of 2 succeeded" in run("history")
+    finally:
+        run("stop")
+    assert supervisor.running(driver.folder) is None

@@ -1,0 +1,179 @@
+"""Monitoring: what was served is kept, and worse quality, age, failures and drift are found."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ..project import (
+    cli,
+    drift,
+    errors,
+    features,
+    monitoring,
+    pipeline,
+    predictions,
+    registry,
+    schema,
+)
+
+DIGEST = "d" * 64
+
+
+@pytest.fixture
+def served(tmp_path, split):
+    """Holdout rows served with the label as a score, so that quality is known: it is perfect."""
+    log = predictions.Log(tmp_path, "1", DIGEST)
+    x = features.features.build(split.holdout)
+    names = [f"id{number}" for number in range(len(x))]
+    log.predictions(names, x, np.linspace(0, 1, len(x)))
+    labels = pd.DataFrame({"prediction_id": names, "label": np.arange(len(x)) >= len(x) / 2})
+    return predictions.read(tmp_path), labels.astype({"label": int})
+
+
+@pytest.fixture
+def manifest():
+    """What the run recorded, as far as monitoring asks."""
+    metrics = {"roc_auc": 0.85, "recall": 0.8, "brier": 0.15, "log_loss": 0.5}
+    return SimpleNamespace(created=datetime.now(UTC), metrics=metrics)
+
+
+@pytest.fixture
+def trained(split):
+    return drift.reference(features.features.build(split.train))
+
+
+def test_quality_as_at_training_is_no_finding(served, manifest, params):
+    health = monitoring.quality(*served, manifest, params)
+    assert health.findings == []
+    assert any("1.0000 online, 0.8500 offline" in line for line in health.lines)
+
+
+def test_worse_quality_is_found(served, manifest, params):
+    logged, labels = served
+    (found,) = monitoring.quality(
+        logged, labels.assign(label=1 - labels["label"]), manifest, params
+    ).findings
+    assert "roc_auc fell by 0.850 to 0.000" in found
+
+
+def test_quality_that_cannot_be_judged_is_a_finding(served, manifest, params):
+    logged, labels = served
+    few = monitoring.quality(logged, labels.head(5), manifest, params)
+    assert few.findings == ["quality: 5 labels, 30 are needed to judge"]
+    other = monitoring.quality(
+        logged, labels.assign(prediction_id=labels["prediction_id"] + "x"), manifest, params
+    )
+    assert other.findings == ["quality: 0 labels, 30 are needed to judge"]
+    (found,) = monitoring.quality(logged, labels.assign(label=1), manifest, params).findings
+    assert found.startswith("quality: ")
+
+
+def test_a_model_grows_stale(manifest, params):
+    assert monitoring.age(manifest, params).findings == []
+    manifest.created -= timedelta(days=params.monitoring.max_age_days + 1)
+    (found,) = monitoring.age(manifest, params).findings
+    assert "trained 91 days ago" in found
+
+
+def test_failures_and_drift_are_found(served, trained, params, tmp_path):
+    logged, _ = served
+    assert monitoring.answers(logged, trained, params).findings == []
+    predictions.Log(tmp_path, "1", DIGEST).problem("score not finite")
+    moved = predictions.read(tmp_path)
+    moved["feature.bmi"] += 10
+    findings = monitoring.answers(moved, trained, params).findings
+    assert findings == [
+        "failures: score not finite, 1 times",
+        "drift: bmi moved away from training",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id,label\na,1\n", "columns must be prediction_id and label"),
+        ("prediction_id,label\na,\n", "column label has empty cells"),
+        ("prediction_id,label\na,secret\n", "column label must be numbers"),
+        ("prediction_id,label\nsecret,1\nsecret,0\n", "1 predictions are labelled twice"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(tmp_path, text, said):
+    path = tmp_path / "labels.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(errors.UserError, match=said) as error:
+        monitoring.read_labels(path)
+    assert "secret" not in str(error.value)
+
+
+def test_the_log_holds_features_and_never_a_personal_column(tmp_path, split):
+    x = features.features.build(split.holdout).assign(**dict.fromkeys(schema.PERSONAL, 7.0))
+    predictions.Log(tmp_path, "1", DIGEST).predictions(["a"], x.head(1), [0.5])
+    (path,) = (tmp_path / "predictions").iterdir()
+    assert not set(schema.PERSONAL) & set(predictions.features(predictions.read(tmp_path)))
+    assert not any(name in path.read_text(encoding="utf-8") for name in schema.PERSONAL)
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_log_survives_a_full_disk(tmp_path, split, monkeypatch):
+    x = features.features.build(split.holdout).head(1)
+    log = predictions.Log(tmp_path, "1", DIGEST)
+    log.predictions(["a"], x, [0.1])
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda target, content: write(target, content[:20]))
+        with pytest.raises(OSError, match="full"):
+            log.predictions(["b"], x, [0.2])
+    log.predictions(["c"], x, [0.3])
+    assert list(predictions.read(tmp_path)["prediction_id"]) == ["a", "c"]
+
+
+def test_an_empty_log_can_be_read(tmp_path):
+    logged = predictions.read(tmp_path)
+    assert logged.empty
+    assert list(logged) == predictions.ABOUT
+
+
+def test_old_days_are_left_out(served, tmp_path):
+    today = datetime.now(UTC).date()
+    assert len(predictions.read(tmp_path, today)) == len(served[0])
+    assert predictions.read(tmp_path, today + timedelta(days=1)).empty
+
+
+@pytest.mark.xdist_group("workplace")
+def test_the_commands_judge_the_champion(workplace, split, inputs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ML_VAR_DIR", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", workplace.config.tracking_uri)
+    monkeypatch.chdir(tmp_path)
+    version = registry.resolve(workplace.config, "champion")
+    log = predictions.Log(tmp_path, str(version.number), version.digest)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(list(arguments))
+        return ended.value.code, capsys.readouterr().out
+
+    assert "has answered nothing that was logged" in run("drift", "--logged")[0]
+    with pipeline.fetched(workplace.config, version) as bundle:
+        scores = pipeline.score(bundle.model, split.holdout)
+    names = [f"id{number}" for number in range(len(scores))]
+    log.predictions(names, features.features.build(split.holdout), scores)
+    labels = pd.DataFrame({"prediction_id": names, "label": split.holdout[schema.TARGET]})
+    labels.to_csv("labels.csv", index=False)
+    labels.assign(label=1 - labels["label"]).to_csv("wrong.csv", index=False)
+    assert run("monitor", "--labels", "labels.csv")[0] == 0
+    assert run("monitor", "--labels", "wrong.csv")[0] == 1
+    assert run("drift", "--logged")[0] == 0
+
+    split.holdout[list(inputs)].to_csv("same.csv", index=False)
+    moved = split.holdout[list(inputs)].assign(bmi=lambda rows: rows["bmi"] + 9)
+    moved.to_csv("moved.csv", index=False)
+    assert run("drift", "same.csv")[0] == 0
+    said, out = run("drift", "moved.csv")
+    assert said == "error: drift in bmi"
+    assert "DRIFTED" in out
+    assert (tmp_path / "reports" / "drift-moved.html").exists()
+    assert run("drift")[0] == 2

@@ -1,0 +1,337 @@
+"""The service: its contract, what it refuses and how it says so, and what it counts."""
+
+import json
+import shutil
+import socket
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+
+from ..project import (
+    errors,
+    features,
+    intake,
+    model,
+    predictions,
+    provenance,
+    registry,
+    schema,
+    serving,
+    settings,
+)
+
+pytestmark = pytest.mark.xdist_group("workplace")
+SECRET = 987654.5
+
+
+@pytest.fixture(scope="session")
+def _bundle(_workplace, tmp_path_factory):
+    version = registry.resolve(_workplace.config, "champion")
+    return registry.fetch(_workplace.config, version, tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture
+def bundle(_bundle, tmp_path):
+    """The champion's bundle, to be changed at will."""
+    return shutil.copytree(_bundle, tmp_path / "release" / "bundle")
+
+
+@pytest.fixture
+def config(tmp_path):
+    return settings.settings(root=tmp_path, var_dir=tmp_path / "var")
+
+
+@pytest.fixture
+def service(config, bundle):
+    made = serving.Service(config, bundle)
+    made.load()
+    return made
+
+
+@pytest.fixture
+def client(service):
+    """Talks to a service that is ready."""
+    return TestClient(serving.application(service))
+
+
+@pytest.fixture
+def row(bundle):
+    """One valid row."""
+    return golden(bundle)["inputs"][0]
+
+
+def golden(bundle):
+    return json.loads((bundle / "golden.json").read_text(encoding="utf-8"))
+
+
+def post(client, *rows):
+    """Send rows as they are: NaN and Infinity too."""
+    return client.post("/predict", content=json.dumps({"rows": list(rows)}))
+
+
+def metric(client, name, **labels):
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    for line in client.get("/metrics").text.splitlines():
+        if line.split("{")[0].split(" ")[0] == name and all(part in line for part in wanted):
+            return float(line.rpartition(" ")[2])
+    raise AssertionError(f"no metric {name} {labels}")
+
+
+def test_it_gives_the_golden_scores_and_says_who_gave_them(client, bundle):
+    kept = golden(bundle)
+    answer = post(client, *kept["inputs"]).json()
+    scores = [prediction["score"] for prediction in answer["predictions"]]
+    assert scores == pytest.approx(kept["scores"], rel=1e-12)
+    assert len({prediction["prediction_id"] for prediction in answer["predictions"]}) == len(scores)
+    manifest = json.loads((bundle / "provenance.json").read_text(encoding="utf-8"))
+    assert answer["model_digest"] == manifest["model_digest"]
+    assert set(answer) == {"predictions", "model_version", "model_digest", "run_id"}
+
+
+def test_the_description_names_the_schema_and_an_example_passes(client):
+    body = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+    row = body["content"]["application/json"]["schema"]["properties"]["rows"]["items"]
+    assert set(row["properties"]) == set(schema.Inputs.to_schema().columns)
+    assert row["properties"]["sex"]["type"] == "integer"
+    assert row["properties"]["age"] == {"type": "number", "description": "years"}
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "reason"),
+    [
+        ({"shoe_size": SECRET}, "shoe_size", "is not a column"),
+        ({"patient_id": f"P{SECRET}"}, "patient_id", "is not a column"),
+        ({"bmi": None}, "bmi", "is null"),
+        ({"bmi": str(SECRET)}, "bmi", "must be a number"),
+        ({"bmi": True}, "bmi", "must be a number"),
+        ({"bmi": [SECRET]}, "bmi", "must be a single value"),
+        ({"bmi": float("nan")}, "bmi", "must be a finite number"),
+        ({"bmi": float("-inf")}, "bmi", "must be a finite number"),
+        ({"bmi": 10**400}, "bmi", "must be a finite number"),
+        ({"sex": 10**30}, "sex", "must be a finite number"),
+        ({"sex": 1.5}, "sex", "must be a whole number"),
+        ({"sex": 987654}, "sex", ""),
+        ({"bmi": SECRET}, "bmi", ""),
+        ({"hdl": 149.0}, None, "hdl and ldl together cannot exceed tc"),
+    ],
+)
+def test_a_row_that_breaks_the_schema_is_named_but_its_values_are_not(
+    client, row, change, column, reason
+):
+    answer = post(client, row, {**row, **change})
+    assert answer.status_code == 422
+    first = answer.json()["violations"][0]
+    assert (first["row"], first["column"]) == (1, column)
+    assert reason in first["reason"]
+    assert first["reason"] in answer.json()["detail"]
+    assert "987654" not in answer.text
+    assert metric(client, "ml_schema_violations_total",
+                  column=column if column in row else "other") >= 1  # fmt: skip
+
+
+def test_a_missing_column_is_named(client, row):
+    row.pop("bp")
+    answer = post(client, row).json()
+    assert answer["detail"] == "row 0, column bp: is missing"
+    assert answer["violations"] == [{"row": 0, "column": "bp", "reason": "is missing"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("{", 400, "not JSON"),
+        ("[" * 100_000, 400, "not JSON"),
+        ('{"rows": [' + "9" * 5000 + "]}", 400, "not JSON"),
+        ("[]", 422, "the body must be"),
+        ('{"rows": 1}', 422, "the body must be"),
+        ('{"rows": [], "more": 1}', 422, "the body must be"),
+        ('{"rows": []}', 422, "between 1 and 1000 rows"),
+        ('{"rows": [1]}', 422, "row 0: must be an object"),
+        ('{"rows": [' + "{}," * 1000 + "{}]}", 422, "between 1 and 1000 rows"),
+        (" " * (intake.MAX_BODY + 1), 413, "larger than 1024 KiB"),
+        (b"\xff\xfe", 400, "not JSON"),
+    ],
+)
+def test_a_body_that_makes_no_sense_is_refused(client, body, status, said):
+    answer = client.post("/predict", content=body)
+    assert (answer.status_code, said in answer.json()["detail"]) == (status, True)
+
+
+def test_a_long_list_of_violations_is_cut(client, row):
+    answer = post(client, *[{**row, "bmi": None}] * 200).json()
+    assert len(answer["violations"]) == intake.MAX_SHOWN
+    assert answer["detail"].endswith("(and 199 more)")
+
+
+def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
+    service = serving.Service(config, bundle)
+    client = TestClient(serving.application(service))
+    assert client.get("/healthz").status_code == 200
+    for answer in (client.get("/readyz"), post(client, row)):
+        assert answer.status_code == 503
+        assert answer.json() == {"detail": "not ready: the model is being loaded"}
+    assert metric(client, "ml_ready") == 0
+    service.load()
+    assert client.get("/readyz").json()["status"] == "ready"
+    assert metric(client, "ml_ready") == 1
+
+
+def test_the_application_loads_its_bundle_when_it_starts(config, bundle):
+    with TestClient(serving.create_app(config, bundle)) as client:
+        end = time.monotonic() + 20
+        while client.get("/readyz").status_code != 200 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert client.get("/readyz").status_code == 200
+
+
+def refused(config, bundle):
+    """Why the bundle is not served."""
+    service = serving.Service(config, bundle)
+    with pytest.raises(errors.UserError) as error:
+        service.load()
+    client = TestClient(serving.application(service))
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/readyz").json()["detail"] == f"not ready: {error.value}"
+    return str(error.value)
+
+
+def test_another_model_than_the_recorded_one_is_refused(config, bundle):
+    path = bundle / "provenance.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**manifest, "model_digest": "0" * 64}), encoding="utf-8")
+    assert "is not the one that its run recorded" in refused(config, bundle)
+
+
+@pytest.mark.parametrize("name", ["provenance.json", "reference.json", "model"])
+def test_a_bundle_with_a_part_missing_is_refused(config, bundle, name):
+    path = bundle / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert refused(config, bundle)
+
+
+def test_other_feature_code_than_in_training_is_refused(config, bundle, monkeypatch):
+    monkeypatch.setattr(provenance, "features_sha256", lambda: "other")
+    assert "features.py or ops/features.py is not as it was in training" in refused(config, bundle)
+
+
+def test_a_release_about_another_model_is_refused(config, bundle):
+    about = bundle.parent / "release.json"
+    about.write_text('{"version": "3", "run_id": "r", "digest": "0"}', encoding="utf-8")
+    assert "not of one model" in refused(config, bundle)
+    about.write_text("{", encoding="utf-8")
+    assert "is damaged; deploy again" in refused(config, bundle)
+
+
+def test_a_release_names_the_version(config, bundle, row):
+    manifest = json.loads((bundle / "provenance.json").read_text(encoding="utf-8"))
+    about = {"version": "3", "run_id": "r", "digest": manifest["model_digest"]}
+    (bundle.parent / "release.json").write_text(json.dumps(about), encoding="utf-8")
+    service = serving.Service(config, bundle)
+    service.load()
+    client = TestClient(serving.application(service))
+    answer = post(client, row).json()
+    assert (answer["model_version"], answer["run_id"]) == ("3", "r")
+    assert metric(client, "ml_model_info", version="3", run_id="r") == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_score_that_is_no_number_is_never_given(client, row, config, monkeypatch, value):
+    monkeypatch.setattr(model, "predict", lambda _model, x: np.array([0.5, value])[: len(x)])
+    assert post(client, row).status_code == 200
+    answer = post(client, row, row)
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "detail": "the score of row 1 is not a finite number; none is returned"
+    }
+    assert metric(client, "ml_nonfinite_total", kind="score") == 1
+    assert metric(client, "ml_scoring_failures_total") == 1
+    logged = predictions.read(config.var_dir)
+    assert logged["problem"].dropna().tolist() == ["score not finite"]
+    assert len(predictions.features(logged)) == 1
+
+
+def test_a_model_that_raises_is_told_without_its_words(client, row, monkeypatch, caplog):
+    def fail(_model, _x):
+        raise ValueError(f"could not convert {SECRET}")
+
+    monkeypatch.setattr(model, "predict", fail)
+    answer = post(client, row)
+    assert (answer.status_code, answer.json()) == (500, {"detail": "scoring failed: ValueError"})
+    assert str(SECRET) not in caplog.text
+
+
+def test_a_feature_that_is_no_number_is_counted(client, row, monkeypatch):
+    monkeypatch.setitem(features.features.functions, "bmi", lambda rows: rows["bmi"] * np.inf)
+    assert post(client, row).status_code == 500
+    assert metric(client, "ml_nonfinite_total", kind="feature") == 1
+
+
+def test_what_is_served_is_logged_as_features(client, row, config):
+    answer = post(client, row, row).json()
+    logged = predictions.read(config.var_dir)
+    assert logged["prediction_id"].tolist() == [p["prediction_id"] for p in answer["predictions"]]
+    assert logged["score"].tolist() == [p["score"] for p in answer["predictions"]]
+    assert set(logged["model_digest"]) == {answer["model_digest"]}
+    expected = features.features.build(pd.DataFrame([row, row]))
+    pd.testing.assert_frame_equal(predictions.features(logged), expected)
+
+
+def test_the_log_can_be_switched_off(config, bundle, row):
+    config.log_predictions = False
+    service = serving.Service(config, bundle)
+    service.load()
+    assert post(TestClient(serving.application(service)), row).status_code == 200
+    assert predictions.read(config.var_dir).empty
+
+
+def test_a_log_that_cannot_be_written_costs_no_answer(client, service, row, tmp_path):
+    service.predictions.folder = tmp_path / "file" / "below"
+    (tmp_path / "file").touch()
+    assert post(client, row).status_code == 200
+    assert metric(client, "ml_unlogged_predictions_total") == 1
+
+
+def test_requests_and_rows_are_counted(client, row):
+    post(client, row, row)
+    post(client, {})
+    client.get("/no/such/page")
+    assert metric(client, "ml_rows_total") == 2
+    assert metric(client, "ml_score_count") == 2
+    assert metric(client, "ml_requests_total", path="/predict", status="200") == 1
+    assert metric(client, "ml_requests_total", path="/predict", status="422") == 1
+    assert metric(client, "ml_requests_total", path="other", status="404") == 1
+    assert metric(client, "ml_request_seconds_count", path="/predict") == 2
+    assert 0 <= metric(client, "ml_model_age_days") < 1
+
+
+def test_the_drift_gauges_see_a_shift(client, split, inputs, params):
+    with pytest.raises(AssertionError, match="no metric ml_drift_psi"):
+        metric(client, "ml_drift_psi", kind="input", column="bmi")
+    rows = split.holdout[list(inputs)]
+    assert post(client, *rows.to_dict("records")).status_code == 200
+    assert metric(client, "ml_drift_psi", kind="input", column="bmi") < params.drift.psi
+    for _ in range(10):
+        moved = rows.assign(bmi=rows["bmi"] + 9)
+        assert post(client, *moved.to_dict("records")).status_code == 200
+    assert metric(client, "ml_drift_psi", kind="input", column="bmi") > 1
+    assert metric(client, "ml_drift_psi", kind="feature", column="bmi") > 1
+    assert metric(client, "ml_drift_psi", kind="input", column="age") < params.drift.psi
+
+
+def test_a_server_that_is_ending_asks_its_clients_to_hang_up(client, service, row):
+    assert "connection" not in post(client, row).headers
+    service.draining = True
+    assert post(client, row).headers["connection"] == "close"
+
+
+def test_a_port_in_use_and_an_unknown_version_are_said_in_one_line(workplace, monkeypatch):
+    config = settings.settings(root=workplace.root, var_dir=workplace.config.var_dir)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(config, "port", taken.getsockname()[1])
+        with pytest.raises(errors.UserError, match="cannot be used"):
+            serving.run(config)
+    with pytest.raises(errors.UserError, match="has no version 77"):
+        serving.run(config, "77")
