@@ -30,7 +30,7 @@ choose_uv() {
 prepare() {
     hold environment
     python_of "$VENV/bin/python" >/dev/null ||
-        "$UV" venv --quiet --clear --python "$python" "$VENV"
+        "$UV" venv --quiet --clear --python "$python" "$VENV" || return
     local install=("$UV" pip install --quiet --python "$VENV/bin/python" --require-hashes) file
     for file; do install+=(-r "$ROOT/requirements/$file.txt"); done
     # The cache first: it spares the questions to the index, and needs no network.

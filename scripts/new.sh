@@ -31,28 +31,31 @@ done
 options=("$@")
 case $dest in /*) ;; *) dest=$PWD/$dest ;; esac
 
-# Until all is done, this file says that DEST is ours to finish, and what it is to become.
-marker=$dest/.git/groundwork-new
-log=$dest/.git/groundwork-new.log
+# Until all is done, the marker says that DEST is ours to finish, and what it is to become. Beside it
+# stand the steps that are done and all that they printed.
+state=$dest/.git/groundwork-new
+marker=$state/options log=$state/log steps=$state/done
 wanted=$(printf '%q ' "${options[@]}")
+
+# only_git: whether DEST holds nothing but git's folder, or does not exist.
+only_git() { [ -z "$(find "$dest" -mindepth 1 -maxdepth 1 ! -name .git -print -quit 2>/dev/null)" ]; }
 
 # claim: make DEST, or find that an interrupted run of this script made it.
 claim() {
+    local out
+    [ ! -e "$dest" ] || [ -d "$dest" ] || die "$dest is a file; choose a folder"
     if [ -f "$marker" ]; then
-        [ "$(cat "$marker")" = "$wanted" ] ||
+        [ "$(cat "$marker")" = "$wanted" ] || only_git ||
             die "$dest was begun with other options: $(cat "$marker"); give those, or remove it"
         say "Going on with $dest"
-        return
+    else
+        # An interruption before the marker was written leaves a .git that is no repository yet.
+        only_git && [ ! -f "$dest/.git/HEAD" ] ||
+            die "$dest is not empty; choose another folder, or remove it"
+        say "Making $dest"
     fi
-    [ ! -e "$dest" ] || [ -d "$dest" ] || die "$dest is a file; choose a folder"
-    # An interruption before the marker was written leaves nothing but an empty .git.
-    [ -z "$(find "$dest" -mindepth 1 ! -path "$dest/.git" -print -quit 2>/dev/null)" ] ||
-        die "$dest is not empty; choose another folder, or remove it"
-    local out
-    out=$( { mkdir -p "$dest/.git" && printf '%s\n' "$wanted" >"$marker.new"; } 2>&1) ||
-        cause "make $dest" "$out"
-    mv -f "$marker.new" "$marker"
-    say "Making $dest"
+    out=$({ mkdir -p "$state" && printf '%s\n' "$wanted" >"$marker.part" &&
+        mv -f "$marker.part" "$marker"; } 2>&1) || cause "make $dest" "$out"
 }
 
 # given NAME: whether the options for copier have one that matches the pattern NAME.
@@ -78,18 +81,24 @@ commit() {
     local who=()
     git -C "$dest" config user.email >/dev/null ||
         who=(-c user.name=Groundwork -c user.email=groundwork@localhost)
-    git -C "$dest" add --all
-    git -C "$dest" "${who[@]}" -c commit.gpgsign=false commit --quiet --message "Start from Groundwork"
+    # What a killed git left behind: nobody else works in this repository yet.
+    rm -f "$dest"/.git/{config,index,HEAD,refs/heads/main}.lock
+    git -C "$dest" add --all &&
+        git -C "$dest" "${who[@]}" -c commit.gpgsign=false commit --quiet \
+            --message "Start from Groundwork"
 }
 
-# proven WHAT COMMAND…: like step, but the whole output goes to the log, for what comes after.
+# proven WHAT COMMAND…: like step, but done once only, and all of its output goes to the log.
 proven() {
     local what=$1 start
     shift
+    ! grep -qxF -- "$what" "$steps" 2>/dev/null || return 0
     start=$(now)
     printf '\n== %s ==\n' "$what" >>"$log"
     "$@" >>"$log" 2>&1 </dev/null ||
-        die "$what failed: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1 | sed 's/^error: //'); all of it is in $log"
+        die "$what failed: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1 | sed 's/^error: //');" \
+            "all of it is in $log"
+    printf '%s\n' "$what" >>"$steps"
     say "$(printf '  %-36s %6s s' "$what" "$(took "$start")")"
 }
 
@@ -98,7 +107,7 @@ claim
 choose_python
 choose_uv
 step "prepare the template" prepare main
-if ! git -C "$dest" rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
+if ! git --git-dir "$dest/.git" rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
     [ -z "$(git -C "$ROOT" status --porcelain 2>/dev/null)" ] ||
         say "  note: the template has uncommitted changes; the project gets them, but updates cannot know them"
     step "start the repository" git init --quiet --initial-branch main "$dest"
@@ -109,16 +118,16 @@ fi
 # From here on the project's own scripts do the work, as they will for everybody. ROOT and VENV are
 # what lib.sh finds the project's command line by.
 ROOT=$dest VENV=$dest/.venv
-: >"$log"
-proven "scripts/setup.sh" "$dest/scripts/setup.sh"
+step "scripts/setup.sh" "$dest/scripts/setup.sh"
 proven "scripts/test.sh" "$dest/scripts/test.sh"
 proven "train" "$(cli)" train
 proven "reproduce" "$(cli)" reproduce
-rm -f "$marker"
+told=$(grep -E '^(registered|digest|reproduced): ' "$log" | tail -n 3)
+rm -rf "$state"
 
 name=$(basename "$(cli)")
 say "Done in $(took "$started") s"
-sed -n '/^== train ==$/,${/^\(registered\|digest\|reproduced\): /s/^/  /p;}' "$log"
+printf '  %s\n' "${told//$'\n'/$'\n'  }"
 cat <<END
 Next, in $dest:
   .venv/bin/$name promote      make that version the champion
