@@ -67,6 +67,7 @@ def test_text_numbers_and_truth_are_counted_by_value():
     trained = drift.reference(rows)
     assert [trained[name]["kind"] for name in rows] == ["values"] * 3
     assert trained["c"]["values"] == ["7"]
+    assert drift._text(12345678.0) == drift._text(12345678) == "12345678"
     same = compared(trained, rows.assign(c=7, b=rows["b"].astype(int)))
     assert same.drifted == []
     assert compared(trained, rows.assign(c=[8] * 100)).drifted == ["c"]
@@ -74,7 +75,7 @@ def test_text_numbers_and_truth_are_counted_by_value():
 
 
 def test_chance_is_not_taken_for_drift(inputs, trained):
-    """On 40 rows four columns in ten are above the index by chance; hardly one also fails the test."""
+    """Of 40 rows four columns in ten move by much, by chance; hardly one fails the test as well."""
     random = np.random.default_rng(1)
     alarms = crossed = 0
     for _ in range(30):

@@ -377,6 +377,7 @@ def test_damaged_state_is_said_in_one_line_and_mended_by_deleting_it(driver):
         deploy.deploy(driver, "abcd")
     assert ask(driver) == 1.0
     state.unlink()
+    until(lambda: driver.status()["state"] == "answering")
     (driver.folder / "attempt.json").write_text("{", encoding="utf-8")
     with (driver.folder / "history.jsonl").open("a", encoding="utf-8") as history:
         history.write('{"action": "depl')

@@ -1,7 +1,8 @@
 """Deployments: a release is built, tried out beside the one that answers, and then switched to.
 
-Whatever goes wrong, the release that answered goes on answering, and history.jsonl says why. A
-driver knows one environment; `Local` runs releases as processes on this machine (supervisor.py).
+Whatever goes wrong, the release that answered goes on answering, and history.jsonl says why. What
+an environment has to be able to do is in a driver: check, build, verify, switch, stop, status.
+`Local` runs releases as processes on this machine (supervisor.py).
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
@@ -68,30 +69,6 @@ class State(BaseModel):
     answer: dict[str, str | None] = {}
 
 
-class Driver(Protocol):
-    """What an environment has to be able to do."""
-
-    folder: Path
-
-    def check(self) -> None:
-        """Raise UserError if nothing can be deployed here now."""
-
-    def build(self, number: int, reference: str) -> Release:
-        """Make release `number` of a registered version."""
-
-    def verify(self, number: int) -> None:
-        """Try a release out where nobody else sees it. Raises UserError if it is not right."""
-
-    def switch(self, number: int) -> None:
-        """Let a release answer. Raises UserError, with the old one answering, if it cannot."""
-
-    def stop(self) -> None:
-        """Answer no more."""
-
-    def status(self) -> dict[str, Any]:
-        """Say what answers, and where."""
-
-
 class Local:
     """Releases as processes on this machine, in var/deploy/local."""
 
@@ -131,7 +108,7 @@ class Local:
             )
         for folder in self._folders():
             if not (folder / "release.json").exists():  # a deployment was killed while it built
-                workspace.discard(self.settings.root, folder)
+                self.drop(int(folder.name))
         folder = self.releases / str(number)
         registry.fetch(self.settings, version, folder)
         code = workspace.checkout(self.settings.root, version.commit, folder / "code")
@@ -241,10 +218,11 @@ class Local:
         return [int(f.name) for f in self._folders() if (f / "release.json").exists()]
 
     def drop(self, number: int) -> None:
-        """Remove a release from disk."""
+        """Remove a release from disk, as far as that is possible."""
         from . import workspace
 
-        workspace.discard(self.settings.root, self.releases / str(number))
+        with contextlib.suppress(UserError):  # git may be what is missing
+            workspace.discard(self.settings.root, self.releases / str(number))
 
     def _folders(self) -> list[Path]:
         found = self.releases.glob("[0-9]*")

@@ -178,7 +178,10 @@ def _counts(about: Mapping[str, Any]) -> np.ndarray:
 
 def _text(value: object) -> str:
     """Name a value alike whether it came as 1, 1.0 or True."""
-    return f"{float(value):g}" if isinstance(value, int | float | np.number) else str(value)
+    if not isinstance(value, int | float | np.number):
+        return str(value)
+    number = float(value)
+    return str(int(number)) if number.is_integer() else str(number)
 
 
 def _labels(about: Mapping[str, Any]) -> list[str]:

@@ -169,6 +169,8 @@ class Supervisor:
         if self.stop_asked or not _holds(self.lock, self.folder / "supervisor.lock"):
             self.stop()
             return
+        if not (self.folder / "state.json").exists():  # somebody deleted a damaged one
+            self.save()
         self.read_request()
         if self.coming:
             self.look_at_coming(self.coming, now)
