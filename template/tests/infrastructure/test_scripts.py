@@ -1,5 +1,7 @@
 """The scripts are clean, tell their use, refuse bad input in one line, and build the same."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import ROOT, commit
+from ..project import lock
 
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 COMMANDS = [path for path in SCRIPTS if path.stem != "lib"]
@@ -127,4 +130,14 @@ def test_the_same_commit_builds_the_same_bytes(copy, tmp_path):
         assert result.returncode == 0, result.stderr
         built.append({path.name: path.read_bytes() for path in (root / "dist").iterdir()})
     assert built[0] == built[1]
-    assert {Path(name).suffix for name in built[0]} == {".whl", ".gz", ".json"}
+    manifest = json.loads(built[0].pop("manifest.json"))
+    assert manifest["files"] == {
+        name: hashlib.sha256(content).hexdigest() for name, content in built[0].items()
+    }
+    assert manifest["dirty"] is False
+    bill = json.loads(built[0]["sbom.cdx.json"])
+    assert bill["bomFormat"] == "CycloneDX"
+    assert {part["purl"] for part in bill["components"]} == {
+        f"pkg:pypi/{pin.name}@{pin.version}"
+        for pin in lock.requirements(ROOT / "requirements" / "main.txt")
+    }
