@@ -63,8 +63,8 @@ def test_data_that_is_not_here_is_made_from_its_source(workplace, this_environme
 @pytest.mark.parametrize(
     ("layer", "name", "old", "new"),
     [
-        ("params", "params.yaml", "seed: 42", "seed: 43"),
-        ("code", "src/model.py", '"""The model.', '"""The  model.'),
+        ("params", "params.yaml", "seed: ", "seed: 1"),
+        ("code", "src/model.py", "\n", "\n# changed\n"),
         ("lock", "poetry.lock", 'name = "', 'name = " '),
         ("lock", "requirements/main.txt", "numpy==", "numpy==9"),
         ("code", ".gitignore", "#", "##"),
@@ -81,8 +81,8 @@ def test_a_changed_working_tree_is_named(workplace, changed, source_file, layer,
 @pytest.mark.parametrize(
     ("layer", "name", "old", "new"),
     [
-        ("params", "params.yaml", "seed: 42", "seed: 43"),
-        ("code", "src/model.py", '"""The model.', '"""The  model.'),
+        ("params", "params.yaml", "seed: ", "seed: 1"),
+        ("code", "src/model.py", "\n", "\n# changed\n"),
         ("lock", "requirements/main.txt", "numpy==", "numpy==9"),
         ("code", ".gitignore", "#", "##"),
     ],
@@ -100,7 +100,7 @@ def test_a_run_made_with_uncommitted_changes_is_not_exact(
 
 @pytest.mark.parametrize("here", [True, False])
 def test_one_changed_byte_of_data_is_named(workplace, changed, this_environment, here):
-    changed("data/train.csv", "P0", "P1")
+    changed("data/train.csv", "\n", "\n\n")
     verdict = reproduce.reproduce(workplace.config, workplace.trained.run_id, here=here)
     assert first(verdict) == "data"
 
@@ -155,7 +155,7 @@ def test_a_commit_that_is_gone_is_told(workplace, tmp_path):
 def test_layers_that_moved_on_are_noted(workplace, changed):
     manifest = workplace.trained.manifest
     assert reproduce.since(workplace.config, manifest) == []
-    changed("params.yaml", "seed: 42", "seed: 43")
+    changed("params.yaml", "seed: ", "seed: 1")
     assert reproduce.since(workplace.config, manifest) == ["params"]
 
 

@@ -103,7 +103,7 @@ def test_a_model_worse_than_the_champion_is_not_registered(workplace, monkeypatc
 
 def test_uncommitted_work_is_trained_but_not_registered(workplace, changed):
     name = next((workplace.root / "src").glob("*/model.py")).relative_to(workplace.root)
-    changed(str(name), '"""The model.', '"""The  model.')
+    changed(str(name), "\n", "\n# changed\n")
     trained = pipeline.train(workplace.config)
     assert trained.version is None
     assert [check.name for check in trained.checks if not check.passed] == ["reproducible"]

@@ -1,5 +1,6 @@
 """The project's one command line. Each command is a thin layer over the module of its concern."""
 
+import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -72,6 +73,7 @@ def train(
 def evaluate(
     reference: Reference = "champion",
     source: Annotated[Path | None, typer.Argument(help="Labelled rows; none: holdout.")] = None,
+    record: Annotated[bool, typer.Option(help="Make this what the tests compare with.")] = False,
 ) -> None:
     """Judge a registered version on the holdout or on a file of labelled rows."""
     from .. import model, schema
@@ -89,6 +91,10 @@ def evaluate(
     typer.echo(f"version {version.number} on {len(rows)} rows")
     for name, value in found.items():
         typer.echo(f"  {name:<10} {value:.4f}")
+    if record:
+        target = config.root / "tests" / "model" / "baseline.json"
+        dataset.write(target, (json.dumps(found, indent=2) + "\n").encode())
+        typer.echo(f"recorded in {target}; commit it")
 
 
 @app.command()
@@ -244,6 +250,34 @@ def monitor(
     raise typer.Exit(1 if health.findings else 0)
 
 
+@app.command()
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it is stale.")] = False,
+) -> None:
+    """Write docs/environment.md from the lock, Python and the settings."""
+    from . import environment
+
+    root = settings().root
+    if not check:
+        typer.echo(f"wrote {environment.write(root).relative_to(root)}")
+    for problem in environment.problems(root):
+        raise UserError(problem)
+
+
+@app.command("lock-check")
+def lock_check() -> None:
+    """Check that pyproject.toml, the lock, its exports and what is installed agree."""
+    from . import lock
+
+    root = settings().root
+    problems = [*lock.problems(root), *(f"installed: {line}" for line in lock.drifted(root))]
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("pyproject.toml, poetry.lock, requirements and what is installed agree")
+
+
 class Action(StrEnum):
     """What can be done with an environment."""
 
@@ -283,6 +317,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written
+        sys.exit(f"error: {error.filename or 'the system'}: {error.strerror}")
 
 
 def train_main() -> None:

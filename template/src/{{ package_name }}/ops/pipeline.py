@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,8 +72,43 @@ def train(
     Raises UserError, with nothing half-registered, where the data is not as recorded, another
     training is running or MLflow cannot be reached.
     """
+    with alone(settings):
+        split = dataset.read(settings)
+        say(f"data: {len(split.train)} rows to train on, {len(split.holdout)} held out")
+        from . import tracking
+
+        return tracking.explained(_train)(settings, split, register, say)
+
+
+def _train(
+    settings: Settings, split: Split, register: bool, say: Callable[[str], None]
+) -> Trained:
     from . import registry, tracking
 
+    client = tracking.connect(settings)
+    params = settings.params
+    with tracking.run(settings, client, "train") as opened:
+        run_id = str(opened.info.run_id)
+        outcome = evaluation.run(split, params)
+        data = provenance.Data(source=split.manifest.source, files=split.manifest.files)
+        manifest = provenance.collect(settings, params, data, outcome.model, outcome.metrics)
+        say(f"fitted: {params.gate.metric} {outcome.metrics[params.gate.metric]:.4f}")
+        costs = features.features.cost(split.train)
+        checks = gate.judge(manifest, params, costs, champion_metric(settings, client, manifest))
+        with tempfile.TemporaryDirectory() as folder:
+            write_bundle(Path(folder), settings, split, outcome, manifest, checks)
+            tracking.log(client, run_id, manifest, split.manifest, costs)
+            client.log_artifacts(run_id, folder, tracking.BUNDLE)
+    failed = gate.failures(checks)
+    say(f"gate: {failed or 'passed'}")
+    wanted = register and not failed
+    version = registry.register(settings, client, run_id, manifest) if wanted else None
+    return Trained(run_id, manifest, checks, version)
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Be the only training of this project. Raises UserError where one is running."""
     settings.var_dir.mkdir(parents=True, exist_ok=True)
     busy = FileLock(settings.var_dir / "train.lock", timeout=0)
     try:
@@ -81,31 +116,7 @@ def train(
     except Timeout:
         raise UserError("another training is running here; wait for it to end") from None
     with busy:
-        client = tracking.connect(settings)
-        split = dataset.read(settings)
-        say(f"data: {len(split.train)} rows to train on, {len(split.holdout)} held out")
-        with tracking.run(settings, client, "train") as opened:
-            run_id = str(opened.info.run_id)
-            outcome = evaluation.run(split, settings.params)
-            data = provenance.Data(source=split.manifest.source, files=split.manifest.files)
-            manifest = provenance.collect(
-                settings, settings.params, data, outcome.model, outcome.metrics
-            )
-            say(f"fitted: {settings.params.gate.metric} "
-                f"{outcome.metrics[settings.params.gate.metric]:.4f}")  # fmt: skip
-            costs = features.features.cost(split.train)
-            champion = champion_metric(settings, client, manifest)
-            checks = gate.judge(manifest, settings.params, costs, champion)
-            with tempfile.TemporaryDirectory() as folder:
-                write_bundle(Path(folder), settings, split, outcome, manifest, checks)
-                tracking.log(client, run_id, manifest, split.manifest, costs)
-                client.log_artifacts(run_id, folder, tracking.BUNDLE)
-        failed = gate.failures(checks)
-        say(f"gate: {failed or 'passed'}")
-        version = None
-        if register and not failed:
-            version = registry.register(settings, client, run_id, manifest)
-    return Trained(run_id, manifest, checks, version)
+        yield
 
 
 def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> float | None:
@@ -119,11 +130,12 @@ def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> floa
     if registry.CHAMPION not in registry.aliases(settings, client):
         return None
     champion = registry.resolve(settings, registry.CHAMPION, client)
-    recorded = tracking.manifest_of(client, champion.run_id)
     metric = settings.params.gate.metric
-    same = recorded.data.files[dataset.HOLDOUT] == manifest.data.files[dataset.HOLDOUT]
-    if same and metric in recorded.metrics:
-        return recorded.metrics[metric]
+    with suppress(UserError):  # a manifest that cannot be read is no reason not to train
+        recorded = tracking.manifest_of(client, champion.run_id)
+        same = recorded.data.files.get(dataset.HOLDOUT) == manifest.data.files[dataset.HOLDOUT]
+        if same and metric in recorded.metrics:
+            return recorded.metrics[metric]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         bundle = registry.fetch(settings, champion, place / "bundle")

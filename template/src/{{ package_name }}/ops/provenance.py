@@ -28,7 +28,9 @@ LAYERS = ("code", "lock", "data", "params", "platform", "model", "metrics")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Not `forbid`: a manifest that a newer standard wrote stays readable, and new fields have
+    # defaults, so that old ones do.
+    model_config = ConfigDict(frozen=True)
 
 
 class Code(_Record):
@@ -64,7 +66,7 @@ class Platform(_Record):
     python: str
     system: str
     machine: str
-    blas: str
+    blas: str = ""
     gpu: str | None
     cpu: str
     cores: int

@@ -110,7 +110,8 @@ def worker(python: Path, project: Path, *arguments: str, blas: str = "") -> None
         check=False,
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        silent = f"it ended with status {done.returncode} and said nothing"
+        last = (done.stderr.strip().splitlines() or [silent])[-1]
         raise UserError(f"in the separate process: {last.removeprefix('error: ')}")
 
 
