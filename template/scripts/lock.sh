@@ -47,22 +47,16 @@ done
 [ "$action" != add ] || [ ${#packages[@]} -gt 0 ] || usage_error "add needs the name of a package"
 
 cd "$ROOT"
+export ML_ROOT=$ROOT
 started=$(now)
 python=$VENV/bin/python
 if [ "$action" = check ] || [ "$action" = diff ]; then
-    [ -x "$python" ] || scripts/setup.sh --quiet
+    [ -x "$(cli)" ] || scripts/setup.sh --quiet
 fi
 case $action in
 check)
-    "$python" -c "
-import pathlib, sys
-from $(package).ops import environment, errors, lock
-try:
-    found = lock.problems(pathlib.Path()) or environment.problems(pathlib.Path())
-except errors.UserError as error:
-    found = [str(error)]
-sys.exit('\n'.join(f'error: {line}' for line in found) if found else 0)"
-    echo "pyproject.toml, poetry.lock, requirements and docs/environment.md agree"
+    "$(cli)" lock-check
+    "$(cli)" docs --check
     exit
     ;;
 diff)
@@ -120,10 +114,7 @@ for file in pyproject.toml poetry.lock requirements; do
     cp -R "$work/new/$file" .
 done
 step "install" scripts/setup.sh --quiet
-step "docs/environment.md" "$python" -c "
-import pathlib
-from $(package).ops import environment
-environment.write(pathlib.Path())"
+step "docs/environment.md" "$(cli)" docs
 trap 'rm -rf "$work"' EXIT
 scripts/lock.sh --check >/dev/null
 if [ -s "$work/old/poetry.lock" ]; then
