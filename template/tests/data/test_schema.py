@@ -97,9 +97,7 @@ def test_preparing_twice_gives_the_same_bytes(prepared):
 
 
 def test_the_committed_manifest_is_what_the_source_gives(prepared):
-    committed = settings.load_json(
-        prepared.root / "data" / "manifest.json", dataset.DataManifest
-    )
+    committed = settings.load_json(prepared.root / "data" / "manifest.json", dataset.DataManifest)
     made = settings.load_json(prepared.data_dir / "manifest.json", dataset.DataManifest)
     assert committed == made
 

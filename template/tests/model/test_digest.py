@@ -12,13 +12,23 @@ from hypothesis import strategies as st
 
 from ..project import evaluation, features, flavor, provenance, schema
 
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(max_size=5)
-    | st.floats(allow_nan=False),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4)
-    | st.tuples(inner, inner),
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.tuples(inner, inner),
+        st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +73,8 @@ def test_values_differ_when_their_digests_do(one, other):
         ({"a": 1}, {"a": 2}),
         ({"a": 1}, {"b": 1}),
         (pd.Series([1, 2]), pd.Series([2, 1])),
+        (pd.Series([1, 2]), pd.Series([1, 2], index=[1, 0])),
+        (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})),
         (math.sin, math.cos),
         (lambda: 1, lambda: 2),
         (np.random.default_rng(1), np.random.default_rng(2)),

@@ -162,8 +162,6 @@ def test_parameters_the_model_does_not_take_are_told(split, params_):
 
 
 def test_an_unknown_gate_metric_is_told(split, params_):
-    odd = params_.model_copy(
-        update={"gate": params_.gate.model_copy(update={"metric": "beauty"})}
-    )
-    with pytest.raises(errors.UserError, match="gate.metric beauty"):
+    odd = params_.model_copy(update={"gate": params_.gate.model_copy(update={"metric": "beauty"})})
+    with pytest.raises(errors.UserError, match=r"gate\.metric beauty"):
         evaluation.run(split, odd)

@@ -25,7 +25,7 @@ def run(workplace, capsys, monkeypatch, tmp_path):
         except SystemExit as end:
             status = end.code
             if isinstance(status, str):
-                print(status, file=sys.stderr)
+                sys.stderr.write(f"{status}\n")
                 status = 1
         told = capsys.readouterr()
         return status or 0, told.out, told.err

@@ -115,9 +115,7 @@ def test_one_changed_byte_of_data_is_named(workplace, changed, this_environment,
     ],
 )
 def test_what_the_new_process_gives_is_compared(workplace, monkeypatch, layer, change):
-    wanted = tracking.manifest_of(
-        tracking.connect(workplace.config), workplace.trained.run_id
-    )
+    wanted = tracking.manifest_of(tracking.connect(workplace.config), workplace.trained.run_id)
     ((part, value),) = change.items()
     if isinstance(value, dict):
         old = getattr(wanted, part)

@@ -28,9 +28,7 @@ def server(tmp_path):
     with (tmp_path / "server.log").open("w") as log:
         # Without its own job queue the server is up in a third of the time.
         env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, start_new_session=True, env=env
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=env)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(1200):

@@ -63,7 +63,7 @@ def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_p
     assert bundle.manifest.model_digest in (bundle.folder / "model_card.md").read_text()
 
 
-def test_mlflow_itself_can_load_the_registered_model(workplace, inputs, monkeypatch):
+def test_mlflow_itself_can_load_the_registered_model(workplace, inputs):
     import mlflow
 
     from ..project import features
@@ -214,9 +214,7 @@ def test_a_run_is_found_by_the_start_of_its_id(workplace, client):
 
 
 def test_a_server_that_is_not_there_is_told_without_its_password(workplace):
-    away = workplace.config.model_copy(
-        update={"tracking_uri": "http://user:hunter2@127.0.0.1:9"}
-    )
+    away = workplace.config.model_copy(update={"tracking_uri": "http://user:hunter2@127.0.0.1:9"})
     with pytest.raises(errors.UserError, match="cannot be reached") as caught:
         tracking.connect(away)
     assert "hunter2" not in str(caught.value)

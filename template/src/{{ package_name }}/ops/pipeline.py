@@ -77,11 +77,11 @@ def train(
         say(f"data: {len(split.train)} rows to train on, {len(split.holdout)} held out")
         from . import tracking
 
-        return tracking.explained(_train)(settings, split, register, say)
+        return tracking.explained(_train)(settings, split, register=register, say=say)
 
 
 def _train(
-    settings: Settings, split: Split, register: bool, say: Callable[[str], None]
+    settings: Settings, split: Split, *, register: bool, say: Callable[[str], None]
 ) -> Trained:
     from . import registry, tracking
 

@@ -282,10 +282,8 @@ def _feed(state: Any, value: Any, parents: tuple[int, ...]) -> None:
             _put(state, "float", struct.pack("<d", math.nan if math.isnan(value) else value))
         case np.ndarray() | np.generic():
             _feed_array(state, np.asarray(value), below)
-        case pd.DataFrame():
-            _feed_all(state, "table", [value.columns, *(value[name] for name in value)], below)
-        case pd.Series() | pd.Index():
-            _feed_array(state, value.to_numpy(), below)
+        case pd.DataFrame() | pd.Series() | pd.Index():
+            _feed_all(state, type(value).__name__, _columns(value), below)
         case Mapping():
             keys = [key for _, key in sorted((digest(key), key) for key in value)]
             _feed_all(state, "mapping", [part for key in keys for part in (key, value[key])], below)
@@ -305,6 +303,13 @@ def _feed_all(state: Any, kind: str, values: Sequence[Any], parents: tuple[int, 
     _put(state, kind, str(len(values)).encode())
     for value in values:
         _feed(state, value, parents)
+
+
+def _columns(table: pd.DataFrame | pd.Series | pd.Index) -> list[Any]:
+    """Return a table's labels and values, an array each."""
+    frame = table if isinstance(table, pd.DataFrame) else table.to_frame()
+    values = [frame.iloc[:, number].to_numpy() for number in range(frame.shape[1])]
+    return [frame.index.to_numpy(), frame.columns.to_numpy(), *values]
 
 
 def _feed_code(state: Any, value: Any, parents: tuple[int, ...]) -> None:
