@@ -120,6 +120,7 @@ fi
 ROOT=$dest VENV=$dest/.venv
 step "scripts/setup.sh" "$dest/scripts/setup.sh"
 proven "scripts/test.sh" "$dest/scripts/test.sh"
+proven "prepare" "$(cli)" prepare
 proven "train" "$(cli)" train
 proven "reproduce" "$(cli)" reproduce
 told=$(grep -E '^(registered|digest|reproduced): ' "$log" | tail -n 3)
