@@ -7,7 +7,8 @@
 # predictions, and only then takes over. If anything is not right, the old one goes on answering.
 #
 #   ENV        local: processes on this machine, at ML_HOST and ML_PORT
-#   rollback   go back to the previous release, or to release N, with the same care
+#   rollback   go back to the previous release, or to release N, with the same care; when nothing
+#              answers, to the release that answered last
 #   status     which release answers, and where
 #   history    every attempt and what came of it, the share that succeeded and the mean time
 #   stop       answer no more

@@ -57,6 +57,14 @@ class Golden(BaseModel):
     scores: list[float]
 
 
+class Answer(BaseModel):
+    """What came of a request, and the port of a release that is tried out."""
+
+    id: str
+    reason: str | None
+    port: int | None
+
+
 class State(BaseModel):
     """state.json, which the supervisor writes."""
 
@@ -66,7 +74,7 @@ class State(BaseModel):
     release: int | None
     previous: int | None
     worker: int | None
-    answer: dict[str, str | None] = {}
+    answer: Answer | None = None
 
 
 class Local:
@@ -132,36 +140,28 @@ class Local:
         return release
 
     def verify(self, number: int) -> None:
-        """Start a release on a port of its own and replay the golden predictions."""
+        """Start a release beside the one that answers and replay the golden predictions."""
         release, golden = self.release(number), self._golden(number)
-        with supervisor.bind("127.0.0.1", 0) as listener:
-            address = listener.getsockname()[:2]
-            worker = supervisor.Worker(
-                self.releases / str(number), listener, ML_LOG_PREDICTIONS="0"
-            )
-            try:
-                if reason := worker.wait():
-                    raise UserError(f"release {number} is not ready: {reason}")
-                _is_ready(address, release)
-                _replay(address, golden)
-            finally:
-                worker.kill()
+        if supervisor.running(self.folder) is None:
+            self._start()
+        try:
+            address = ("127.0.0.1", self._request("try", number).port or 0)
+            _is_ready(address, release)
+            _replay(address, golden)
+        except BaseException:
+            self._abandon(number)
+            raise
 
     def switch(self, number: int) -> None:
-        """Have the supervisor, which is started if need be, let a release take over."""
+        """Let the release that was just verified take over."""
         release, before = self.release(number), self.state()
-        pid = supervisor.running(self.folder) or self._start()
-        name = uuid.uuid4().hex
-        supervisor.write_json(self.folder / "request.json", {"id": name, "release": number})
-        os.kill(pid, signal.SIGHUP)
-        state = self._answered(pid, name)
-        if reason := state.answer["reason"]:
-            raise UserError(f"release {number} is not ready: {reason}")
+        self._request("switch", number)
         try:
-            _is_ready((_reachable(state.host), state.port), release)
+            _is_ready((_reachable(self.settings.host), self.settings.port), release)
         except UserError:
             if before and before.release is not None and before.release != number:
-                self.switch(before.release)
+                self._request("try", before.release)
+                self._request("switch", before.release)
             else:
                 self.stop()
             raise
@@ -255,16 +255,33 @@ class Local:
                 return state
         return None
 
-    def _answered(self, pid: int, name: str) -> State:
-        end = time.monotonic() + supervisor.START_SECONDS + 10
-        while time.monotonic() < end:
+    def _request(self, do: str, number: int) -> Answer:
+        """Have the supervisor do something. Raises UserError with its reason if that failed."""
+        name, pid = uuid.uuid4().hex, supervisor.running(self.folder)
+        seconds = supervisor.START_SECONDS
+        request = {"id": name, "do": do, "release": number, "seconds": seconds}
+        supervisor.write_json(self.folder / "request.json", request)
+        end = time.monotonic() + seconds + 10
+        if pid is not None:
+            os.kill(pid, signal.SIGHUP)
+        while pid is not None and time.monotonic() < end:
             state = self._said_by(pid)
-            if state and state.answer.get("id") == name:
-                return state
-            if supervisor.running(self.folder) != pid:
-                raise UserError(f"the supervisor ended; see {self.folder / 'supervisor.log'}")
+            if state and state.answer and state.answer.id == name:
+                if state.answer.reason is not None:
+                    raise UserError(f"release {number} is not ready: {state.answer.reason}")
+                return state.answer
             time.sleep(0.02)
+            pid = supervisor.running(self.folder)
         raise UserError(f"the supervisor does not answer; see {self.folder / 'supervisor.log'}")
+
+    def _abandon(self, number: int) -> None:
+        """End a release that was tried out, and a supervisor that has nothing else to do."""
+        with contextlib.suppress(UserError, OSError):
+            state = self.state()
+            if state and state.release is None:
+                self.stop()
+            else:
+                self._request("drop", number)
 
 
 DRIVERS: dict[str, type[Local]] = {"local": Local}
@@ -309,14 +326,20 @@ def deploy(driver: Local, reference: str = "champion") -> dict[str, Any]:
 
 
 def rollback(driver: Local, number: int | None = None) -> dict[str, Any]:
-    """Go back to a kept release, the previous one if not told which. As careful as `deploy`."""
+    """Go back to a kept release, as carefully as `deploy`.
+
+    Not told which, to the one before the one that answers; if none answers, to the last that did.
+    """
     with _attempt(driver, "rollback") as entry:
         driver.check()
         status = driver.status()
-        number = status["previous"] if number is None else number
+        answering = status["state"] == "answering"
+        if number is None and not answering:
+            number = status["release"]
+        number = number or status["previous"]
         if number is None:
             raise UserError("there is no earlier release to go back to")
-        if number == status["release"] and status["state"] == "answering":
+        if answering and number == status["release"]:
             raise UserError(f"release {number} is the one that answers")
         release = driver.release(number)
         entry["release"] = number

@@ -78,6 +78,8 @@ class Service:
         self.instruments = Instruments(list(intake.COLUMNS))
         self.bundle: pipeline.Bundle | None = None
         self.reason = "the model is being loaded"
+        # While it is tried out, its answers are not for the record.
+        self.live = True
         self.draining = False
         self.window: dict[str, deque[dict[Hashable, Any]]] = {
             "input": deque(maxlen=WINDOW),
@@ -114,19 +116,9 @@ class Service:
             raise RefusedError(503, f"not ready: {self.reason}")
         rows = self._rows(body)
         x, scores = self._score(self.bundle, rows)
-        with self.lock:
-            self.window["input"].extend(rows.to_dict("records"))
-            self.window["feature"].extend(x.to_dict("records"))
-        self.instruments.rows.inc(len(rows))
-        for score in scores:
-            self.instruments.scores.observe(score)
         ids = [uuid.uuid4().hex for _ in scores]
-        if self.predictions:
-            try:
-                self.predictions.predictions(ids, x, scores.tolist())
-            except OSError as error:  # monitoring suffers, the caller does not
-                self.instruments.unlogged.inc(len(ids))
-                log.error("predictions not logged: %s", error)  # noqa: TRY400 - told in full
+        if self.live:
+            self._record(ids, rows, x, scores)
         return Answer(
             predictions=[
                 Prediction(prediction_id=name, score=float(score))
@@ -136,6 +128,23 @@ class Service:
             model_digest=self.bundle.manifest.model_digest,
             run_id=self.run_id,
         )
+
+    def _record(
+        self, ids: list[str], rows: pd.DataFrame, x: pd.DataFrame, scores: np.ndarray
+    ) -> None:
+        """Remember what was answered, for the gauges and for monitoring."""
+        with self.lock:
+            self.window["input"].extend(rows.to_dict("records"))
+            self.window["feature"].extend(x.to_dict("records"))
+        self.instruments.rows.inc(len(rows))
+        for score in scores:
+            self.instruments.scores.observe(score)
+        if self.predictions:
+            try:
+                self.predictions.predictions(ids, x, scores.tolist())
+            except OSError as error:  # monitoring suffers, the caller does not
+                self.instruments.unlogged.inc(len(ids))
+                log.error("predictions not logged: %s", error)  # noqa: TRY400 - told in full
 
     def exposition(self) -> bytes:
         """Return what /metrics shows, with the gauges brought up to date."""
@@ -304,11 +313,8 @@ def main() -> None:
     """Serve a bundle as a supervisor asks for it; people use the command line's `serve`."""
     parser = argparse.ArgumentParser(prog="serving", description=main.__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--fd", type=int, required=True, help="the socket to listen on")
-    parser.add_argument(
-        "--control", type=int, required=True,
-        help="a socket that is told `ready`, or `error: …`; when it is closed the service ends",
-    )  # fmt: skip
+    for name in ("private", "public", "control"):
+        parser.add_argument(f"--{name}", type=int, required=True, help="a socket; see Worker")
     given = parser.parse_args()
     control = socket.socket(fileno=given.control)
     try:
@@ -317,7 +323,9 @@ def main() -> None:
     except UserError as error:
         control.sendall(f"error: {error}\n".encode())
         sys.exit(f"error: {error}")
-    _Server(service, control).run([socket.socket(fileno=given.fd)])
+    service.live = False
+    server = _Server(service, (control, socket.socket(fileno=given.public)))
+    server.run([socket.socket(fileno=given.private)])
 
 
 class _Measured:
@@ -349,12 +357,17 @@ class _Measured:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that ends without dropping a request: clients hang up, not the server."""
+    """Uvicorn that ends without dropping a request, and opens to the public when it is told to."""
 
-    def __init__(self, service: Service, control: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        sockets: tuple[socket.socket, socket.socket] | None = None,
+    ) -> None:
+        """Serve; `sockets` are the control socket and the public one, if there is a supervisor."""
         level = service.settings.log_level
         super().__init__(uvicorn.Config(application(service), access_log=False, log_level=level))
-        self.service, self.control = service, control
+        self.service, self.sockets = service, sockets
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.service.draining = sig == signal.SIGTERM
@@ -362,16 +375,40 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.control:
-            self.control.sendall(b"ready\n")
-            threading.Thread(target=_end_with, args=(self.control,), daemon=True).start()
+        if self.sockets:
+            loop = asyncio.get_running_loop()
+            threading.Thread(target=self._obey, args=(*self.sockets, loop), daemon=True).start()
+
+    def _obey(
+        self, control: socket.socket, public: socket.socket, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Go live when told to; end, gently, when the other end of `control` is closed."""
+        control.sendall(b"ready\n")
+        while control.recv(64) == b"go\n":
+            asyncio.run_coroutine_threadsafe(self._go_live(public), loop).result()
+            control.sendall(b"live\n")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def _go_live(self, public: socket.socket) -> None:
+        self.service.live = True
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(self._protocol, sock=public))
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Talk to one client, as uvicorn does for the sockets that it starts with."""
+        make: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
         # No more from the shared socket. What asyncio has accepted but not set up yet needs the
         # servers to stay open for an instant.
-        for listener in sockets or []:
-            loop.remove_reader(listener.fileno())
+        for server in self.servers:
+            for listener in server.sockets:
+                loop.remove_reader(listener.fileno())
         await asyncio.sleep(0.1)
         end = loop.time() + DRAIN_SECONDS
         while self.service.draining and self.server_state.connections:
@@ -379,13 +416,6 @@ class _Server(uvicorn.Server):
                 break
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
-
-
-def _end_with(control: socket.socket) -> None:
-    """End this process, gently, when the other end of `control` is closed."""
-    while control.recv(64):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _load_and_tell(service: Service) -> None:

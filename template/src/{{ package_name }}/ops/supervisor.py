@@ -1,7 +1,9 @@
 """Keeps one release answering on one port, for `deploy.sh local`; run by its path, stdlib only.
 
-It owns the listening socket and lends it to its workers, so a switch loses no request: the new
-worker accepts beside the old one before the old one is told to finish. Its folder holds
+It owns the listening socket and lends it to its workers. A new worker first answers on a port of
+its own, where a deployment tries it out; told to, it accepts from the shared socket beside the old
+one, which is then told to finish. So a switch loses no request, and the process that was tried out
+is the one that goes on. Its folder holds
 
     supervisor.lock   locked while it lives, with its process id
     request.json      what deploy asks for; SIGHUP says that there is one
@@ -34,31 +36,33 @@ STEADY_SECONDS = 60.0
 
 
 class Worker:
-    """A process that serves one release on a socket that was opened for it.
+    """A process that serves one release.
 
-    The control socket carries one line from the worker, `ready` or `error: …`. Either end closing
-    it is the other's sign to end, so no worker outlives whoever started it.
+    Over the control socket it says `ready` when it answers on its own port, or `error: …`; it is
+    told `go` and says `live` when it also answers on the public socket. Either end closing the
+    control socket is the other's sign to end, so no worker outlives its supervisor.
     """
 
-    def __init__(self, release: Path, listener: socket.socket, **environment: str) -> None:
+    def __init__(self, release: Path, public: socket.socket) -> None:
         """Start the release's own code, in its own environment."""
         about = json.loads((release / "release.json").read_text(encoding="utf-8"))
         self.number = int(release.name)
+        self.log = release / "service.log"
         self.control, theirs = socket.socketpair()
         self.control.setblocking(False)  # noqa: FBT003
-        self.ready = False
         self.message = ""
+        self.gone = False
         self.started = time.monotonic()
         self.deadline = self.started + START_SECONDS
-        arguments = ["--fd", str(listener.fileno()), "--control", str(theirs.fileno())]
-        self.log = release / "service.log"
-        with theirs, self.log.open("ab") as log:
+        with theirs, bind("127.0.0.1", 0) as private, self.log.open("ab") as log:
+            self.port = private.getsockname()[1]
+            sockets = {"--private": private, "--public": public, "--control": theirs}
+            options = [text for name, at in sockets.items() for text in (name, str(at.fileno()))]
             self.process = subprocess.Popen(  # noqa: S603
                 [about["python"], "-P", "-m", f"{about['package']}.ops.serving",
-                 str(release / "bundle"), *arguments],
-                env={**os.environ, **about["environment"], **environment,
-                     "PYTHONPATH": about["source"]},
-                pass_fds=(listener.fileno(), theirs.fileno()),
+                 str(release / "bundle"), *options],
+                env={**os.environ, **about["environment"], "PYTHONPATH": about["source"]},
+                pass_fds=[at.fileno() for at in sockets.values()],
                 cwd=release, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
@@ -67,23 +71,27 @@ class Worker:
         """Read what the worker said, and return whether it lives."""
         with contextlib.suppress(OSError):
             self.message += self.control.recv(4096).decode(errors="replace")
-        self.ready = self.message.startswith("ready\n")
         return self.process.poll() is None
 
-    def wait(self) -> str | None:
-        """Wait until the worker is ready. Return None, else why it is not."""
-        while self.look():
-            if self.ready:
-                return None
-            if time.monotonic() > self.deadline:
-                return f"not ready after {START_SECONDS:.0f} seconds"
-            select.select([self.control], [], [], 0.2)
-        return self.reason()
+    def says(self, word: str) -> bool:
+        """Tell whether the worker has said `word`."""
+        return word in self.message.split("\n")[:-1]
+
+    def go(self) -> None:
+        """Have it answer on the public socket, if it was not told yet."""
+        if not self.gone:
+            self.gone = True
+            self.deadline = time.monotonic() + START_SECONDS
+            with contextlib.suppress(OSError):  # it died; that is seen when it is looked at
+                self.control.sendall(b"go\n")
 
     def reason(self) -> str:
-        """Say why the worker ended: its own words, else its last line, else its exit code."""
-        if not self.ready and self.message.strip():
-            return self.message.strip().splitlines()[0].removeprefix("error: ")
+        """Say why it is no good: its own words, else its last line, else its exit code."""
+        if self.process.poll() is None:
+            return f"not ready after {time.monotonic() - self.started:.0f} seconds"
+        for line in self.message.splitlines():
+            if line.startswith("error: "):
+                return line.removeprefix("error: ")
         said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = f", last saying: {said[-1].strip()}" if said else ""
         return f"the service ended with exit code {self.process.returncode}{last}"
@@ -111,7 +119,8 @@ class Supervisor:
         self.serving: Worker | None = None
         self.coming: Worker | None = None
         self.leaving: list[Worker] = []
-        self.wanted: int | None = None
+        # Whether the one that is coming waits for a word from its deployment.
+        self.trial = False
         self.deaths = 0
         self.start_at: float | None = None
         self.request: str | None = None
@@ -128,6 +137,9 @@ class Supervisor:
             "pid": os.getpid(), "host": host, "port": port,
             "release": None, "previous": None, "worker": None,
         }  # fmt: skip
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            before = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            self.state["previous"] = before["release"] or before["previous"]
         self.save()
 
     def run(self) -> None:
@@ -171,96 +183,117 @@ class Supervisor:
             return
         if not (self.folder / "state.json").exists():  # somebody deleted a damaged one
             self.save()
-        self.read_request()
+        self.read_request(now)
         if self.coming:
             self.look_at_coming(self.coming, now)
         if self.serving and not self.serving.look():
-            self.died(self.serving, self.serving.reason(), now)
-            self.serving = None
+            self.died(self.serving, now)
         if self.start_at and now >= self.start_at and not self.coming:
             self.start_at = None
-            self.start(now)
+            self.start(self.state["release"], now)
 
-    def start(self, now: float) -> None:
-        """Start a worker for the wanted release."""
-        release = self.folder / "releases" / str(self.wanted)
+    def start(self, number: int, now: float) -> None:
+        """Start a worker for a release."""
         try:
-            self.coming = Worker(release, self.listener)
+            self.coming = Worker(self.folder / "releases" / str(number), self.listener)
         except (OSError, ValueError, KeyError) as error:
-            reason = f"release {self.wanted} cannot be started: {error}"
-            if not self.answer(reason):
-                self.again(reason, now)
+            self.failed(f"release {number} cannot be started: {error}", now)
 
     def look_at_coming(self, worker: Worker, now: float) -> None:
-        """Let a worker that is ready take over; give up one that died or takes too long."""
+        """Let a worker that is live take over; give up one that died or takes too long."""
         alive = worker.look()
-        if alive and worker.ready:
+        if not alive or now > worker.deadline:
+            reason = worker.reason()
+            worker.kill()
+            self.coming = None
+            self.failed(reason, now)
+        elif worker.says("live"):
             if self.serving:
                 self.serving.drain()
                 self.leaving.append(self.serving)
             self.serving, self.coming = worker, None
             if self.state["release"] != worker.number:
                 self.state |= {"previous": self.state["release"], "release": worker.number}
-            self.answer(None)
+                self.deaths = 0
+            self.answer()
             self.save()
-        elif not alive or now > worker.deadline:
-            reason = f"not ready after {START_SECONDS:.0f} seconds" if alive else worker.reason()
-            worker.kill()
-            self.coming = None
-            # One that a deployment asked for is the deployment's to mend; any other comes again.
-            if not self.answer(reason):
-                self.again(reason, now)
+        elif worker.says("ready"):
+            if self.trial:
+                self.answer(port=worker.port)
+            else:
+                worker.go()
 
-    def died(self, worker: Worker, reason: str, now: float) -> None:
-        """Have a worker that served start again."""
-        worker.kill()
-        if now - worker.started > STEADY_SECONDS:
-            self.deaths = 0
-        self.save()
-        if not self.coming:
+    def failed(self, reason: str, now: float) -> None:
+        """Give up a worker: it is the deployment's to mend, or it comes again after a pause."""
+        trial, self.trial = self.trial, False
+        self.answer(reason)
+        if not trial:
             self.again(reason, now)
 
-    def again(self, reason: str, now: float) -> None:
-        """Start the release once more after a pause, or the one before it if it keeps dying."""
-        self.deaths += 1
-        sys.stderr.write(f"release {self.wanted} died ({self.deaths} in a row): {reason}\n")
-        previous = self.state["previous"]
-        if self.deaths >= DEATHS and previous is not None:
-            with contextlib.suppress(OSError):  # a full disk must not end the service
-                why = f"release {self.wanted} died {self.deaths} times: {reason}"
-                record(self.folder, action="fallback", outcome="ok", release=previous, reason=why)
-            self.wanted, self.deaths = previous, 0
-        self.start_at = now + BACKOFF[min(max(self.deaths - 1, 0), len(BACKOFF) - 1)]
-
-    def read_request(self) -> None:
-        """Begin what deploy asked for, once."""
-        try:
-            request = json.loads((self.folder / "request.json").read_text(encoding="utf-8"))
-            name, number = str(request["id"]), int(request["release"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return
-        (self.folder / "request.json").unlink(missing_ok=True)
+    def died(self, worker: Worker, now: float) -> None:
+        """Have the worker that served start again, before anything else."""
+        reason = worker.reason()
+        worker.kill()
+        self.serving = None
         if self.coming:
             self.coming.kill()
             self.coming = None
-        self.request, self.wanted, self.deaths = name, number, 0
-        self.start_at = time.monotonic()
-
-    def answer(self, reason: str | None) -> bool:
-        """Answer the request, if there is one: `reason` says why it failed, None that it did not.
-
-        After a failure the release that served before is wanted again.
-        """
-        if self.request is None:
-            return False
-        self.state["answer"] = {"id": self.request, "reason": reason}
-        self.request = None
-        if reason is not None:
-            self.wanted = self.state["release"]
-            if self.serving is None and self.wanted is not None:
-                self.start_at = time.monotonic()
+            self.answer(f"release {worker.number}, which answered, died meanwhile: {reason}")
+        if now - worker.started > STEADY_SECONDS:
+            self.deaths = 0
+        self.trial = False
+        self.again(reason, now)
         self.save()
-        return True
+
+    def again(self, reason: str, now: float) -> None:
+        """Start the release once more after a pause, or the one before it if it keeps dying."""
+        number, previous = self.state["release"], self.state["previous"]
+        if number is None:
+            return
+        self.deaths += 1
+        sys.stderr.write(f"release {number} died ({self.deaths} in a row): {reason}\n")
+        self.start_at = now + BACKOFF[min(self.deaths, len(BACKOFF)) - 1]
+        if self.deaths >= DEATHS and previous is not None:
+            with contextlib.suppress(OSError):  # a full disk must not end the service
+                why = f"release {number} died {self.deaths} times: {reason}"
+                record(self.folder, action="fallback", outcome="ok", release=previous, reason=why)
+            self.state |= {"release": previous, "previous": number}
+            self.deaths = 0
+
+    def read_request(self, now: float) -> None:
+        """Do what a deployment asks for: `try` a release, `switch` to it or `drop` it."""
+        path = self.folder / "request.json"
+        try:
+            request = json.loads(path.read_text(encoding="utf-8"))
+            self.request, what, number = str(request["id"]), request["do"], request["release"]
+            seconds = float(request["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        path.unlink(missing_ok=True)
+        if what == "switch":
+            if self.coming and self.trial and self.coming.number == number:
+                self.trial = False
+                self.coming.go()
+            else:
+                self.answer(f"release {number} is not being tried out")
+            return
+        if self.coming:
+            self.coming.kill()
+            self.coming = None
+        self.trial = what == "try"
+        if not self.trial:
+            self.answer()
+            return
+        self.start(number, now)
+        if self.coming:
+            self.coming.deadline = now + seconds
+
+    def answer(self, reason: str | None = None, port: int | None = None) -> None:
+        """Answer the request, if there is one; `reason` says why it failed."""
+        if self.request is not None:
+            self.state["answer"] = {"id": self.request, "reason": reason, "port": port}
+            self.request = None
+            self.save()
 
     def save(self) -> None:
         """Write state.json."""
