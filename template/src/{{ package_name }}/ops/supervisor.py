@@ -88,7 +88,7 @@ class Worker:
     def reason(self) -> str:
         """Say why it is no good: its own words, else its last line, else its exit code."""
         if self.process.poll() is None:
-            return f"not ready after {time.monotonic() - self.started:.0f} seconds"
+            return f"it was given up after {time.monotonic() - self.started:.0f} seconds"
         for line in self.message.splitlines():
             if line.startswith("error: "):
                 return line.removeprefix("error: ")
