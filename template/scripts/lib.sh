@@ -133,15 +133,16 @@ find_python() {
     return 1
 }
 
-# find_uv: set UV to a uv that runs: the one on PATH, else the one that bootstrap_uv keeps.
+# find_uv: set UV to a uv that runs: the one on PATH, else one that bootstrap_uv kept; or fail.
 find_uv() {
-    local version
+    local kept=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/groundwork/uv version
     version=$(sed -n 's/^uv==\([^ ;]*\).*/\1/p' "$ROOT/requirements/dev.txt" 2>/dev/null) || true
-    [ -n "$version" ] || die "requirements/dev.txt does not pin uv; scripts/lock.sh writes it anew"
-    UV_KEPT=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/groundwork/uv/$version/uv
-    for UV in "$(command -v uv || true)" "$UV_KEPT"; do
+    UV_KEPT=$kept/${version:-none}/uv
+    # Any that was kept will do where the export that names the version is being mended.
+    for UV in "$(command -v uv || true)" "$UV_KEPT" "$kept"/*/uv; do
         [ -n "$UV" ] && "$UV" --version >/dev/null 2>&1 && return
     done
+    [ -n "$version" ] || die "requirements/dev.txt does not pin uv; git checkout brings it back"
     return 1
 }
 

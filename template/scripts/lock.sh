@@ -109,9 +109,13 @@ put_back() {
     rm -rf "$work"
 }
 trap put_back EXIT
-for file in pyproject.toml poetry.lock requirements; do
-    [ "$file" != requirements ] || rm -rf requirements
-    cp -R "$work/new/$file" .
+mkdir -p requirements
+for file in requirements/*.txt; do
+    [ -e "$work/new/$file" ] || rm -f "$file"
+done
+# One rename a file: each is the old one or the new one, never half of it.
+(cd "$work/new" && find pyproject.toml poetry.lock requirements -type f) | while read -r file; do
+    mv -f "$work/new/$file" "$file"
 done
 step "install" scripts/setup.sh --quiet
 step "docs/environment.md" "$(cli)" docs

@@ -49,8 +49,13 @@ if [ -n "$check" ]; then
 fi
 
 git rev-parse --verify --quiet HEAD >/dev/null 2>&1 || die "an update needs a git repository with a commit"
-[ -z "$(git status --porcelain)" ] || die "there are uncommitted changes; commit or stash them first"
+if [ -n "$(git status --porcelain)" ]; then
+    [ -z "$(find var -maxdepth 1 -name 'update.??????' 2>/dev/null)" ] ||
+        die "an update was killed half-way: git reset --hard and git clean -fd take you back before it"
+    die "there are uncommitted changes; commit or stash them first"
+fi
 hold update
+rm -rf var/update.??????
 work=$(mktemp -d "$ROOT/var/update.XXXXXX") || die "cannot write to $ROOT/var"
 cp -R pyproject.toml poetry.lock "$work/"
 
