@@ -39,4 +39,4 @@ step "install groundwork" install_itself
 [ -z "$only_setup" ] || exit 0
 
 cd "$ROOT"
-exec "$VENV/bin/python" -m pytest --numprocesses auto --dist worksteal -m "$select" "$@"
+exec "$VENV/bin/python" -m pytest --numprocesses auto --dist loadgroup -m "$select" "$@"

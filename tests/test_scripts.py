@@ -28,8 +28,12 @@ def run(checkout: Path, tmp_path: Path) -> Run:
     def script(name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [checkout / "scripts" / name, *map(str, arguments)],
-            cwd=tmp_path, check=False, capture_output=True, text=True, env=os.environ | variables,
-        )  # fmt: skip
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | variables,
+        )
 
     return script
 
@@ -116,8 +120,10 @@ def test_a_target_that_cannot_be_written_is_one_line(
     new = checkout / "scripts/new.sh"
     done = subprocess.run(
         ["unshare", "--mount", "bash", "-c", script, "-", disk, new],
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert_one_line(done, told)
 
 
@@ -164,8 +170,10 @@ def chosen(checkout: Path, tmp_path: Path, path: str, **variables: str) -> str:
         ["bash", "-c", 'source scripts/lib.sh; choose_python; echo "$version $python"'],
         cwd=checkout,
         env={"PATH": path, "HOME": str(tmp_path), **variables},
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return done.stdout.strip()
 
 

@@ -1,0 +1,52 @@
+"""What keeps the template, beyond `scripts/test.sh`. `nox --list` shows it; the slow ones are off.
+
+The sessions use .venv as `scripts/test.sh --setup` makes it, so that nothing is installed twice and
+the tools have the versions of the lock.
+"""
+
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+BIN = ROOT / ".venv" / "bin"
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "tests"]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the template's tests; arguments go to pytest."""
+    session.run("scripts/test.sh", "--", *session.posargs, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types, shell scripts and YAML, of the template and of a render."""
+    session.run("scripts/test.sh", "--", "tests/test_lint.py", *session.posargs, external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the reference of the questions and build the pages into site/."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    reference = ROOT / "docs/reference/questions.md"
+    with reference.open("w", encoding="utf-8") as page:
+        session.run(BIN / "groundwork", "questions", stdout=page, external=True)
+    session.run(BIN / "mkdocs", "build", "--strict", *session.posargs, external=True)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Move every lock, or those named, to the newest versions and say what moved."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    session.run(BIN / "groundwork", "lock", "--upgrade", *session.posargs, external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure rendering, set-up and the way to a reproduced model, as ratios. Takes minutes."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    session.run(BIN / "python", "benchmarks/bench.py", *session.posargs, external=True)

@@ -1,0 +1,88 @@
+"""The documentation: built strictly, true to the code, with no dead ends."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from groundwork import cli, questions
+
+from .conftest import ROOT, git
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_the_reference_of_the_questions_is_current() -> None:
+    page = (ROOT / "docs/reference/questions.md").read_text("utf-8")
+    assert questions.markdown(ROOT) == page, "groundwork questions > docs/reference/questions.md"
+
+
+def test_the_command_prints_that_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--template", str(ROOT / "docs"), "questions"]) == 0
+    assert capsys.readouterr().out == questions.markdown(ROOT)
+
+
+def test_the_reference_changes_with_a_question(template: Path) -> None:
+    """The freshness test above would be worth nothing if the page left something out."""
+    page = questions.markdown(template)
+    for text in (
+        "Renaming later is tedious",
+        "`my_ml_project`, derived",
+        "- `Proprietary`: all rights",
+    ):
+        assert text in page
+
+
+def test_the_site_builds_strictly(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "tutorial.html").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_files_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_pages_name_exist(page: Path) -> None:
+    """In code spans, where they begin with a folder of the repository."""
+    folders = r"(?:scripts|frameworks|includes|questions|template|tests|src/groundwork|benchmarks)"
+    for name in re.findall(rf"`({folders}/[\w./-]+)`", page.read_text("utf-8")):
+        name = name.replace("/NAME", "/scikit-learn")  # noqa: PLW2901
+        here, rendered = ROOT / name, ROOT / "template" / name
+        found = (
+            here.exists()
+            or rendered.exists()
+            or rendered.with_name(f"{rendered.name}.jinja").exists()
+        )
+        assert found, name
+
+
+def test_every_nox_session_is_described() -> None:
+    listed = re.findall(
+        r"^\| `(\w+)` \|", (ROOT / "docs/reference/commands.md").read_text("utf-8"), re.MULTILINE
+    )
+    sessions = re.findall(
+        r"^@nox\.session.*\ndef (\w+)", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(sessions)
+
+
+def test_the_changelog_has_every_release() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    for tag in git(ROOT, "tag", "--list", "v*").split():
+        assert f"## {tag.removeprefix('v')}" in changelog
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)

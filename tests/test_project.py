@@ -1,0 +1,213 @@
+"""Whole projects, built for real, on a machine that has git and Python and nothing else."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+from time import sleep
+
+import pytest
+
+from .conftest import ROOT, git
+from .test_questions import possible, words
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]
+
+MINUTES = 60
+
+
+@dataclass
+class Machine:
+    """A home with nothing in it, a clean clone of the template, and what came of the tutorial."""
+
+    home: Path
+    clone: Path
+    environment: dict[str, str]
+    told: str = ""
+
+    @property
+    def project(self) -> Path:
+        return self.clone.parent / "sugar"
+
+
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+def tutorial() -> str:
+    """Return the tutorial's commands as a script that stops at the first that goes wrong."""
+    page = (ROOT / "docs/tutorial.md").read_text("utf-8")
+    parts = ["set -euo pipefail"]
+    for kind, block in re.findall(r"^```sh(.*?)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        if kind.strip() == "fails":
+            parts.append(f"if ({block}); then echo 'this should have failed' >&2; exit 1; fi")
+        else:
+            parts.append(block)
+    return "\n".join(parts)
+
+
+@pytest.fixture(scope="module")
+def machine(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Do the tutorial, from empty caches on."""
+    if not which("python3", path="/usr/bin:/bin"):
+        pytest.skip("the system has no Python of its own in /usr/bin")
+    base = tmp_path_factory.mktemp("machine")
+    clone = base / "groundwork"
+    git(base, "clone", "--quiet", str(template), str(clone))
+    (base / "home").mkdir()
+    # How to reach the package index is the machine's business; all else is bare.
+    reach = {
+        name: value
+        for name, value in os.environ.items()
+        if re.match(r"(?i)(pip|ssl|requests|uv_(default_)?index|(https?|no|all)_proxy)", name)
+    }
+    bare = {"HOME": str(base / "home"), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    machine = Machine(base / "home", clone, {**reach, **bare, "ML_PORT": free_port()})
+    done = subprocess.run(
+        ["bash", "-c", tutorial()],
+        cwd=clone,
+        env=machine.environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20 * MINUTES,
+    )
+    machine.told = done.stdout + done.stderr
+    log = machine.project / ".git/groundwork-new/log"
+    assert done.returncode == 0, machine.told + (
+        log.read_text("utf-8")[-5000:] if log.exists() else ""
+    )
+    return machine
+
+
+def test_the_tutorial_leads_where_it_says(machine: Machine) -> None:
+    for line in (
+        r"  registered: version 1, challenger",
+        r"  digest: [0-9a-f]{64}",
+        r"  reproduced: exact",
+        r"Done in \d+\.\d s",
+        r"registered: version 2, challenger",
+        r"reproduced: exact",
+        r"error: .*minimum: roc_auc .*at least 0.95",
+        r"champion: version 2",
+        r"\{'predictions': .*",
+    ):
+        assert re.search(f"^{line}$", machine.told, re.MULTILINE), machine.told
+
+
+def test_each_step_is_timed(machine: Machine) -> None:
+    for step in (
+        "fetch uv",
+        "prepare the template",
+        "render",
+        "commit",
+        "scripts/setup.sh",
+        "scripts/test.sh",
+        "prepare",
+        "train",
+        "reproduce",
+    ):
+        assert re.search(rf"^  {step} +\d+\.\d s$", machine.told, re.MULTILINE), step
+
+
+def test_the_first_commit_leaves_no_name_behind(machine: Machine) -> None:
+    """Git knew nobody, so the template signed it, without writing that into any configuration."""
+    first = git(machine.project, "log", "--max-parents=0", "--format=%an <%ae>").strip()
+    assert first == "Groundwork <groundwork@localhost>"
+    assert "user" not in (machine.project / ".git/config").read_text("utf-8")
+    assert not (machine.home / ".gitconfig").exists()
+
+
+def test_the_clone_stays_clean(machine: Machine) -> None:
+    assert git(machine.clone, "status", "--porcelain") == ""
+
+
+def test_nothing_is_written_outside_the_caches(machine: Machine) -> None:
+    """Tools may keep settings of their own under .config; projects and scripts do not."""
+    assert {path.name for path in machine.home.iterdir()} <= {".cache", ".config", ".local"}
+
+
+def test_every_name_that_the_environment_takes_is_reserved(machine: Machine) -> None:
+    """What dependencies call their packages and commands, which often is not what they are called."""
+    script = (
+        "import json, importlib.metadata as m; own = m.distribution('blood-sugar').name\n"
+        "names = {e.name for d in m.distributions() if d.name != own for e in d.entry_points"
+        " if e.group == 'console_scripts'}\n"
+        "names |= {n for n, d in m.packages_distributions().items() if d != [own]}\n"
+        "print(json.dumps(sorted(names)))"
+    )
+    done = subprocess.run(
+        [machine.project / ".venv/bin/python", "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    taken = possible(name.replace("-", "_") for name in json.loads(done.stdout))
+    assert taken - words("reserved") - words("dependencies") == set()
+
+
+def start(machine: Machine, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Start new.sh with a relative DEST, from a folder that is neither here nor there."""
+    return subprocess.Popen(
+        ["../groundwork/scripts/new.sh", "again", "--", "--data", "project_name=Again"],
+        cwd=machine.home.parent / "elsewhere",
+        env=environment,
+        text=True,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def test_interrupted_at_every_step_and_offline_it_finishes(machine: Machine) -> None:
+    """With the caches that the tutorial left, no network, and another folder to start from."""
+    (machine.home.parent / "elsewhere").mkdir()
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    environment = {
+        **machine.environment,
+        **nowhere,
+        **{name.lower(): value for name, value in nowhere.items()},
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "PIP_NO_INDEX": "1",
+    }
+    steps = [
+        "Making",
+        "prepare the template",
+        "start the repository",
+        "render",
+        "commit",
+        "scripts/setup.sh",
+        "scripts/test.sh",
+        "prepare",
+        "train",
+    ]
+    for index in range(len(steps)):
+        running = start(machine, environment)
+        assert running.stdout
+        told = ""
+        for line in running.stdout:
+            told += line
+            # A step that an interrupted run had finished after all is not done again, nor told.
+            if line.strip().startswith(tuple(steps[index:])):
+                break
+        sleep(0.3)
+        os.killpg(running.pid, signal.SIGINT if index % 2 else signal.SIGKILL)
+        told += running.stdout.read()
+        assert running.wait() != 0, told
+    finished = start(machine, environment)
+    told = finished.communicate(timeout=10 * MINUTES)[0]
+    assert finished.returncode == 0, told
+    assert "reproduced: exact" in told
+    project = machine.home.parent / "elsewhere/again"
+    assert git(project, "status", "--porcelain") == ""
+    assert git(project, "rev-list", "--count", "HEAD").strip() == "1"
+    assert not (project / ".git/groundwork-new").exists()
+    assert (project / "src/again/model.py").is_file()
