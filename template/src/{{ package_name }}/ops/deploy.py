@@ -17,6 +17,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Answer(BaseModel):
 
     id: str
     reason: str | None
-    port: int | None
+    port: int | None = None
 
 
 class State(BaseModel):
@@ -381,8 +382,14 @@ def _attempt(driver: Local, action: str) -> Iterator[dict[str, Any]]:
     folder = driver.folder
     folder.mkdir(parents=True, exist_ok=True)
     pending = folder / "attempt.json"
-    entry: dict[str, Any] = {"action": action, "who": _who(), "outcome": "interrupted",
-                             "seconds": 0.0, "reason": "killed before it ended"}  # fmt: skip
+    entry: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "action": action,
+        "who": _who(),
+        "outcome": "interrupted",
+        "seconds": 0.0,
+        "reason": "killed before it ended",
+    }
     lock = FileLock(folder / "deploy.lock")
     try:
         lock.acquire(timeout=0)
