@@ -68,6 +68,8 @@ def serve(number):
 
 def watch():
     while control.recv(64) == b"go\\n":
+        if "stillborn" in does:
+            os._exit(3)
         serve(given.public)
         if "dies" in does:
             threading.Thread(target=die, daemon=True).start()
@@ -223,6 +225,7 @@ def test_a_release_answers_until_the_next_takes_over_and_no_request_is_lost(driv
         ({"crash": "no such library"}, "no such library"),
         ({"status": 503}, "the service is not ready"),
         ({"digest": "another"}, "another model"),
+        ({"stillborn": True}, "ended with exit code 3"),
         ({"hangs": True}, "not ready: it was given up after"),
     ],
 )
@@ -234,6 +237,7 @@ def test_a_release_that_is_not_right_never_takes_over(driver, does, reason, monk
     driver.does = does
     with Load(driver) as load, pytest.raises(errors.UserError, match=reason):
         deploy.deploy(driver, "abcd")
+    time.sleep(0.4 if "stillborn" in does else 0)
     assert load.failed == []
     assert set(load.scores) == {1.0}
     assert driver.state().worker == worker
@@ -343,6 +347,18 @@ def test_a_release_that_keeps_dying_gives_way_to_the_one_before(driver):
     assert "release 2 died 3 times" in last(driver)["reason"]
     until(lambda: driver.status()["release"] == 1 and driver.status()["state"] == "answering")
     assert ask(driver) == 1.0
+
+
+def test_a_release_that_keeps_dying_can_be_replaced(driver):
+    driver.does = {"dies": 0.3}
+    deploy.deploy(driver, "abcd")
+    until(lambda: not answers(driver))
+    driver.does = {}
+    deploy.deploy(driver, "abcd")
+    worker = driver.state().worker
+    time.sleep(1)
+    assert ask(driver) == 2.0
+    assert driver.state().worker == worker
 
 
 def test_without_its_supervisor_no_worker_is_left(driver):

@@ -125,11 +125,10 @@ class Supervisor:
         self.start_at: float | None = None
         self.request: str | None = None
         self.stop_asked = self.stopping = False
-        self.wakeup, theirs = socket.socketpair()
-        for end in (self.wakeup, theirs):
+        self.wakeup, self.waker = socket.socketpair()
+        for end in (self.wakeup, self.waker):
             end.setblocking(False)  # noqa: FBT003
-        self.theirs = theirs
-        signal.set_wakeup_fd(theirs.fileno())
+        signal.set_wakeup_fd(self.waker.fileno())
         signal.signal(signal.SIGHUP, lambda *_: None)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self.ask_to_stop)
@@ -211,7 +210,7 @@ class Supervisor:
             if self.serving:
                 self.serving.drain()
                 self.leaving.append(self.serving)
-            self.serving, self.coming = worker, None
+            self.serving, self.coming, self.start_at = worker, None, None
             if self.state["release"] != worker.number:
                 self.state |= {"previous": self.state["release"], "release": worker.number}
                 self.deaths = 0
@@ -224,10 +223,10 @@ class Supervisor:
                 worker.go()
 
     def failed(self, reason: str, now: float) -> None:
-        """Give up a worker: it is the deployment's to mend, or it comes again after a pause."""
-        trial, self.trial = self.trial, False
+        """Give up a worker: a deployment's is the deployment's to mend, any other comes again."""
+        asked, self.trial = self.trial or self.request is not None, False
         self.answer(reason)
-        if not trial:
+        if not asked:
             self.again(reason, now)
 
     def died(self, worker: Worker, now: float) -> None:
@@ -280,6 +279,8 @@ class Supervisor:
         if self.coming:
             self.coming.kill()
             self.coming = None
+            if not self.trial:  # a worker that died was coming back; it has to wait
+                self.start_at = now
         self.trial = what == "try"
         if not self.trial:
             self.answer()
