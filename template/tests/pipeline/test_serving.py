@@ -25,6 +25,11 @@ from ..project import (
 
 pytestmark = pytest.mark.xdist_group("workplace")
 SECRET = 987654.5
+COLUMNS = schema.Inputs.to_schema().columns
+NUMBERS = [name for name, column in COLUMNS.items() if intake._kind(column) == "f"]
+WHOLE = [name for name, column in COLUMNS.items() if intake._kind(column) == "i"]
+# A number that is a feature as well, if there is one.
+NUMBER = next((name for name in NUMBERS if name in features.features.names), NUMBERS[0])
 
 
 @pytest.fixture(scope="session")
@@ -95,27 +100,27 @@ def test_the_description_names_the_schema_and_an_example_passes(client):
     body = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
     row = body["content"]["application/json"]["schema"]["properties"]["rows"]["items"]
     assert set(row["properties"]) == set(schema.Inputs.to_schema().columns)
-    assert row["properties"]["sex"]["type"] == "integer"
-    assert row["properties"]["age"] == {"type": "number", "description": "years"}
+    assert all(row["properties"][name]["type"] == "integer" for name in WHOLE)
+    said = {"type": "number", "description": COLUMNS[NUMBER].description or ""}
+    assert row["properties"][NUMBER] == said
 
 
 @pytest.mark.parametrize(
     ("change", "column", "reason"),
     [
         ({"shoe_size": SECRET}, "shoe_size", "is not a column"),
-        ({"patient_id": f"P{SECRET}"}, "patient_id", "is not a column"),
-        ({"bmi": None}, "bmi", "is null"),
-        ({"bmi": str(SECRET)}, "bmi", "must be a number"),
-        ({"bmi": True}, "bmi", "must be a number"),
-        ({"bmi": [SECRET]}, "bmi", "must be a single value"),
-        ({"bmi": float("nan")}, "bmi", "must be a finite number"),
-        ({"bmi": float("-inf")}, "bmi", "must be a finite number"),
-        ({"bmi": 10**400}, "bmi", "must be a finite number"),
-        ({"sex": 10**30}, "sex", "must be a finite number"),
-        ({"sex": 1.5}, "sex", "must be a whole number"),
-        ({"sex": 987654}, "sex", ""),
-        ({"bmi": SECRET}, "bmi", ""),
-        ({"hdl": 149.0}, None, "hdl and ldl together cannot exceed tc"),
+        ({schema.IDENTIFIER: f"P{SECRET}"}, schema.IDENTIFIER, "is not a column"),
+        ({NUMBER: None}, NUMBER, "is null"),
+        ({NUMBER: str(SECRET)}, NUMBER, "must be a number"),
+        ({NUMBER: True}, NUMBER, "must be a number"),
+        ({NUMBER: [SECRET]}, NUMBER, "must be a single value"),
+        ({NUMBER: float("nan")}, NUMBER, "must be a finite number"),
+        ({NUMBER: float("-inf")}, NUMBER, "must be a finite number"),
+        ({NUMBER: 10**400}, NUMBER, "must be a finite number"),
+        ({NUMBER: SECRET}, NUMBER, ""),
+        *(({name: 10**30}, name, "must be a finite number") for name in WHOLE),
+        *(({name: 1.5}, name, "must be a whole number") for name in WHOLE),
+        *(({name: 987654}, name, "") for name in WHOLE),
     ],
 )
 def test_a_row_that_breaks_the_schema_is_named_but_its_values_are_not(
@@ -133,10 +138,10 @@ def test_a_row_that_breaks_the_schema_is_named_but_its_values_are_not(
 
 
 def test_a_missing_column_is_named(client, row):
-    row.pop("bp")
+    row.pop(NUMBER)
     answer = post(client, row).json()
-    assert answer["detail"] == "row 0, column bp: is missing"
-    assert answer["violations"] == [{"row": 0, "column": "bp", "reason": "is missing"}]
+    assert answer["detail"] == f"row 0, column {NUMBER}: is missing"
+    assert answer["violations"] == [{"row": 0, "column": NUMBER, "reason": "is missing"}]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +166,7 @@ def test_a_body_that_makes_no_sense_is_refused(client, body, status, said):
 
 
 def test_a_long_list_of_violations_is_cut(client, row):
-    answer = post(client, *[{**row, "bmi": None}] * 200).json()
+    answer = post(client, *[{**row, NUMBER: None}] * 200).json()
     assert len(answer["violations"]) == intake.MAX_SHOWN
     assert answer["detail"].endswith("(and 199 more)")
 
@@ -264,7 +269,8 @@ def test_a_model_that_raises_is_told_without_its_words(client, row, monkeypatch,
 
 
 def test_a_feature_that_is_no_number_is_counted(client, row, monkeypatch):
-    monkeypatch.setitem(features.features.functions, "bmi", lambda rows: rows["bmi"] * np.inf)
+    name = features.features.names[0]
+    monkeypatch.setitem(features.features.functions, name, lambda rows: rows[NUMBER] * np.inf)
     assert post(client, row).status_code == 500
     assert metric(client, "ml_nonfinite_total", kind="feature") == 1
 
@@ -309,16 +315,19 @@ def test_requests_and_rows_are_counted(client, row):
 
 def test_the_drift_gauges_see_a_shift(client, split, inputs, params):
     with pytest.raises(AssertionError, match="no metric ml_drift_psi"):
-        metric(client, "ml_drift_psi", kind="input", column="bmi")
+        metric(client, "ml_drift_psi", kind="input", column=NUMBER)
     rows = split.holdout[list(inputs)]
     assert post(client, *rows.to_dict("records")).status_code == 200
-    assert metric(client, "ml_drift_psi", kind="input", column="bmi") < params.drift.psi
+    assert metric(client, "ml_drift_psi", kind="input", column=NUMBER) < params.drift.psi
     for _ in range(10):
-        moved = rows.assign(bmi=rows["bmi"] + 9)
+        moved = rows.assign(**{NUMBER: inputs[NUMBER].quantile(0.95)})
         assert post(client, *moved.to_dict("records")).status_code == 200
-    assert metric(client, "ml_drift_psi", kind="input", column="bmi") > 1
-    assert metric(client, "ml_drift_psi", kind="feature", column="bmi") > 1
-    assert metric(client, "ml_drift_psi", kind="input", column="age") < params.drift.psi
+    assert metric(client, "ml_drift_psi", kind="input", column=NUMBER) > 1
+    if NUMBER in features.features.names:
+        assert metric(client, "ml_drift_psi", kind="feature", column=NUMBER) > 1
+    still = [name for name in NUMBERS if name != NUMBER]
+    for name in still:
+        assert metric(client, "ml_drift_psi", kind="input", column=name) < params.drift.psi
 
 
 def test_a_server_that_is_ending_asks_its_clients_to_hang_up(client, service, row):
@@ -335,3 +344,22 @@ def test_a_port_in_use_and_an_unknown_version_are_said_in_one_line(workplace, mo
             serving.run(config)
     with pytest.raises(errors.UserError, match="has no version 77"):
         serving.run(config, "77")
+
+
+def test_a_registered_version_is_served_under_its_number(workplace, monkeypatch):
+    config = settings.settings(root=workplace.root, var_dir=workplace.config.var_dir)
+    seen = []
+    monkeypatch.setattr(
+        serving._Server, "run", lambda server, sockets: seen.append((server, sockets))
+    )
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    monkeypatch.setattr(config, "port", port)
+    serving.run(config)
+    ((server, (listener,)),) = seen
+    version = registry.resolve(config, "champion")
+    with listener:
+        assert listener.getsockname()[1] == port
+    assert server.service.version == str(version.number)
+    assert server.service.run_id == version.run_id
+    assert server.service.bundle.manifest.model_digest == version.digest
