@@ -65,7 +65,7 @@ def test_rendered_workflows_pass_actionlint(repository: Path) -> None:
 
 
 def test_rendered_workflows_pass_zizmor(repository: Path) -> None:
-    run("zizmor", "--offline", "--no-progress", "--persona", "auditor", ".github", cwd=repository)
+    run("zizmor", "--offline", "--no-progress", ".github", cwd=repository)
 
 
 def test_rendered_workflows_follow_the_schema(repository: Path) -> None:

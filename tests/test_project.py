@@ -135,7 +135,7 @@ def test_nothing_is_written_outside_the_caches(machine: Machine) -> None:
 
 
 def test_every_name_that_the_environment_takes_is_reserved(machine: Machine) -> None:
-    """What dependencies call their packages and commands, which often is not what they are called."""
+    """Dependencies often call their packages and commands otherwise than they are called."""
     script = (
         "import json, importlib.metadata as m; own = m.distribution('blood-sugar').name\n"
         "names = {e.name for d in m.distributions() if d.name != own for e in d.entry_points"

@@ -74,10 +74,8 @@ from pathlib import Path
 
 dist = Path(sys.argv[1])
 
-
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
 
 manifest = {
     "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip(),

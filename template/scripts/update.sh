@@ -93,12 +93,10 @@ from pathlib import Path
 
 old, fresh, target = map(Path, sys.argv[1:])
 
-
 def blocks(text):
     packages, tail = re.split(r"(?m)^(?=\[(?:extras|metadata)\])", text, maxsplit=1)
     head, *found = re.split(r"(?m)^(?=\[\[package\]\])", packages)
     return head, {re.search(r'name = "(.+)"', block)[1]: block for block in found}, found, tail
-
 
 _, ours, _, _ = blocks(old.read_text(encoding="utf-8"))
 head, standard, found, tail = blocks(fresh.read_text(encoding="utf-8"))
