@@ -341,7 +341,7 @@ def test_a_worker_that_dies_comes_back(driver):
 
 def test_a_release_that_keeps_dying_gives_way_to_the_one_before(driver):
     deploy.deploy(driver, "abcd")
-    driver.does = {"dies": 0.3}
+    driver.does = {"dies": 0.6}
     deploy.deploy(driver, "abcd")
     until(lambda: last(driver)["action"] == "fallback")
     assert "release 2 died 3 times" in last(driver)["reason"]
@@ -350,9 +350,9 @@ def test_a_release_that_keeps_dying_gives_way_to_the_one_before(driver):
 
 
 def test_a_release_that_keeps_dying_can_be_replaced(driver):
-    driver.does = {"dies": 0.3}
+    driver.does = {"dies": 0.6}
     deploy.deploy(driver, "abcd")
-    until(lambda: not answers(driver))
+    until(lambda: driver.state().worker is None)
     driver.does = {}
     deploy.deploy(driver, "abcd")
     worker = driver.state().worker

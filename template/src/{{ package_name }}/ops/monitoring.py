@@ -1,6 +1,7 @@
 """Is the served model still what it was? Its age, its data's drift, its quality as labels come."""
 
 import json
+import math
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -90,14 +91,15 @@ def quality(
     except ValueError as error:
         return Health(lines, [f"quality: cannot be judged: {' '.join(str(error).split())}"])
     lines += [
-        _line(name, f"{value:.4f} online, {manifest.metrics[name]:.4f} offline")
+        _line(name, f"{value:.4f} online, {manifest.metrics.get(name, math.nan):.4f} offline")
         for name, value in online.items()
     ]
-    drop = manifest.metrics[metric] - online[metric]
+    now = online.get(metric, math.nan)
+    drop = manifest.metrics.get(metric, math.nan) - now
     # Not `drop > limit`: a metric that is not a number is no proof of quality.
     if drop <= limits.max_quality_drop:
         return Health(lines, [])
-    fell = f"{metric} fell by {drop:.3f} to {online[metric]:.3f} on {len(joined)} labels"
+    fell = f"{metric} fell by {drop:.3f} to {now:.3f} on {len(joined)} labels"
     return Health(lines, [f"quality: {fell}; at most {limits.max_quality_drop:g} is allowed"])
 
 
