@@ -135,7 +135,7 @@ def test_a_failed_training_leaves_no_version_and_a_failed_run(workplace, client,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.5, 6, 9])
+@pytest.mark.parametrize("seconds", [3, 7])
 def test_a_killed_training_can_be_run_again(workplace, client, seconds):
     before = registry.versions(workplace.config, client)
     process = subprocess.Popen(
@@ -231,7 +231,9 @@ def test_no_personal_value_leaves_the_data_folder(workplace):
     rows = data.load()
     secrets = {str(value).encode() for name in schema.PERSONAL for value in rows[name]}
     pattern = re.compile(b"|".join(map(re.escape, secrets)))
-    files = [path for path in workplace.config.var_dir.rglob("*") if path.is_file()]
+    # An environment holds other people's files, and nothing of ours.
+    ours = [path for path in workplace.config.var_dir.iterdir() if path.name != "envs"]
+    files = [path for top in ours for path in [top, *top.rglob("*")] if path.is_file()]
     assert len(files) > 10
     assert [str(path) for path in files if pattern.search(path.read_bytes())] == []
 

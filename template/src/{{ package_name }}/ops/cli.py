@@ -29,9 +29,10 @@ def prepare(
     accept: Annotated[bool, typer.Option(help="Record that the data is meant to differ.")] = False,
 ) -> None:
     """Load the rows, check and split them, and compare them with data/manifest.json."""
+    config = settings()  # first: its mistakes are told before anything heavy is imported
     from . import dataset
 
-    made = dataset.prepare(settings(), accept=accept)
+    made = dataset.prepare(config, accept=accept)
     typer.echo("prepared: " + ", ".join(f"{name} {rows} rows" for name, rows in made.rows.items()))
 
 

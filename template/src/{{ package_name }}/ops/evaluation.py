@@ -13,7 +13,7 @@ from .errors import UserError
 from .seeding import deterministic
 from .settings import Params
 
-PERMUTATIONS = 25
+PERMUTATIONS = 10
 NOISE = "noise"
 
 
