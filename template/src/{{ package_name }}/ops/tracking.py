@@ -1,5 +1,6 @@
 """Runs in MLflow: an embedded database by default, a server by MLFLOW_TRACKING_URI."""
 
+import json
 import logging
 import os
 import socket
@@ -142,7 +143,7 @@ def log(
     inputs = [
         DatasetInput(
             Dataset(
-                name, sha256[:36], "code", data.source, profile=f'{{"rows": {data.rows[name]}}}'
+                name, sha256[:36], "code", data.source, profile=json.dumps({"rows": data.rows[name]})
             ),
             [InputTag("mlflow.data.context", context)],
         )

@@ -23,7 +23,7 @@ def checkout(root: Path, commit: str, into: Path) -> Path:
     prefix = provenance.git(root, "rev-parse", "--show-prefix").strip()
     provenance.git(root, "worktree", "prune")
     try:
-        provenance.git(root, "cat-file", "-e", f"{commit}^{{commit}}")
+        provenance.git(root, "cat-file", "-e", commit + "^{commit}")
     except UserError:
         raise UserError(f"commit {commit[:12]} is not in this repository; fetch it") from None
     into.parent.mkdir(parents=True, exist_ok=True)
