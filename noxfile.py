@@ -43,6 +43,7 @@ def lock(session: nox.Session) -> None:
     """Move every lock, or those named, to the newest versions and say what moved."""
     session.run("scripts/test.sh", "--setup", external=True)
     session.run(BIN / "groundwork", "lock", "--upgrade", *session.posargs, external=True)
+    session.run("scripts/environment.sh", external=True)  # the page that tells what is locked
 
 
 @nox.session
