@@ -143,7 +143,11 @@ def log(
     inputs = [
         DatasetInput(
             Dataset(
-                name, sha256[:36], "code", data.source, profile=json.dumps({"rows": data.rows[name]})
+                name,
+                sha256[:36],
+                "code",
+                data.source,
+                profile=json.dumps({"rows": data.rows[name]}),
             ),
             [InputTag("mlflow.data.context", context)],
         )
