@@ -39,6 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         rows = json.loads(self.rfile.read(int(self.headers["content-length"])))["rows"]
+        rows *= does.get("times", 1)
         self.answer(200, {"predictions": [{"score": does["score"]} for _ in rows]})
 
     def answer(self, status, body):
@@ -221,6 +222,8 @@ def test_a_release_answers_until_the_next_takes_over_and_no_request_is_lost(driv
     ("does", "reason"),
     [
         ({"score": 0.5}, "golden prediction 0 is 0.5, but was 2.0 at training"),
+        ({"score": None}, "the answer holds no scores"),
+        ({"times": 2}, "golden predictions: 2 scores for 1 rows"),
         ({"error": "the features are not those"}, "not ready: the features are not those"),
         ({"crash": "no such library"}, "no such library"),
         ({"status": 503}, "the service is not ready"),
@@ -412,6 +415,13 @@ def test_damaged_state_is_said_in_one_line_and_mended_by_deleting_it(driver):
     assert deploy.deploy(driver, "abcd")["release"] == 2
     assert ask(driver) == 2.0
     assert (last(driver)["release"], last(driver)["outcome"]) == (2, "ok")
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(driver):
+    driver.settings.var_dir.write_text("a file", encoding="utf-8")
+    with pytest.raises(errors.UserError, match="Not a directory"):
+        deploy.deploy(driver, "abcd")
+    driver.settings.var_dir.unlink()
 
 
 def test_a_full_disk_is_said_in_one_line(driver, monkeypatch):

@@ -380,7 +380,6 @@ def history(driver: Local) -> tuple[list[dict[str, Any]], str]:
 def _attempt(driver: Local, action: str) -> Iterator[dict[str, Any]]:
     """Hold the environment for one attempt and record what comes of it, even of a killed one."""
     folder = driver.folder
-    folder.mkdir(parents=True, exist_ok=True)
     pending = folder / "attempt.json"
     entry: dict[str, Any] = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -392,9 +391,12 @@ def _attempt(driver: Local, action: str) -> Iterator[dict[str, Any]]:
     }
     lock = FileLock(folder / "deploy.lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError("another deployment is under way; try again when it has ended") from None
+    except OSError as error:
+        raise UserError(f"{error.filename or folder}: {error.strerror}") from error
     start = time.monotonic()
     try:
         with contextlib.suppress(OSError, ValueError):
@@ -471,7 +473,12 @@ def _replay(address: tuple[str, int], golden: Golden) -> None:
     status, body = _ask(address, "POST", "/predict", {"rows": golden.inputs})
     if status != http.HTTPStatus.OK:
         raise UserError(f"golden predictions: {body.get('detail', f'status {status}')}")
-    scores = [float(prediction["score"]) for prediction in body["predictions"]]
+    try:
+        scores = [float(prediction["score"]) for prediction in body["predictions"]]
+    except (KeyError, TypeError, ValueError):
+        raise UserError("golden predictions: the answer holds no scores") from None
+    if len(scores) != len(golden.scores):
+        raise UserError(f"golden predictions: {len(scores)} scores for {len(golden.scores)} rows")
     for row, (score, expected) in enumerate(zip(scores, golden.scores, strict=True)):
         if not math.isclose(score, expected, rel_tol=TOLERANCE):
             raise UserError(
