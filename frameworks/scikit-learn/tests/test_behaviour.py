@@ -88,11 +88,13 @@ def test_it_can_learn_a_handful_of_rows_by_heart(split):
 
 def test_labels_without_meaning_teach_it_nothing(split):
     x, y = features.features.build(split.train), split.train[schema.TARGET]
-    shuffled = y.sample(frac=1, random_state=0).set_axis(y.index)
-    fitted = model.fit(x, shuffled, PARAMS.model, 0)
-    held = features.features.build(split.holdout)
-    found = model.metrics(split.holdout[schema.TARGET], model.predict(fitted, held))
-    assert abs(found["roc_auc"] - 0.5) < 0.2
+    held, answers = features.features.build(split.holdout), split.holdout[schema.TARGET]
+    found = []
+    for seed in range(20):
+        shuffled = y.sample(frac=1, random_state=seed).set_axis(y.index)
+        scores = model.predict(model.fit(x, shuffled, PARAMS.model, 0), held)
+        found.append(model.metrics(answers, scores)["roc_auc"])
+    assert abs(np.mean(found) - 0.5) < 0.2
 
 
 @settings(max_examples=25, deadline=None)

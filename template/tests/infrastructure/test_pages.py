@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def tables(text: str) -> dict[str, list[list[str]]]:
     return found
 
 
+@cache
 def named_in(path: Path) -> set[str]:
     """The names of a file's tests, those of classes as Class::name."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -46,6 +48,7 @@ def named_in(path: Path) -> set[str]:
     }
 
 
+@cache
 def commands() -> dict[str, set[str]]:
     """The command line's commands and what options each has."""
     group = typer.main.get_command(cli.app)
@@ -102,6 +105,7 @@ def exists(test: str) -> bool:
     return (ROOT / path).is_file() and name in named_in(ROOT / path)
 
 
+@cache
 def messages() -> list[str]:
     """Every text of the standard's code and scripts, with … for what is filled in."""
     found = []
