@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
@@ -205,3 +206,31 @@ def test_the_scripts_look_for_every_python_that_the_question_offers(checkout: Pa
     offered = 'choices: ["3.11", "3.12", "3.13"]'
     assert offered in (checkout / "questions/project.yml").read_text("utf-8")
     assert "for version in 3.13 3.12 3.11; do" in (checkout / "scripts/lib.sh").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
+def test_a_skip_is_listed_with_its_reason_and_fails_in_ci(
+    tmp_path: Path, ci: str, status: int
+) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n\ndef test_it():\n    pytest.skip('no such tool')\n", "utf-8"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.conftest",
+            "-c",
+            ROOT / "pyproject.toml",
+            tmp_path,
+        ],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"CI": ci},
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "no such tool" in done.stdout
