@@ -1,5 +1,6 @@
 """A run is done again exactly; whatever is changed, the verdict names its layer."""
 
+import platform
 import shutil
 import sys
 
@@ -140,6 +141,22 @@ def test_thread_counts_and_processors_are_told_but_not_compared(workplace):
     wanted = workplace.trained.manifest
     other = wanted.platform.model_copy(update={"cpu": "another", "cores": 1, "threads": {}})
     assert wanted.differences(wanted.model_copy(update={"platform": other})) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
+    reason="the kernels asked for are those of x86 in OpenBLAS",
+)
+@pytest.mark.parametrize("asked", [True, False])
+def test_another_processor_gives_the_run_with_the_run_s_kernels(workplace, monkeypatch, asked):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")  # what a very old processor would choose
+    if not asked:
+        worker = workspace.worker
+        monkeypatch.setattr(workspace, "worker", lambda *given, **_: worker(*given))
+    verdict = reproduce.reproduce(workplace.config, workplace.trained.run_id, here=True)
+    assert first(verdict) == (None if asked else "platform")
+    assert asked or "blas" in verdict.differences["platform"]
 
 
 def test_every_layer_is_in_the_report(workplace):
