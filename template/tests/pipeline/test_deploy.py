@@ -370,8 +370,11 @@ def test_without_its_supervisor_no_worker_is_left(driver):
     os.kill(state.pid, signal.SIGKILL)
     until(lambda: not answers(driver))
     assert driver.status()["state"] == "stopped"
-    assert deploy.rollback(driver)["outcome"] == "ok", "what answered last is the one before"
+    assert deploy.rollback(driver)["release"] == 1, "what answered last answers again"
     assert ask(driver) == 1.0
+    deploy.stop(driver)
+    deploy.deploy(driver, "abcd")
+    assert driver.status()["previous"] == 1
 
 
 def test_a_supervisor_whose_folder_is_gone_ends(driver):

@@ -212,7 +212,9 @@ class Supervisor:
                 self.leaving.append(self.serving)
             self.serving, self.coming, self.start_at = worker, None, None
             if self.state["release"] != worker.number:
-                self.state |= {"previous": self.state["release"], "release": worker.number}
+                before = self.state["release"] or self.state["previous"]
+                self.state["previous"] = before if before != worker.number else None
+                self.state["release"] = worker.number
                 self.deaths = 0
             self.answer()
             self.save()
