@@ -88,6 +88,9 @@ def wrong_answers(text: str) -> list[str]:
             named = re.findall(r"`(tests/[^`]+)`", answer)
             lost = [test for test in named if not exists(test)]
             wrong += [f"{section} {number}: there is no {test}" for test in lost]
+            weekly = re.findall(rf"weekly by `({NAME} [a-z]+)`", answer)
+            wrong += [f"{section} {number}: {run} does not run weekly" for run in weekly
+                      if f"run: .venv/bin/{run}\n" not in workflow("retrain")]  # fmt: skip
             by_hand = "someone, or a scheduler, runs" in answer
             due = "0.5" if by_hand and named else "1" if named else "0"
             if points != due or (points != "1") != ("not yet" in answer):
@@ -98,6 +101,11 @@ def wrong_answers(text: str) -> list[str]:
     if told != sums:
         wrong.append(f"told are {told}, but the rows give {sums}")
     return wrong
+
+
+@cache
+def workflow(name: str) -> str:
+    return (ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
 
 
 def exists(test: str) -> bool:
@@ -161,6 +169,7 @@ def test_the_pages_do_tell_what_to_run():
 
 def test_every_answer_of_the_score_exists_and_the_points_add_up():
     assert wrong_answers(SCORE.read_text(encoding="utf-8")) == []
+    assert "run: scripts/test.sh\n" in workflow("ci")
 
 
 def test_at_least_23_of_28_run_by_themselves():
@@ -181,6 +190,7 @@ def test_at_least_23_of_28_run_by_themselves():
         ("| 0 |", "| 1 |"),
         ("| 3 | no feature", "| 4 | no feature"),
         ("| 7 | the model is tested for inclusion", "- the model is tested for inclusion"),
+        (f"weekly by `{NAME} bench`", f"weekly by `{NAME} tune`"),
     ],
 )
 def test_a_score_that_is_not_so_is_found(old, new):
