@@ -62,6 +62,12 @@ def test_the_way_from_data_to_answers(run, table, tmp_path):
     assert len(dataset.read_csv(tmp_path / "out.csv")) == 30
 
 
+def test_a_file_that_can_be_predicted_is_valid(run, table, tmp_path):
+    path = table(lambda rows: rows.assign(**{schema.IDENTIFIER: "who"}))
+    assert run("validate", path)[:2] == (0, "valid: 30 rows\n")
+    assert run("predict", path, tmp_path / "out.csv")[0] == 0
+
+
 def test_evaluate_judges_a_labelled_file(run, split, tmp_path):
     split.holdout.to_csv(tmp_path / "labelled.csv", index=False)
     whole, again = run("evaluate"), run("evaluate", "champion", tmp_path / "labelled.csv")

@@ -50,6 +50,8 @@ def validate(
     else:
         table = dataset.read_csv(source)
         kind = schema.Labelled if schema.TARGET in table else schema.Inputs
+        if kind is schema.Inputs:  # as `predict` takes them: it carries identifiers through
+            table = table.drop(columns=schema.IDENTIFIER, errors="ignore")
         rows = len(dataset.check(table, kind, source.name))
     typer.echo(f"valid: {rows} rows")
 
