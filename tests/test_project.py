@@ -190,20 +190,20 @@ def test_interrupted_at_every_step_and_offline_it_finishes(machine: Machine) -> 
         "train",
     ]
     for index in range(len(steps)):
-        running = start(machine, environment)
-        assert running.stdout
-        told = ""
-        for line in running.stdout:
-            told += line
-            # A step that an interrupted run had finished after all is not done again, nor told.
-            if line.strip().startswith(tuple(steps[index:])):
-                break
-        sleep(0.3)
-        os.killpg(running.pid, signal.SIGINT if index % 2 else signal.SIGKILL)
-        told += running.stdout.read()
-        assert running.wait() != 0, told
-    finished = start(machine, environment)
-    told = finished.communicate(timeout=10 * MINUTES)[0]
+        with start(machine, environment) as running:
+            assert running.stdout
+            told = ""
+            for line in running.stdout:
+                told += line
+                # A step that an interrupted run had finished after all is not done again, nor told.
+                if line.strip().startswith(tuple(steps[index:])):
+                    break
+            sleep(0.3)
+            os.killpg(running.pid, signal.SIGINT if index % 2 else signal.SIGKILL)
+            told += running.stdout.read()
+        assert running.returncode != 0, told
+    with start(machine, environment) as finished:
+        told = finished.communicate(timeout=10 * MINUTES)[0]
     assert finished.returncode == 0, told
     assert "reproduced: exact" in told
     project = machine.home.parent / "elsewhere/again"
