@@ -132,6 +132,44 @@ def test_a_failing_resolution_is_one_line_and_changes_nothing(
     assert {path: path.read_bytes() for path in files(copied)} == before
 
 
+def test_what_is_resolved_lands_in_the_frameworks_folder(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Poetry, which needs an index to resolve, is stood in for: filelock moves, a package comes."""
+
+    def poetry(project: Path, command: str, *arguments: str) -> None:
+        path = project / "poetry.lock"
+        if command == "lock":
+            assert arguments == ("--regenerate",)
+            text = path.read_text("utf-8")
+            moved = re.sub(r'(?<=\nname = "filelock"\nversion = ")[^"]+', "99.0", text)
+            new = '[[package]]\nname = "brand-new"\nversion = "1.0"\n\n'
+            path.write_text(moved.replace("[metadata]", f"{new}[metadata]"), "utf-8")
+        else:
+            (project / arguments[-1]).write_text(f"exported {arguments[1]}\n", "utf-8")
+
+    monkeypatch.setattr(lock, "_poetry", poetry)
+    assert cli.main(["--template", str(copied), "lock", "--upgrade", "scikit-learn"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == ["scikit-learn:", "  brand-new added at 1.0"]
+    assert re.fullmatch(r"  filelock [\d.]+ → 99\.0", told[2])
+    home = copied / "frameworks/scikit-learn"
+    assert lock.pins(home / "poetry.lock")["filelock"] == ("99.0",)
+    assert (home / "requirements/dev.txt").read_text("utf-8") == "exported dev\n"
+    assert "brand_new" in (copied / "includes/dependencies.txt").read_text("utf-8").split()
+    assert "?? " not in git(copied, "status", "--porcelain")
+
+
+def test_a_framework_that_lacks_a_file_is_one_line(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / "frameworks/scikit-learn/params.yaml").unlink()
+    assert cli.main(["--template", str(copied), "lock", "scikit-learn"]) == 1
+    error = capsys.readouterr().err
+    assert "includes frameworks/scikit-learn/params.yaml, which does not exist" in error
+    assert error.count("\n") == 1
+
+
 def test_an_unknown_lock_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--template", str(ROOT), "lock", "--check", "keras"]) == 1
     assert (

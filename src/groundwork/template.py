@@ -6,7 +6,7 @@ from typing import Any
 
 import copier
 import yaml
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound
 from jinja2.sandbox import SandboxedEnvironment
 
 from .errors import UserError
@@ -66,7 +66,7 @@ def render(root: Path, into: Path, **answers: str) -> None:
     """Render the checkout as it stands, uncommitted changes included, with these answers.
 
     Raises:
-        UserError: an answer is refused.
+        UserError: an answer is refused, or a file that the template includes is missing.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=copier.errors.DirtyLocalWarning)
@@ -83,3 +83,5 @@ def render(root: Path, into: Path, **answers: str) -> None:
             )
         except ValueError as error:
             raise UserError(str(error)) from error
+        except TemplateNotFound as error:
+            raise UserError(f"the template includes {error.name}, which does not exist") from error
