@@ -12,7 +12,7 @@ from .conftest import ROOT
 
 def test_the_next_steps_name_what_the_render_has(template: Path, tmp_path: Path) -> None:
     folder = tmp_path / "it's mine"
-    command = "copier copy --defaults --vcs-ref HEAD --data project_name=Churn".split()
+    command = ["copier", "copy", "--defaults", "--vcs-ref", "HEAD", "--data", "project_name=Churn"]
     done = subprocess.run(
         [sys.executable, "-m", *command, template, folder],
         check=True,
