@@ -294,6 +294,10 @@ def test_contributions_explain_one_score(workplace, inputs):
     assert table["contribution"].abs().is_monotonic_decreasing
     assert table["contribution"].abs().max() > 0
     assert (flat["contribution"] == 0).all()
+    name = table.index[0]
+    without = x.assign(**{name: bundle.reference["typical"][name]})
+    added = model.predict(bundle.model, x)[0] - model.predict(bundle.model, without)[0]
+    assert table["contribution"].iloc[0] == pytest.approx(added)
 
 
 def test_an_explanation_names_version_and_run(workplace, inputs, tmp_path):
