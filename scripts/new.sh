@@ -81,8 +81,6 @@ commit() {
     local who=()
     git -C "$dest" config user.email >/dev/null ||
         who=(-c user.name=Groundwork -c user.email=groundwork@localhost)
-    # What a killed git left behind: nobody else works in this repository yet.
-    rm -f "$dest"/.git/{config,index,HEAD,refs/heads/main}.lock
     git -C "$dest" add --all &&
         git -C "$dest" "${who[@]}" -c commit.gpgsign=false commit --quiet \
             --message "Start from Groundwork"
@@ -110,6 +108,8 @@ step "prepare the template" prepare main
 if ! git --git-dir "$dest/.git" rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
     [ -z "$(git -C "$ROOT" status --porcelain 2>/dev/null)" ] ||
         say "  note: the template has uncommitted changes; the project gets them, but updates cannot know them"
+    # What a killed git left behind: nobody else works in this repository yet.
+    rm -f "$dest"/.git/{config,index,HEAD,refs/heads/main}.lock
     step "start the repository" git init --quiet --initial-branch main "$dest"
     step "render" render
     step "commit" commit

@@ -102,6 +102,16 @@ def test_a_project_begun_with_other_options_is_not_mixed(run: Run, tmp_path: Pat
     assert_one_line(run("new.sh", "p"), "was begun with other options: --data package_name=class")
 
 
+def test_locks_of_a_git_that_was_killed_do_not_stand_in_the_way(run: Run, tmp_path: Path) -> None:
+    refused = ["p", "--", "--data", "package_name=class"]
+    run("new.sh", *refused)
+    for name in ("config", "index", "HEAD", "refs/heads/main"):
+        (tmp_path / f"p/.git/{name}.lock").write_text("", "utf-8")
+    done = run("new.sh", *refused)
+    assert_one_line(done, "is taken")  # by then the repository has been started
+    assert not list((tmp_path / "p/.git").rglob("*.lock"))
+
+
 def mounted(disk: Path, options: str, *command: object) -> subprocess.CompletedProcess[str]:
     """Run a command where `disk` is a file system of its own, that nobody else sees."""
     disk.mkdir(exist_ok=True)
