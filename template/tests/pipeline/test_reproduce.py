@@ -125,6 +125,13 @@ def test_what_the_new_process_gives_is_compared(workplace, monkeypatch, layer, c
     assert not verdict.exact
 
 
+@pytest.mark.parametrize("layer", ["code", "lock"])
+def test_a_layer_that_was_committed_since_is_named(workplace, layer):
+    wanted = workplace.trained.manifest
+    other = getattr(wanted, layer).model_copy(update={"sha256": "0" * 64})
+    assert list(wanted.differences(wanted.model_copy(update={layer: other}))) == [layer]
+
+
 def test_thread_counts_and_processors_are_told_but_not_compared(workplace):
     wanted = workplace.trained.manifest
     other = wanted.platform.model_copy(update={"cpu": "another", "cores": 1, "threads": {}})
