@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from poetry.core.masonry import api
 
@@ -275,7 +275,13 @@ ANSWERS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+# Not shrunk: every try is a whole render, and an example as found says enough.
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(answers=ANSWERS)
 def test_accepted_answers_arrive_intact(
     source: Path, tmp_path_factory: pytest.TempPathFactory, answers: dict[str, str]
