@@ -57,7 +57,9 @@ def update(root: Path, name: str, *, upgrade: bool) -> list[str]:
         for group in groups(project):
             _export(project, group)
         for file in _shipped(root, name):
-            _replace(file, (project / file.relative_to(home)).read_bytes())
+            text = (project / file.relative_to(home)).read_text("utf-8")
+            # Two packages name an index where they describe themselves.
+            _replace(file, re.sub(r"\bpypi\.\w+", "the package index", text).encode())
     if name != OWN:
         words = {
             pin.replace("-", "_")
