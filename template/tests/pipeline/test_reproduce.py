@@ -53,7 +53,7 @@ def recorded(workplace):
 
 
 def test_the_working_tree_as_it_is_gives_the_run_again(workplace):
-    verdict = reproduce.reproduce(workplace.config, here=True)
+    verdict = reproduce.reproduce(workplace.config, workplace.trained.run_id, here=True)
     assert verdict.exact, verdict.lines()
 
 
@@ -69,7 +69,7 @@ def test_the_working_tree_as_it_is_gives_the_run_again(workplace):
 )
 def test_a_changed_working_tree_is_named(workplace, changed, source_file, layer, name, old, new):
     changed(name.replace("src/model.py", source_file), old, new)
-    verdict = reproduce.reproduce(workplace.config, here=True)
+    verdict = reproduce.reproduce(workplace.config, workplace.trained.run_id, here=True)
     assert first(verdict) == layer
     assert not verdict.exact
     assert verdict.lines()[-1] == f"reproduced: differs, first in {layer}"

@@ -357,7 +357,7 @@ def _sha256_of(files: list[Path], base: Path) -> str:
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    old, new = _flat(before), _flat(after)
+    old, new = flat(before), flat(after)
     return [
         f"{key} {json.dumps(old.get(key))} became {json.dumps(new.get(key))}"
         for key in sorted({*old, *new})
@@ -365,14 +365,15 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested `values` on one level, their keys joined by dots."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _some(items: list[str], most: int = 3) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from .errors import UserError
-from .provenance import Manifest
+from .provenance import Manifest, flat
 from .settings import NAME, Settings, load_json
 
 # Before MLflow is imported: a dead server is an answer, not a reason to wait for minutes.
@@ -133,7 +133,7 @@ def log(
     client.log_batch(
         run_id,
         metrics=[Metric(name, value, when, 0) for name, value in measured.items()],
-        params=[Param(name, str(value)) for name, value in _flat(manifest.params).items()],
+        params=[Param(name, str(value)) for name, value in flat(manifest.params).items()],
         tags=[
             RunTag("mlflow.source.git.commit", manifest.code.commit or ""),
             RunTag("model_digest", manifest.model_digest),
@@ -198,12 +198,3 @@ def manifest_of(client: MlflowClient, run_id: str) -> Manifest:
                 f"run {run_id[:12]} has no manifest that this standard can read; train again, or "
                 "use the commit that made it"
             ) from None
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-        )
-    return flat
