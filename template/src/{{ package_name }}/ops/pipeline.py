@@ -115,8 +115,10 @@ def alone(settings: Settings) -> Iterator[None]:
         busy.acquire()
     except Timeout:
         raise UserError("another training is running here; wait for it to end") from None
-    with busy:
+    try:
         yield
+    finally:
+        busy.release()
 
 
 def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> float | None:
