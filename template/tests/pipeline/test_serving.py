@@ -185,7 +185,7 @@ def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
 
 
 def test_the_application_loads_its_bundle_when_it_starts(config, bundle):
-    with TestClient(serving.create_app(config, bundle)) as client:
+    with TestClient(serving.application(serving.Service(config, bundle))) as client:
         end = time.monotonic() + 20
         while client.get("/readyz").status_code != 200 and time.monotonic() < end:
             time.sleep(0.05)

@@ -228,11 +228,6 @@ class Service:
                 self.instruments.unlogged.inc()
 
 
-def create_app(settings: Settings, folder: Path) -> FastAPI:
-    """Return the application for the bundle in `folder`, which it loads when it starts."""
-    return application(Service(settings, folder))
-
-
 def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small routes
     """Return a service's application. One that is not loaded loads while it already answers."""
 
