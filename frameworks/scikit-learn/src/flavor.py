@@ -1,5 +1,7 @@
-"""What scikit-learn needs to be stored: MLflow's own format, with the model as a skops file."""
+"""What the standard has to know of scikit-learn: how models are kept, compared and repeated."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,28 @@ import skops.io
 from .errors import UserError
 
 FILE = "model.skops"
+# How far a score may move between processors, as a share of it: the last digits of a double.
+TOLERANCE = 1e-9
+
+
+def canonical(model: Any) -> Any:
+    """Return what makes `model` equal to another: the object itself, attribute by attribute."""
+    return model
+
+
+@contextmanager
+def deterministic(_seed: int, _threads: int, device: str) -> Iterator[None]:
+    """Do what it takes to fit the same again: nothing, as every estimator is given its seed.
+
+    Raises UserError for a device other than the CPU.
+    """
+    if device != "cpu":
+        raise UserError(f"scikit-learn trains on the CPU; set ML_DEVICE to cpu, not {device}")
+    yield
 
 
 def save(model: Any, folder: Path, **options: Any) -> None:
-    """Write `model` to `folder` as an MLflow model; `options` go to MLflow's save_model."""
+    """Write `model` to `folder` as an MLflow model with a skops file; `options` go to MLflow."""
     import mlflow.sklearn
 
     mlflow.sklearn.save_model(

@@ -4,12 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ..project import errors, evaluation, features, gate, model, provenance, schema
-
-
-@pytest.fixture(scope="module")
-def outcome(split, params_):
-    return evaluation.run(split, params_)
+from ..project import context, errors, evaluation, features, gate, model, provenance, schema
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +117,7 @@ def test_a_useless_feature_shows_in_the_importance(split, params_):
     x = features.features.build(split.train)
     generator = np.random.default_rng(0)
     x["useless"] = generator.standard_normal(len(x))
-    found = evaluation.importance(x, split.train[schema.TARGET], params_)
+    found = evaluation.importance(x, split.train[schema.TARGET], params_, context.Context(0))
     useful = [value for name, value in found.items()
               if name not in {"importance.useless", "importance.noise"}]  # fmt: skip
     assert found["importance.useless"] < min(useful)
@@ -150,7 +145,7 @@ def test_scores_that_are_not_finite_are_refused(outcome, inputs, monkeypatch, va
 
 
 def test_scores_of_the_wrong_shape_are_refused(outcome, inputs, monkeypatch):
-    monkeypatch.setattr(model, "predict", lambda *_: np.zeros((len(inputs), 2)))
+    monkeypatch.setattr(model, "predict", lambda *_: np.zeros((len(inputs), 2, 2)))
     with pytest.raises(errors.UserError, match="shape"):
         evaluation.predict(outcome.model, inputs)
 

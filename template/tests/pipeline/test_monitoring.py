@@ -25,22 +25,26 @@ DIGEST = "d" * 64
 
 
 @pytest.fixture
-def served(tmp_path, split):
-    """Holdout rows with rising scores, and labels that fit them: quality is perfect."""
+def served(tmp_path, split, outcome):
+    """The holdout, as the model answered it, and its labels."""
     log = predictions.Log(tmp_path, "1", DIGEST)
     x = features.features.build(split.holdout)
     names = [f"id{number}" for number in range(len(x))]
-    log.predictions(names, x, np.linspace(0, 1, len(x)))
-    labels = pd.DataFrame({"prediction_id": names, "label": np.arange(len(x)) >= len(x) / 2})
-    return predictions.read(tmp_path), labels.astype({"label": int})
+    log.predictions(names, x, outcome.scores)
+    labels = pd.DataFrame({"prediction_id": names, "label": outcome.labels.to_numpy()})
+    return predictions.read(tmp_path), labels
 
 
 @pytest.fixture
-def manifest(served):
+def manifest(outcome):
     """What the run recorded, as far as monitoring asks."""
-    logged, labels = served
-    metrics = model.metrics(labels["label"], logged["score"].to_numpy())
+    metrics = model.metrics(outcome.labels, outcome.scores)
     return SimpleNamespace(created=datetime.now(UTC), metrics=metrics)
+
+
+def mixed_up(labels):
+    """The labels, each at another row."""
+    return labels.assign(label=np.random.default_rng(0).permutation(labels["label"]))
 
 
 @pytest.fixture
@@ -58,9 +62,7 @@ def test_quality_as_at_training_is_no_finding(served, manifest, params):
 
 def test_worse_quality_is_found(served, manifest, params):
     logged, labels = served
-    (found,) = monitoring.quality(
-        logged, labels.assign(label=1 - labels["label"]), manifest, params
-    ).findings
+    (found,) = monitoring.quality(logged, mixed_up(labels), manifest, params).findings
     assert f"{params.gate.metric} fell by" in found
     manifest.metrics.clear()
     assert monitoring.quality(logged, labels, manifest, params).findings
@@ -75,7 +77,8 @@ def test_quality_that_cannot_be_judged_is_a_finding(served, manifest, params):
         logged, labels.assign(prediction_id=labels["prediction_id"] + "x"), manifest, params
     )
     assert other.findings == [f"quality: 0 labels, {needed} are needed to judge"]
-    (found,) = monitoring.quality(logged, labels.assign(label=1), manifest, params).findings
+    one = labels.assign(label=labels["label"].iloc[0])
+    (found,) = monitoring.quality(logged, one, manifest, params).findings
     assert found.startswith("quality: ")
 
 
@@ -92,7 +95,7 @@ def test_failures_and_drift_are_found(served, trained, params, tmp_path):
     assert monitoring.answers(logged, trained, params).findings == []
     predictions.Log(tmp_path, "1", DIGEST).problem("score not finite")
     moved = predictions.read(tmp_path)
-    name = features.features.names[-1]
+    name = predictions.features(moved).std().idxmax()
     moved[f"feature.{name}"] += 3 * moved[f"feature.{name}"].std()
     findings = monitoring.answers(moved, trained, params).findings
     assert findings == [
@@ -120,7 +123,7 @@ def test_labels_that_cannot_be_used_are_refused(tmp_path, text, said):
 
 def test_the_log_holds_features_and_never_a_personal_column(tmp_path, split):
     x = features.features.build(split.holdout).assign(**dict.fromkeys(schema.PERSONAL, 7.0))
-    predictions.Log(tmp_path, "1", DIGEST).predictions(["a"], x.head(1), [0.5])
+    predictions.Log(tmp_path, "1", DIGEST).predictions(["a"], x.head(1), np.array([0.5]))
     (path,) = (tmp_path / "predictions").iterdir()
     assert not set(schema.PERSONAL) & set(predictions.features(predictions.read(tmp_path)))
     assert not any(name in path.read_text(encoding="utf-8") for name in schema.PERSONAL)
@@ -130,13 +133,13 @@ def test_the_log_holds_features_and_never_a_personal_column(tmp_path, split):
 def test_the_log_survives_a_full_disk(tmp_path, split, monkeypatch):
     x = features.features.build(split.holdout).head(1)
     log = predictions.Log(tmp_path, "1", DIGEST)
-    log.predictions(["a"], x, [0.1])
+    log.predictions(["a"], x, np.array([0.1]))
     write = os.write
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda target, content: write(target, content[:20]))
         with pytest.raises(OSError, match="full"):
-            log.predictions(["b"], x, [0.2])
-    log.predictions(["c"], x, [0.3])
+            log.predictions(["b"], x, np.array([0.2]))
+    log.predictions(["c"], x, np.array([0.3]))
     assert list(predictions.read(tmp_path)["prediction_id"]) == ["a", "c"]
 
 
@@ -172,7 +175,7 @@ def test_the_commands_judge_the_champion(workplace, split, inputs, tmp_path, mon
     log.predictions(names, features.features.build(split.holdout), scores)
     labels = pd.DataFrame({"prediction_id": names, "label": split.holdout[schema.TARGET]})
     labels.to_csv("labels.csv", index=False)
-    labels.assign(label=1 - labels["label"]).to_csv("wrong.csv", index=False)
+    mixed_up(labels).to_csv("wrong.csv", index=False)
     assert run("monitor", "--labels", "labels.csv")[0] == 0
     assert run("monitor", "--labels", "wrong.csv")[0] == 1
     assert run("drift", "--logged")[0] == 0

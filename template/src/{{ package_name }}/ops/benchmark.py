@@ -9,6 +9,7 @@ import pandas as pd
 
 from .. import features, schema
 from . import dataset, evaluation
+from .context import Context
 from .errors import UserError
 from .seeding import deterministic
 from .settings import NAME, Settings
@@ -25,14 +26,15 @@ def measure(settings: Settings, repeats: int = 7) -> dict[str, float]:
     The yardstick runs in turn with what it measures, so that a busy machine slows both.
     """
     params = settings.params
+    context = Context.of(params, settings).aside()
     rows = dataset.read(settings).train
     batch = rows.sample(1000, replace=True, random_state=0).reset_index(drop=True)
-    with deterministic(params.seed, params.threads):
+    with deterministic(context):
         x, y = features.features.build(rows), rows[schema.TARGET]
-        fitted = evaluation.fit(x, y, params.model, params.seed)
+        fitted = evaluation.fit(x, y, params.model, context)
         work: dict[str, Callable[[], object]] = {
             "yardstick": _yardstick,
-            "train": lambda: evaluation.fit(x, y, params.model, params.seed),
+            "train": lambda: evaluation.fit(x, y, params.model, context),
             "predict": lambda: evaluation.predict(fitted, features.features.build(batch)),
         }
         best = dict.fromkeys(work, float("inf"))

@@ -15,6 +15,13 @@ from .errors import UserError
 from .settings import Settings
 
 PAGE = Path("docs/environment.md")
+# What in Copier's questions switches an optional group on.
+_ANSWERS = {
+    "cuda": "accelerator=cuda",
+    "dvc": "data=dvc",
+    "ray": "scale=ray",
+    "wandb": "tracking=wandb",
+}
 _INTRO = """\
 # Environment
 
@@ -77,16 +84,36 @@ def _lines(root: Path) -> Iterator[str]:
     yield "Where a package depends on the machine, the lock says which ones take it.\n"
     yield from _packages(runtime, project["dependencies"])
     yield "\n## Development tools\n"
-    groups = pyproject.get("dependency-groups", {})
-    wanted = [entry for group in groups.values() for entry in group if isinstance(entry, str)]
-    direct = {canonicalize_name(Requirement(entry).name) for entry in wanted}
-    yield from _packages([pin for pin in development if pin.name in direct], wanted)
+    groups = {
+        name: [entry for entry in group if isinstance(entry, str)]
+        for name, group in pyproject.get("dependency-groups", {}).items()
+    }
+    tools = groups.pop("dev", [])
+    yield from _packages(_direct(development, tools), tools)
+    yield "\n## Optional groups\n"
+    yield "The lock holds them all; those that `groups` under `[tool.groundwork]` in pyproject.toml"
+    yield "names are installed. Another answer names another, and brings the files that use it: see"
+    yield "[how to switch an option on](how-to/packages-and-updates.md#options).\n"
+    yield "| group | answer | asked for | packages beside those above |"
+    yield "| --- | --- | --- | --- |"
+    usual = {pin.name for pin in (*runtime, *development)}
+    for name, declared in groups.items():
+        pins = lock.requirements(root / "requirements" / f"{name}.txt")
+        asked = ", ".join(f"{pin.name} {pin.version}" for pin in _direct(pins, declared))
+        answer = f"`{_ANSWERS[name]}`" if name in _ANSWERS else ""
+        yield f"| {name} | {answer} | {asked} | {len({pin.name for pin in pins} - usual)} |"
     yield "\n## Settings\n"
     yield "Set as environment variables, or in `.env`; `.env.example` has them all.\n"
     yield "| variable | default | meaning |"
     yield "| --- | --- | --- |"
     for name, field in Settings.model_fields.items():
         yield f"| `{variable(name, field)}` | {_default(field)} | {field.description} |"
+
+
+def _direct(pins: list[lock.Pin], declared: list[str]) -> list[lock.Pin]:
+    """Return the pins of the packages that are asked for by name."""
+    names = {canonicalize_name(Requirement(entry).name) for entry in declared}
+    return [pin for pin in pins if pin.name in names]
 
 
 def _packages(pins: list[lock.Pin], declared: list[str]) -> Iterator[str]:

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 
 from .. import features, model, schema
+from . import options
+from .context import Context
 from .dataset import Split
 from .errors import UserError
+from .features import by_feature
 from .seeding import deterministic
 from .settings import Params
 
@@ -23,6 +26,7 @@ class Outcome:
 
     `metrics` is flat: a metric of model.metrics by its own name, and under `train.`, `baseline.`,
     `slice.<kind>.<group>.`, `gap.<kind>` and `importance.<feature>` what the gate also looks at.
+    `scores` are the holdout's, shape (rows,) or (rows, classes).
     """
 
     model: Any
@@ -31,17 +35,18 @@ class Outcome:
     labels: pd.Series
 
 
-def run(split: Split, params: Params) -> Outcome:
-    """Fit and judge, under the seed and thread count of `params`.
+def run(split: Split, params: Params, context: Context | None = None) -> Outcome:
+    """Fit and judge; without a `context`, in this process with the seed and threads of `params`.
 
-    Raises UserError where the model's parameters or its scores are not usable.
+    Raises UserError where the model's parameters, its scores or its device are not usable.
     """
-    with deterministic(params.seed, params.threads):
+    context = context or Context(params.seed, params.threads)
+    with deterministic(context):
         x, y = features.features.build(split.train), split.train[schema.TARGET]
         x_held, y_held = features.features.build(split.holdout), split.holdout[schema.TARGET]
-        fitted = fit(x, y, params.model, params.seed)
+        fitted = fit(x, y, params.model, context)
         scores = predict(fitted, x_held)
-        simple = model.baseline(x, y, params.seed)
+        simple = model.baseline(x, y, context.aside())
         metric = params.gate.metric
         if metric not in (judged := model.metrics(y_held, scores)):
             raise UserError(f"params.yaml: gate.metric {metric} is none of {', '.join(judged)}")
@@ -50,27 +55,50 @@ def run(split: Split, params: Params) -> Outcome:
             f"train.{metric}": model.metrics(y, predict(fitted, x))[metric],
             f"baseline.{metric}": model.metrics(y_held, predict(simple, x_held))[metric],
             **sliced(split.holdout, y_held, scores, params),
-            **importance(x, y, params),
+            **importance(x, y, params, context.aside()),
         }
     return Outcome(fitted, found, scores, y_held)
 
 
-def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], seed: int) -> Any:
-    """Fit the project's model. Raises UserError for parameters that it does not take."""
+def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], context: Context) -> Any:
+    """Fit the project's model, on Ray where the context has more than one worker.
+
+    Raises UserError for parameters that it does not take.
+    """
+    how = model if context.workers == 1 else options.load("distributed")
+    if how is None:
+        raise UserError(
+            f"ML_WORKERS is {context.workers}, but this project trains in one process; set it to 1"
+        )
     try:
-        return model.fit(x, y, parameters, seed)
+        return how.fit(x, y, parameters, context)
     except (TypeError, ValueError) as error:
         raise UserError(f"model.fit refused: {' '.join(str(error).split())}") from None
 
 
 def predict(fitted: Any, x: pd.DataFrame) -> np.ndarray:
-    """Score `x`, shape (rows,). Raises UserError where a score is not a finite number."""
+    """Score `x`, shape (rows,) or (rows, classes).
+
+    Raises UserError for another shape and where a score is not a finite number.
+    """
     scores = np.asarray(model.predict(fitted, x), dtype="float64")
-    if scores.shape != (len(x),):
+    if not shaped(scores, len(x)):
         raise UserError(f"model.predict gave shape {scores.shape} for {len(x)} rows")
     if bad := int((~np.isfinite(scores)).sum()):
         raise UserError(f"model.predict gave {bad} scores that are not finite")
     return scores
+
+
+def shaped(scores: np.ndarray, rows: int) -> bool:
+    """Tell whether `scores` are one number a row, or one for each of several classes."""
+    return scores.shape == (rows,) or (
+        len(scores) == rows and scores.ndim == 2 and scores.shape[1] > 1  # noqa: PLR2004
+    )
+
+
+def highest(scores: np.ndarray) -> np.ndarray:
+    """Return one number a row, shape (rows,): the score, or that of the likeliest class."""
+    return scores if scores.ndim == 1 else scores.max(axis=1)
 
 
 def sliced(
@@ -93,25 +121,27 @@ def sliced(
     return found
 
 
-def importance(x: pd.DataFrame, y: pd.Series, params: Params) -> dict[str, float]:
+def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) -> dict[str, float]:
     """Return how much of the gate's metric each feature carries, beside one of pure noise.
 
     Permutation importance (Breiman, Random Forests, 2001), cross-validated over five folds of the
-    training rows so that the holdout stays unseen, for a model that was offered the noise too.
+    training rows so that the holdout stays unseen, for a model that was offered the noise too. The
+    columns of a block are shuffled together.
     """
-    generator = np.random.default_rng(params.seed)
+    generator = np.random.default_rng(context.seed)
     x = x.assign(**{NOISE: generator.standard_normal(len(x))})
     folds = generator.permutation(len(x)) % 5
-    names = [str(name) for name in x]
-    drops: dict[str, list[float]] = {name: [] for name in names}
+    parts = by_feature(x)
+    drops: dict[str, list[float]] = {name: [] for name in parts}
     for fold in range(5):
         inside, outside = folds != fold, folds == fold
-        fitted = fit(x[inside], y[inside], params.model, params.seed)
+        fitted = fit(x[inside], y[inside], params.model, context)
         x_out, y_out = x[outside], y[outside]
         before = model.metrics(y_out, predict(fitted, x_out))[params.gate.metric]
-        for name in names:
+        for name, columns in parts.items():
             for _ in range(PERMUTATIONS // 5):
-                shuffled = x_out.assign(**{name: generator.permutation(x_out[name])})
+                shuffled = x_out.copy()
+                shuffled[columns] = x_out[columns].to_numpy()[generator.permutation(len(x_out))]
                 after = model.metrics(y_out, predict(fitted, shuffled))[params.gate.metric]
                 drops[name].append(before - after)
     return {f"importance.{name}": float(np.mean(values)) for name, values in drops.items()}

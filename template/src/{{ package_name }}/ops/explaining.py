@@ -2,27 +2,34 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from .. import features, schema
+from .. import features, model, schema
 from . import dataset, evaluation, pipeline, predictions, registry
 from .errors import UserError
 from .pipeline import Bundle
 from .settings import Settings
 
+# Rows of the table that are shown: an image has a column for each pixel.
+SHOWN = 20
+
 
 def contributions(bundle: Bundle, x: pd.DataFrame) -> pd.DataFrame:
-    """Return what each feature adds to one score, as against a typical row; largest first.
+    """Return what each column adds to one score, as against a typical row; largest first.
 
-    `x` holds one row of features. A contribution is the score less the score with that feature at
-    its training median: ablation, so it needs nothing of the model but that it predicts. Columns:
-    value, typical, contribution.
+    `x` holds one row of features. A contribution is the score less the score with that column at
+    its training median: ablation, so it needs nothing of the model but that it predicts. Of
+    several classes, the score is that of the likeliest. Columns: value, typical, contribution.
     """
-    before = evaluation.predict(bundle.model, x)[0]
+    first = evaluation.predict(bundle.model, x)[0]
+    likeliest = int(np.argmax(first))
+    before = np.ravel(first)[likeliest]
     told = {}
     for name in map(str, x):
         typical = float(bundle.reference["typical"][name])
-        after = evaluation.predict(bundle.model, x.assign(**{name: typical}))[0]
+        without = evaluation.predict(bundle.model, x.assign(**{name: typical}))[0]
+        after = np.ravel(without)[likeliest]
         told[name] = {"value": x[name].iloc[0], "typical": typical, "contribution": before - after}
     return pd.DataFrame(told).T.sort_values("contribution", key=abs, ascending=False)
 
@@ -54,15 +61,17 @@ def report(
     version = registry.resolve(settings, reference)
     with pipeline.fetched(settings, version) as bundle:
         table = contributions(bundle, x)
-        scored = evaluation.predict(bundle.model, x)[0]
+        scores = evaluation.predict(bundle.model, x)
+        score, label = evaluation.highest(scores)[0], model.decide(scores)[0]
     return [
         *lines,
         f"{'feature':<26}{'value':>12}{'typical':>12}{'adds':>10}",
         *(
             f"  {name:<24}{at['value']:>12.4g}{at['typical']:>12.4g}{at['contribution']:>+10.4f}"
-            for name, at in table.iterrows()
+            for name, at in table.head(SHOWN).iterrows()
         ),
-        f"score {scored:.6f} by version {version.number}, run {version.run_id}",
+        *([f"  and {len(table) - SHOWN} more that add less"] if len(table) > SHOWN else []),
+        f"score {score:.6f} ({label}) by version {version.number}, run {version.run_id}",
     ]
 
 

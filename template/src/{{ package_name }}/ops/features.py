@@ -7,7 +7,9 @@ import pandas as pd
 
 from .errors import UserError
 
-Feature = Callable[[pd.DataFrame], pd.Series]
+# Between a block's name and those of its columns.
+DOT = "."
+Feature = Callable[[pd.DataFrame], pd.Series | pd.DataFrame]
 
 
 class Features:
@@ -19,11 +21,14 @@ class Features:
 
     @property
     def names(self) -> list[str]:
-        """The matrix's columns."""
+        """The features; one that is a block has many columns."""
         return list(self.functions)
 
     def add(self, function: Feature) -> Feature:
-        """Register `function`; its name becomes the column's. A name taken twice is an error."""
+        """Register `function`; its name becomes the column's. A name taken twice is an error.
+
+        A function that returns a table gives a block: its columns are called `name.column`.
+        """
         name = function.__name__
         if name in self.functions:
             raise UserError(f"two features are named {name}; rename one in features.py")
@@ -31,21 +36,28 @@ class Features:
         return function
 
     def build(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the matrix (rows, features), float64, with the rows' own index.
+        """Return the matrix (rows, columns), float64, with the rows' own index.
 
-        Raises UserError for a feature that is not one number a row.
+        Raises UserError for a feature that is not numbers, one or one block a row.
         """
-        return pd.DataFrame(
-            {name: self.column(name, rows) for name in self.functions}, index=rows.index
-        )
+        parts = [self.columns(name, rows) for name in self.functions]
+        return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=rows.index)
 
-    def column(self, name: str, rows: pd.DataFrame) -> pd.Series:
-        """Return one feature, float64, checked to stand row for row beside `rows`."""
+    def columns(self, name: str, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return one feature's columns, float64, checked to stand row for row beside `rows`."""
         values: object = self.functions[name](rows)
-        if not isinstance(values, pd.Series) or not values.index.equals(rows.index):
-            raise UserError(f"feature {name} must return a Series with one value for every row")
+        if isinstance(values, pd.Series):
+            table = values.to_frame(name)
+        elif isinstance(values, pd.DataFrame):
+            table = values.rename(columns=lambda column: f"{name}{DOT}{column}")
+        else:
+            table = pd.DataFrame()
+        if not table.index.equals(rows.index):
+            raise UserError(
+                f"feature {name} must return a Series or a DataFrame with one row for every row"
+            )
         try:
-            return values.astype("float64")
+            return table.astype("float64")
         except (TypeError, ValueError) as error:
             raise UserError(f"feature {name} must be numbers: {error}") from None
 
@@ -57,7 +69,15 @@ class Features:
             timings = []
             for _ in range(repeats):
                 start = time.perf_counter()
-                self.column(name, sample)
+                self.columns(name, sample)
                 timings.append(time.perf_counter() - start)
             costs[name] = min(timings) * 1000
         return costs
+
+
+def by_feature(x: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the columns of a matrix under the feature that each belongs to."""
+    found: dict[str, list[str]] = {}
+    for column in map(str, x.columns):
+        found.setdefault(column.split(DOT, maxsplit=1)[0], []).append(column)
+    return found

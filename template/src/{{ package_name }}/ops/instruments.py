@@ -1,5 +1,7 @@
 """What the service measures about itself, as Prometheus reads it from /metrics."""
 
+from collections.abc import Sequence
+
 import prometheus_client as prometheus
 
 from .settings import NAME
@@ -39,9 +41,7 @@ class Instruments:
         self.unlogged = prometheus.Counter(
             "ml_unlogged_predictions", "Predictions that could not be logged", registry=own
         )
-        self.scores = prometheus.Histogram(
-            "ml_score", "Scores", buckets=[step / 10 for step in range(1, 11)], registry=own
-        )
+        self.scores: prometheus.Histogram | None = None
         self.drift = prometheus.Gauge(
             "ml_drift_psi",
             "Population stability index of the last rows against training",
@@ -61,6 +61,15 @@ class Instruments:
             self.nonfinite.labels(kind)
         for column in (*columns, OTHER):
             self.violations.labels(column)
+
+    def expect_scores(self, edges: Sequence[float]) -> None:
+        """Count scores between `edges`, the deciles that they had on the holdout."""
+        self.scores = prometheus.Histogram(
+            "ml_score",
+            "Scores; of several classes that of the likeliest",
+            buckets=edges or [step / 10 for step in range(1, 11)],
+            registry=self.registry,
+        )
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus's text format, CONTENT_TYPE."""

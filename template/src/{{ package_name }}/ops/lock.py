@@ -10,6 +10,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,19 @@ from .errors import UserError
 MEND = "run scripts/lock.sh"
 # Where an export's markers have to say the same as the lock's.
 _MACHINES: list[dict[str, str]] = [
-    {"python_version": python, "python_full_version": f"{python}.0", **system}
+    {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "os_name": "nt" if system["sys_platform"] == "win32" else "posix",
+        **system,
+    }
     for python, system in product(
         ("3.11", "3.12", "3.13"),
         (
-            {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
-            {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"},
-            {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt"},
+            {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
+            {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
+            {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+            {"sys_platform": "win32", "platform_system": "Windows", "platform_machine": "AMD64"},
         ),
     )
 ]
@@ -44,9 +51,9 @@ class Pin:
     marker: Marker | None
     hashes: frozenset[str]
 
-    def applies(self, machine: dict[str, str] | None = None) -> bool:
-        """Whether it is wanted on `machine` (this one by default)."""
-        return self.marker is None or self.marker.evaluate(machine)
+    def applies(self) -> bool:
+        """Whether it is wanted on this machine."""
+        return self.marker is None or self.marker.evaluate()
 
 
 def requirements(path: Path) -> list[Pin]:
@@ -72,6 +79,18 @@ def requirements(path: Path) -> list[Pin]:
     return found
 
 
+def groups(root: Path) -> tuple[str, ...]:
+    """Return what an environment for running this project holds: `main`, and its optional groups.
+
+    Raises:
+        UserError: pyproject.toml cannot be read, or names them otherwise than as a list of texts.
+    """
+    chosen = _toml(root / "pyproject.toml").get("tool", {}).get("groundwork", {}).get("groups", [])
+    if not isinstance(chosen, list) or not all(isinstance(group, str) for group in chosen):
+        raise UserError('pyproject.toml: groups in [tool.groundwork] must be a list, as in ["ray"]')
+    return ("main", *chosen)
+
+
 def problems(root: Path) -> list[str]:
     """Return what does not agree, one line a problem; an empty list when all does.
 
@@ -81,31 +100,31 @@ def problems(root: Path) -> list[str]:
     Raises:
         UserError: a file is missing or cannot be read.
     """
-    lock = _toml(root / "poetry.lock")
+    lock, pyproject = _toml(root / "poetry.lock"), _toml(root / "pyproject.toml")
     found = []
-    if lock.get("metadata", {}).get("content-hash") != content_hash(_toml(root / "pyproject.toml")):
+    if lock.get("metadata", {}).get("content-hash") != content_hash(pyproject):
         found.append(f"poetry.lock was not made from this pyproject.toml; {MEND}")
     exports = sorted((root / "requirements").glob("*.txt"))
-    groups = {group for package in lock.get("package", []) for group in package["groups"]}
-    absent = sorted(groups - {path.stem for path in exports})
+    wanted = {"main", *pyproject.get("dependency-groups", {})}
+    absent = sorted(wanted - {path.stem for path in exports})
     found += [f"requirements/{group}.txt is missing; {MEND}" for group in absent]
     for path in exports:
         found += [f"requirements/{path.name}: {line}" for line in _differences(path, lock)]
     return found
 
 
-def drifted(root: Path, groups: tuple[str, ...] = ("main",)) -> list[str]:
-    """Return how this Python's installed packages differ from the exports of `groups`.
+def drifted(root: Path, *further: str) -> list[str]:
+    """Return how this Python's packages differ from the exports of `groups(root)` and `further`.
 
     Raises:
-        UserError: an export is missing or cannot be read.
+        UserError: pyproject.toml or an export is missing or cannot be read.
     """
     installed = {
         canonicalize_name(distribution.name): distribution.version
         for distribution in importlib.metadata.distributions()
     }
     found = []
-    for group in groups:
+    for group in (*groups(root), *further):
         for pin in requirements(root / "requirements" / f"{group}.txt"):
             version = installed.get(canonicalize_name(pin.name))
             if pin.applies() and version != pin.version:
@@ -180,8 +199,13 @@ def _differences(path: Path, lock: dict[str, Any]) -> Iterator[str]:
 def _same_machines(pin: Pin, package: dict[str, Any], group: str) -> bool:
     markers = package.get("markers", "")
     text = markers.get(group, "") if isinstance(markers, dict) else markers
-    expected = Pin(pin.name, pin.version, Marker(text) if text else None, pin.hashes)
-    return all(pin.applies(machine) == expected.applies(machine) for machine in _MACHINES)
+    return _machines(str(pin.marker or "")) == _machines(text)
+
+
+@cache
+def _machines(marker: str) -> list[bool]:
+    """Tell on which machines a package with this marker is wanted."""
+    return [not marker or Marker(marker).evaluate(machine) for machine in _MACHINES]
 
 
 def _toml(path: Path) -> dict[str, Any]:

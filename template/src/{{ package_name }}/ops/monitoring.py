@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .. import model, schema
@@ -87,7 +88,7 @@ def quality(
         few = f"{len(joined)} labels, {limits.min_labels} are needed to judge"
         return Health([*lines, _line("quality", "unknown")], [f"quality: {few}"])
     try:
-        online = model.metrics(joined["label"], joined["score"].to_numpy(dtype="float64"))
+        online = model.metrics(joined["label"], np.array(joined["score"].tolist(), "float64"))
     except ValueError as error:
         return Health(lines, [f"quality: cannot be judged: {' '.join(str(error).split())}"])
     lines += [

@@ -1,10 +1,11 @@
 """The way from data to a registered version: read, fit and judge, log, gate, register."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from .. import features, model, schema
 from . import dataset, evaluation, flavor, gate, provenance
+from .context import Context
 from .dataset import Split
 from .errors import UserError
 from .evaluation import Outcome
@@ -32,8 +34,8 @@ class Bundle:
     """All that serving needs of one run, read from a folder and checked.
 
     `reference` holds the training data's distributions (drift.reference) under `inputs` and
-    `features`, and each feature's median under `typical`; `golden` holds a few inputs with the
-    scores that they must get.
+    `features`, the holdout's scores under `scores`, and each column's median under `typical`;
+    `golden` holds a few inputs with the scores that they must get.
     """
 
     folder: Path
@@ -54,7 +56,7 @@ class Trained:
 
 
 def score(fitted: Any, rows: pd.DataFrame) -> np.ndarray:
-    """Return the score of each row, shape (rows,): the one path from inputs to answers.
+    """Return each row's score, (rows,) or (rows, classes): the one path from inputs to answers.
 
     Raises UserError for a score that is not finite.
     """
@@ -89,8 +91,15 @@ def _train(
     params = settings.params
     with tracking.run(settings, client, "train") as opened:
         run_id = str(opened.info.run_id)
-        outcome = evaluation.run(split, params)
         data = provenance.Data(source=split.manifest.source, files=split.manifest.files)
+        steps = tracking.Steps(client, run_id, say)
+        context = replace(
+            Context.of(params, settings),
+            folder=_checkpoints(settings, data, say),
+            report=steps.report,
+        )
+        outcome = evaluation.run(split, params, context)
+        steps.flush()
         manifest = provenance.collect(settings, params, data, outcome.model, outcome.metrics)
         say(f"fitted: {params.gate.metric} {outcome.metrics[params.gate.metric]:.4f}")
         costs = features.features.cost(split.train)
@@ -99,11 +108,30 @@ def _train(
             write_bundle(Path(folder), settings, split, outcome, manifest, checks)
             tracking.log(client, run_id, manifest, split.manifest, costs)
             client.log_artifacts(run_id, folder, tracking.BUNDLE)
+    # All is logged: what an interrupted training would have gone on from is of no more use.
+    shutil.rmtree(settings.var_dir / "checkpoints", ignore_errors=True)
     failed = gate.failures(checks)
     say(f"gate: {failed or 'passed'}")
     wanted = register and not failed
     version = registry.register(settings, client, run_id, manifest) if wanted else None
     return Trained(run_id, manifest, checks, version)
+
+
+def _checkpoints(settings: Settings, data: provenance.Data, say: Callable[[str], None]) -> Path:
+    """Return the folder in which this very recipe keeps its state, for a fit that can resume."""
+    recipe = {
+        "code": provenance.code(settings.root).sha256,
+        "lock": provenance.lock_sha256(settings.root),
+        "data": data.files,
+        "params": settings.params.model_dump(),
+        "device": settings.device,
+        "workers": settings.workers,
+    }
+    folder = settings.var_dir / "checkpoints" / provenance.digest(recipe)[:16]
+    if folder.is_dir() and any(folder.iterdir()):
+        say("an interrupted training of the same recipe left its state: going on from there")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @contextmanager
@@ -162,12 +190,14 @@ def write_bundle(
     from . import drift, lock, plots
 
     x = features.features.build(split.train)
-    options = {"pip_requirements": lock.pins(settings.root), "signature": _signature(x)}
+    signature = _signature(x, outcome.scores)
+    options = {"pip_requirements": lock.pins(settings.root), "signature": signature}
     flavor.save(outcome.model, folder / "model", **options)
     inputs = split.train[input_columns()]
     reference = {
         "inputs": drift.reference(inputs),
         "features": drift.reference(x),
+        "scores": drift.reference(pd.DataFrame({"score": evaluation.highest(outcome.scores)})),
         "typical": x.median().to_dict(),
     }
     golden = split.holdout[input_columns()].head(GOLDEN_ROWS)
@@ -178,6 +208,7 @@ def write_bundle(
             {
                 "inputs": golden.to_dict("records"),
                 "scores": outcome.scores[: len(golden)].tolist(),
+                "tolerance": flavor.TOLERANCE,
             },
             indent=2,
         ),
@@ -187,7 +218,9 @@ def write_bundle(
     }
     for name, text in contents.items():
         dataset.write(folder / name, (text.rstrip("\n") + "\n").encode())
-    for name, figure in plots.figures(outcome.labels, outcome.scores, outcome.metrics).items():
+    decided = model.decide(outcome.scores)
+    drawn = plots.figures(outcome.labels, outcome.scores, decided, outcome.metrics)
+    for name, figure in drawn.items():
         (folder / "plots").mkdir(exist_ok=True)
         figure.savefig(folder / "plots" / f"{name}.png", dpi=100)
 
@@ -196,7 +229,7 @@ def load_bundle(folder: Path) -> Bundle:
     """Read a bundle. Raises UserError where a part is missing, damaged or not the run's model."""
     manifest = load_json(folder / "provenance.json", Manifest)
     fitted = flavor.load(folder / "model")
-    if provenance.digest(fitted) != manifest.model_digest:
+    if provenance.model_digest(fitted) != manifest.model_digest:
         raise UserError(f"the model in {folder} is not the one that its run recorded")
     parts = {}
     for name in ("reference", "golden"):
@@ -240,9 +273,14 @@ def predict(settings: Settings, reference: str, source: Path, out: Path) -> int:
     version = registry.resolve(settings, reference)
     with fetched(settings, version) as bundle:
         scores = score(bundle.model, checked)
-    answers = own.assign(score=scores, model_version=version.number)
+    columns = {"score": scores} if scores.ndim == 1 else _by_class(scores)
+    answers = own.assign(**columns, label=model.decide(scores), model_version=version.number)
     dataset.write(out, answers.to_csv(index=False, lineterminator="\n").encode())
     return len(answers)
+
+
+def _by_class(scores: np.ndarray) -> dict[str, np.ndarray]:
+    return {f"score_{number}": column for number, column in enumerate(scores.T)}
 
 
 def input_columns() -> list[str]:
@@ -282,7 +320,7 @@ def card(manifest: Manifest, checks: list[Check]) -> str:
 """
 
 
-def _signature(x: pd.DataFrame) -> Any:
+def _signature(x: pd.DataFrame, scores: np.ndarray) -> Any:
     from mlflow.models import infer_signature
 
-    return infer_signature(x, np.zeros(1))
+    return infer_signature(x, scores[:1])

@@ -11,35 +11,62 @@ mpl.use("Agg")
 
 
 def figures(
-    labels: pd.Series, scores: np.ndarray, metrics: Mapping[str, float]
+    labels: pd.Series, scores: np.ndarray, decided: np.ndarray, metrics: Mapping[str, float]
 ) -> dict[str, Figure]:
-    """Return a run's plots by file name, for labels (rows,) of 0 and 1 and scores (rows,)."""
-    return {
-        "confusion": confusion(labels, scores),
-        "calibration": calibration(labels, scores),
+    """Return a run's plots by file name.
+
+    `labels` (rows,) are numbers of type float where the task is a regression, else classes;
+    `scores` are (rows,) or (rows, classes), and `decided` (rows,) the labels that they stand for.
+    """
+    made = {
         "importance": bars(metrics, "importance.", "what each feature carries"),
         "slices": bars(metrics, "slice.", "quality by group"),
     }
+    if pd.api.types.is_float_dtype(labels):
+        return {"predictions": against(labels, decided), **made}
+    # Of several classes, how often the likeliest one is right.
+    observed = labels.to_numpy() if scores.ndim == 1 else decided == labels.to_numpy()
+    predicted = scores if scores.ndim == 1 else scores.max(axis=1)
+    return {
+        "confusion": confusion(labels, decided),
+        "calibration": calibration(observed, predicted),
+        **made,
+    }
 
 
-def confusion(labels: pd.Series, scores: np.ndarray) -> Figure:
-    """Count the rows by label and by the side of 0.5 that their score is on."""
-    counts = pd.crosstab(labels.to_numpy(), scores >= 0.5).reindex(  # noqa: PLR2004
-        index=[0, 1], columns=[False, True], fill_value=0
+def confusion(labels: pd.Series, decided: np.ndarray) -> Figure:
+    """Count the rows by label and by what was decided for them."""
+    names = sorted({*labels, *decided.tolist()})
+    counts = pd.crosstab(labels.to_numpy(), decided).reindex(
+        index=names, columns=names, fill_value=0
     )
-    figure = Figure(figsize=(4, 4), layout="constrained")
+    size = 3 + 0.5 * len(names)
+    figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
     axes.imshow(counts, cmap="Blues")
     for (row, column), count in np.ndenumerate(counts.to_numpy()):
         dark = count > counts.to_numpy().max() / 2
         axes.text(column, row, str(count), ha="center", color="white" if dark else "black")
-    axes.set(xticks=[0, 1], yticks=[0, 1], xlabel="predicted", ylabel="observed", title="confusion")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted", ylabel="observed", title="confusion")
     return figure
 
 
-def calibration(labels: pd.Series, scores: np.ndarray, bins: int = 8) -> Figure:
+def against(labels: pd.Series, decided: np.ndarray) -> Figure:
+    """Plot what was predicted against what was observed."""
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axes = figure.subplots()
+    ends = [min(labels.min(), decided.min()), max(labels.max(), decided.max())]
+    axes.plot(ends, ends, color="grey", linestyle=":")
+    axes.scatter(decided, labels, s=12, alpha=0.6)
+    axes.set(xlabel="predicted", ylabel="observed", title="predictions")
+    return figure
+
+
+def calibration(observed: np.ndarray, predicted: np.ndarray, bins: int = 8) -> Figure:
     """Plot the observed share against the predicted one, in bins of equal size."""
-    table = pd.DataFrame({"predicted": scores, "observed": labels.to_numpy()})
+    table = pd.DataFrame({"predicted": predicted, "observed": observed.astype("float64")})
     table["bin"] = pd.qcut(table["predicted"], bins, labels=False, duplicates="drop")
     means = table.groupby("bin").mean()
     figure = Figure(figsize=(4, 4), layout="constrained")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .. import schema
@@ -28,15 +29,14 @@ class Log:
         self.about = {"model_version": version, "model_digest": digest}
         self.torn = False
 
-    def predictions(
-        self, ids: Sequence[str], features: pd.DataFrame, scores: Sequence[float]
-    ) -> None:
-        """Add one line for each prediction. Raises OSError where the disk refuses."""
+    def predictions(self, ids: Sequence[str], features: pd.DataFrame, scores: np.ndarray) -> None:
+        """Add one line for each of `scores`, (rows,) or (rows, classes). Raises OSError."""
+        told = np.asarray(scores).tolist()
         kept = features.drop(columns=[name for name in schema.PERSONAL if name in features])
         self._append(
             [
-                {"prediction_id": name, "score": float(score), "features": row}
-                for name, score, row in zip(ids, scores, kept.to_dict("records"), strict=True)
+                {"prediction_id": name, "score": score, "features": row}
+                for name, score, row in zip(ids, told, kept.to_dict("records"), strict=True)
             ]
         )
 

@@ -60,13 +60,16 @@ class Platform(_Record):
     """The machine. `cpu`, `cores`, `threads` and `image` are told, but not compared.
 
     `blas` names the kernels that the linear algebra library chose for this processor: the last
-    bits of a sum depend on them.
+    bits of a sum depend on them, and so they do on the `workers` that shared the fit. `gpu` and
+    its driver count where `device` is cuda.
     """
 
     python: str
     system: str
     machine: str
     blas: str = ""
+    device: str = "cpu"
+    workers: int = 1
     gpu: str | None
     cpu: str
     cores: int
@@ -139,9 +142,12 @@ class Manifest(_Record):
         return f"params.yaml: {_some(changed)}" if changed else None
 
     def _platform(self, other: "Manifest") -> str | None:
+        names = ["python", "system", "machine", "blas", "device", "workers"]
+        if self.platform.device != "cpu":
+            names.append("gpu")
         changed = [
             f"{name} {mine} became {theirs}"
-            for name in ("python", "system", "machine", "blas", "gpu")
+            for name in names
             if (mine := getattr(self.platform, name)) != (theirs := getattr(other.platform, name))
         ]
         return _some(changed) if changed else None
@@ -171,8 +177,8 @@ def collect(
         lock=Lock(sha256=lock_sha256(settings.root), drifted=lock.drifted(settings.root)),
         data=data,
         params=params.model_dump(),
-        platform=machine(),
-        model_digest=digest(model),
+        platform=machine(settings.device, settings.workers),
+        model_digest=model_digest(model),
         metrics=dict(metrics),
     )
 
@@ -242,14 +248,16 @@ def git_state(root: Path) -> tuple[str | None, list[str]]:
     return commit, [path for kind, path in changes if kind != "??" or path.startswith("src/")]
 
 
-def machine() -> Platform:
-    """Describe the machine that is running."""
+def machine(device: str = "cpu", workers: int = 1) -> Platform:
+    """Describe the machine that is running, and what of it a fit used."""
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED")
     return Platform(
         python=f"{platform.python_implementation()} {platform.python_version()}",
         system=platform.system(),
         machine=platform.machine(),
         blas=_blas(),
+        device=device,
+        workers=workers,
         gpu=_gpu(),
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
@@ -258,14 +266,21 @@ def machine() -> Platform:
     )
 
 
-def digest(model: Any) -> str:
-    """Hash a fitted model's canonical form, in hex: equal if and only if the models are equal.
+def model_digest(model: Any) -> str:
+    """Hash a fitted model's canonical form, in hex: equal if and only if the models are equal."""
+    from . import flavor
+
+    return digest(flavor.canonical(model))
+
+
+def digest(value: Any) -> str:
+    """Hash any value, in hex: equal if and only if the values are equal.
 
     Files that libraries write are not byte-stable (time stamps, padding, the order of sets), so
     the objects are walked instead: every attribute, every array by type, shape and values.
     """
     state = hashlib.sha256()
-    _feed(state, model, ())
+    _feed(state, value, ())
     return state.hexdigest()
 
 

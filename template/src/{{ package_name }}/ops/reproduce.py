@@ -92,9 +92,9 @@ def _again(
     python = Path(sys.executable) if here else workspace.environment(project, settings)
     if not (place / "data").exists():
         workspace.worker(python, project, "prepare", str(place / "data"))
-    # With the run's own kernels, so that a processor of another kind gives the same bits.
+    # As the run was made, with its kernels: a processor of another kind then gives the same bits.
     asked = ("retrain", str(place / "data"), str(place / "again.json"))
-    workspace.worker(python, project, *asked, blas=wanted.platform.blas)
+    workspace.worker(python, project, *asked, platform=wanted.platform)
     again = load_json(place / "again.json", Manifest)
     return Verdict(run_id, wanted, wanted.differences(again), retrained=True)
 

@@ -8,16 +8,23 @@ from contextlib import contextmanager
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from . import flavor
+from .context import Context
+
 
 @contextmanager
-def deterministic(seed: int, threads: int) -> Iterator[None]:
-    """Seed every global generator and hold the numerical libraries to `threads` threads.
+def deterministic(context: Context) -> Iterator[None]:
+    """Seed every global generator and hold the numerical libraries to the context's threads.
 
     The thread count is part of the recipe, whatever OMP_NUM_THREADS says: a sum over floats
-    depends on the order it is made in, and so on how many threads share it.
+    depends on the order it is made in, and so on how many threads share it. Raises UserError where
+    the context's device is not to be had.
     """
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - for libraries that still draw from the global generator
-    os.environ["LOKY_MAX_CPU_COUNT"] = str(threads)
-    with threadpool_limits(limits=threads):
+    random.seed(context.seed)
+    np.random.seed(context.seed)  # noqa: NPY002 - for libraries that draw from the global generator
+    os.environ["LOKY_MAX_CPU_COUNT"] = str(context.threads)
+    with (
+        threadpool_limits(limits=context.threads),
+        flavor.deterministic(context.seed, context.threads, context.device),
+    ):
         yield

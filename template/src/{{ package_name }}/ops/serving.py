@@ -34,7 +34,7 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import features, model
-from . import drift, intake, pipeline, predictions, provenance, supervisor
+from . import drift, evaluation, intake, pipeline, predictions, provenance, supervisor
 from .errors import UserError
 from .instruments import CONTENT_TYPE, OTHER, Instruments
 from .intake import RefusedError
@@ -51,10 +51,11 @@ log = logging.getLogger("uvicorn.error")
 
 
 class Prediction(BaseModel):
-    """One row's answer."""
+    """One row's answer: a score, or one for each class, and the label that it stands for."""
 
     prediction_id: str
-    score: float
+    score: float | list[float]
+    label: bool | int | float | str
 
 
 class Answer(BaseModel):
@@ -84,6 +85,7 @@ class Service:
         self.window: dict[str, deque[dict[Hashable, Any]]] = {
             "input": deque(maxlen=WINDOW),
             "feature": deque(maxlen=WINDOW),
+            "score": deque(maxlen=WINDOW),
         }
         self.lock = threading.Lock()
 
@@ -108,6 +110,8 @@ class Service:
         self.instruments.info.labels(
             self.version, digest, self.run_id or "", bundle.manifest.code.commit or ""
         ).set(1)
+        scored = bundle.reference.get("scores", {}).get("score", {})
+        self.instruments.expect_scores(scored.get("edges", []))
         self.bundle, self.reason = bundle, ""
 
     def predict(self, body: bytes) -> Answer:
@@ -115,14 +119,14 @@ class Service:
         if self.bundle is None:
             raise RefusedError(503, f"not ready: {self.reason}")
         rows = self._rows(body)
-        x, scores = self._score(self.bundle, rows)
+        x, scores, labels = self._score(self.bundle, rows)
         ids = [uuid.uuid4().hex for _ in scores]
         if self.live:
             self._record(ids, rows, x, scores)
         return Answer(
             predictions=[
-                Prediction(prediction_id=name, score=float(score))
-                for name, score in zip(ids, scores, strict=True)
+                Prediction(prediction_id=name, score=score, label=label)
+                for name, score, label in zip(ids, scores.tolist(), labels, strict=True)
             ],
             model_version=self.version,
             model_digest=self.bundle.manifest.model_digest,
@@ -133,15 +137,18 @@ class Service:
         self, ids: list[str], rows: pd.DataFrame, x: pd.DataFrame, scores: np.ndarray
     ) -> None:
         """Remember what was answered, for the gauges and for monitoring."""
+        highest = evaluation.highest(scores).tolist()
         with self.lock:
             self.window["input"].extend(rows.to_dict("records"))
             self.window["feature"].extend(x.to_dict("records"))
+            self.window["score"].extend({"score": score} for score in highest)
         self.instruments.rows.inc(len(rows))
-        for score in scores:
-            self.instruments.scores.observe(score)
+        if self.instruments.scores:
+            for score in highest:
+                self.instruments.scores.observe(score)
         if self.predictions:
             try:
-                self.predictions.predictions(ids, x, scores.tolist())
+                self.predictions.predictions(ids, x, scores)
             except OSError as error:  # monitoring suffers, the caller does not
                 self.instruments.unlogged.inc(len(ids))
                 log.error("predictions not logged: %s", error)  # noqa: TRY400 - told in full
@@ -156,7 +163,7 @@ class Service:
                 with self.lock:
                     rows = pd.DataFrame(list(window))
                 if len(rows) >= ENOUGH:
-                    for column, about in self.bundle.reference[f"{kind}s"].items():
+                    for column, about in self.bundle.reference.get(f"{kind}s", {}).items():
                         moved = drift.gauge(about, rows[column])
                         self.instruments.drift.labels(kind, column).set(moved)
         return self.instruments.exposition()
@@ -195,29 +202,30 @@ class Service:
 
     def _score(
         self, bundle: pipeline.Bundle, rows: pd.DataFrame
-    ) -> tuple[pd.DataFrame, np.ndarray]:
+    ) -> tuple[pd.DataFrame, np.ndarray, list[Any]]:
         try:
             x = features.features.build(rows)
             self.instruments.nonfinite.labels("feature").inc(
                 int((~np.isfinite(x.to_numpy())).sum())
             )
             scores = np.asarray(model.predict(bundle.model, x), dtype="float64")
+            labels = model.decide(scores).tolist()
         except Exception as error:  # noqa: BLE001 - a feature or a model may raise anything
             # Without the error's own words, which may hold values.
             where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
             log.error("scoring failed: %s, %s", type(error).__name__, where)  # noqa: TRY400
             self._failed("scoring failed")
             raise RefusedError(500, f"scoring failed: {type(error).__name__}") from None
-        if scores.shape != (len(rows),):
+        if not evaluation.shaped(scores, len(rows)):
             self._failed("scores of the wrong shape")
             raise RefusedError(500, f"the model gave shape {scores.shape} for {len(rows)} rows")
-        if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
+        if bad := np.flatnonzero(~np.isfinite(scores.reshape(len(rows), -1)).all(axis=1)).tolist():
             self.instruments.nonfinite.labels("score").inc(len(bad))
             self._failed("score not finite")
             raise RefusedError(
                 500, f"the score of row {bad[0]} is not a finite number; none is returned"
             )
-        return x, scores
+        return x, scores, labels
 
     def _failed(self, what: str) -> None:
         self.instruments.failures.inc()

@@ -1,12 +1,18 @@
 """What differs between machines (Settings, from the environment) and between models (Params)."""
 
+import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+)
 
 from .errors import UserError
 
@@ -28,9 +34,14 @@ def find_root() -> Path:
 
 
 class Settings(BaseSettings):
-    """Read from ML_… variables, then from `.env` in the project's folder."""
+    """Read from ML_… variables, then `.env`, then [tool.groundwork] in pyproject.toml."""
 
-    model_config = SettingsConfigDict(env_prefix="ML_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ML_",
+        extra="ignore",
+        populate_by_name=True,
+        pyproject_toml_table_header=("tool", "groundwork"),
+    )
 
     root: Path = Field(default_factory=find_root, description="the project's folder")
     tracking_uri: str = Field(
@@ -50,6 +61,24 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much the service logs"
     )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="what training runs on")
+    workers: int = Field(1, ge=1, description="processes that share one training, on Ray")
+    mirrors: list[Literal["wandb"]] = Field([], description="trackers that get a copy of each run")
+
+    @classmethod
+    def settings_customise_sources(  # pydantic's own signature
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no secret is a file here
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the project's own defaults behind what a machine says."""
+        above = (init_settings, env_settings, dotenv_settings)
+        root = next((Path(at) for source in above if (at := source().get("root"))), None)
+        own = (root or find_root()) / "pyproject.toml"
+        return (*above, PyprojectTomlConfigSettingsSource(settings_cls, own))
 
     def model_post_init(self, _context: Any) -> None:
         """Make the paths absolute, and the default store's address with them."""
@@ -136,6 +165,8 @@ def settings(**overrides: Any) -> Settings:
         return Settings(_env_file=root / ".env", **overrides)
     except ValidationError as error:
         raise UserError(_first(error, "setting ML_", str.upper)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"pyproject.toml is not TOML: {error}") from None
 
 
 def load_params(path: Path) -> Params:

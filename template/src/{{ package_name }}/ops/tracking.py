@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -22,6 +23,7 @@ from .settings import NAME, Settings, load_json
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from mlflow.entities import (
     Dataset,
@@ -154,6 +156,34 @@ def log(
         for (name, sha256), context in zip(data.files.items(), ("training", "holdout"), strict=True)
     ]
     client.log_inputs(run_id, inputs)
+
+
+class Steps:
+    """Passes on what a fit reports of each step: to MLflow, and in words, once a second at most."""
+
+    def __init__(self, client: MlflowClient, run_id: str, say: Callable[[str], None]) -> None:
+        """Report to `run_id`; `say` gets a line."""
+        self.client, self.run_id, self.say = client, run_id, say
+        self.waiting: list[Metric] = []
+        self.told = time.monotonic()
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of one step; they are logged as `fit.<name>`."""
+        now = int(time.time() * 1000)
+        self.waiting += [
+            Metric(f"fit.{name}", float(value), now, step) for name, value in metrics.items()
+        ]
+        if time.monotonic() - self.told >= 1:
+            told = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+            self.say(f"  step {step}: {told}")
+            self.flush()
+
+    def flush(self) -> None:
+        """Log what is waiting."""
+        for start in range(0, len(self.waiting), 1000):  # as many as MLflow takes at once
+            self.client.log_batch(self.run_id, metrics=self.waiting[start : start + 1000])
+        self.waiting = []
+        self.told = time.monotonic()
 
 
 def _experiment(settings: Settings, client: MlflowClient) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from .. import features, model, schema
 from . import dataset, evaluation, plots
+from .context import Context
 from .seeding import deterministic
 from .settings import NAME, Params, Settings
 
@@ -22,6 +23,7 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
     Cross-validation over five folds; the holdout is never looked at. Returns the report's lines.
     """
     params = settings.params
+    context = Context.of(params, settings).aside()
     split = dataset.read(settings)
     names = list(model.SEARCH)
     combinations = [
@@ -29,10 +31,10 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
         for values in itertools.product(*model.SEARCH.values())
     ]
     tried: list[dict[str, Any]] = []
-    with deterministic(params.seed, params.threads):
+    with deterministic(context):
         x, y = features.features.build(split.train), split.train[schema.TARGET]
         for number, chosen in enumerate(combinations, 1):
-            found = [judged for _, judged in _folds(x, y, chosen, params)]
+            found = [judged for _, judged in _folds(x, y, chosen, params, context)]
             tried.append({"params": chosen, "mean": float(np.mean(found)),
                           "std": float(np.std(found))})  # fmt: skip
             say(f"  {number}/{len(combinations)}  {tried[-1]['mean']:.4f}  {chosen}")
@@ -58,15 +60,16 @@ def backtest(settings: Settings) -> list[str]:
     report's lines.
     """
     params = settings.params
+    context = Context.of(params, settings).aside()
     rows = dataset.read(settings).train
     size, newest = int(0.4 * len(rows)), rows.iloc[int(0.8 * len(rows)) :]
     found: dict[float, float] = {}
-    with deterministic(params.seed, params.threads):
+    with deterministic(context):
         for age in (0.0, 0.1, 0.2, 0.3, 0.4):
             end = int((0.8 - age) * len(rows))
             window = rows.iloc[end - size : end]
             fitted = evaluation.fit(
-                features.features.build(window), window[schema.TARGET], params.model, params.seed
+                features.features.build(window), window[schema.TARGET], params.model, context
             )
             scores = evaluation.predict(fitted, features.features.build(newest))
             found[age] = model.metrics(newest[schema.TARGET], scores)[params.gate.metric]
@@ -86,11 +89,11 @@ def _searched(params: Params) -> dict[str, Any]:
 
 
 def _folds(
-    x: pd.DataFrame, y: pd.Series, chosen: dict[str, Any], params: Params
+    x: pd.DataFrame, y: pd.Series, chosen: dict[str, Any], params: Params, context: Context
 ) -> Iterator[tuple[int, float]]:
     folds = np.random.default_rng(params.seed).permutation(len(x)) % FOLDS
     for fold in range(FOLDS):
         inside, outside = folds != fold, folds == fold
-        fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, params.seed)
+        fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, context)
         judged = model.metrics(y[outside], evaluation.predict(fitted, x[outside]))
         yield fold, judged[params.gate.metric]

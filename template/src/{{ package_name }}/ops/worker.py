@@ -13,7 +13,9 @@ from pathlib import Path
 
 from .. import features, model, schema
 from . import dataset, evaluation, flavor, provenance
+from .context import Context
 from .errors import UserError
+from .seeding import deterministic
 from .settings import settings
 
 
@@ -23,15 +25,19 @@ def main(arguments: list[str]) -> None:
         case ["retrain", data, out]:
             config = settings(data_dir=Path(data))
             split = dataset.read(config)
-            outcome = evaluation.run(split, config.params)
+            context = Context.of(config.params, config)
+            outcome = evaluation.run(split, config.params, context)
             used = provenance.Data(source=split.manifest.source, files=split.manifest.files)
             manifest = provenance.collect(
                 config, config.params, used, outcome.model, outcome.metrics
             )
             dataset.write(Path(out), manifest.model_dump_json().encode())
         case ["score", stored, data, out]:
-            rows = dataset.read(settings(data_dir=Path(data))).holdout
-            scores = evaluation.predict(flavor.load(Path(stored)), features.features.build(rows))
+            config = settings(data_dir=Path(data))
+            rows = dataset.read(config).holdout
+            with deterministic(Context.of(config.params, config)):
+                fitted = flavor.load(Path(stored))
+                scores = evaluation.predict(fitted, features.features.build(rows))
             found = model.metrics(rows[schema.TARGET], scores)
             dataset.write(Path(out), json.dumps(found).encode())
         case ["prepare", data]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from . import provenance
+from . import lock, provenance
 from .errors import UserError
 from .settings import PACKAGE, Settings
 
@@ -55,15 +55,16 @@ def environment(project: Path, settings: Settings) -> Path:
     lock cannot be installed or the Python is not to be had.
     """
     version = (project / ".python-version").read_text(encoding="utf-8").strip()
-    name = f"{provenance.lock_sha256(project)[:16]}-py{version}"
+    groups = lock.groups(project)
+    name = "-".join([provenance.lock_sha256(project)[:16], f"py{version}", *groups[1:]])
     folder = settings.var_dir / "envs" / name
     python = folder / "bin" / "python"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not python.exists():
             _uv("venv", "--quiet", "--clear", "--python", interpreter(version), str(folder))
-        wanted = ("pip", "sync", "--quiet", "--require-hashes", "--python", str(python),
-                  str(project / "requirements" / "main.txt"))  # fmt: skip
+        exports = [str(project / "requirements" / f"{group}.txt") for group in groups]
+        wanted = ("pip", "sync", "--quiet", "--require-hashes", "--python", str(python), *exports)
         try:  # without the network first: it is faster, and a laptop may be on a train
             _uv(*wanted, "--offline")
         except UserError:
@@ -85,12 +86,14 @@ def interpreter(version: str) -> str:
         return str(found[-1])
 
 
-def worker(python: Path, project: Path, *arguments: str, blas: str = "") -> None:
+def worker(
+    python: Path, project: Path, *arguments: str, platform: provenance.Platform | None = None
+) -> None:
     """Run `project`'s own ops.worker in a new process under `python`.
 
     The process gets another hash seed and another thread count than this one: what depends on
-    either would show. `blas` asks OpenBLAS for the kernels of another processor. Raises UserError
-    with the worker's own error line.
+    either would show. It runs as `platform` did: on its device, with as many workers, and with
+    OpenBLAS's kernels for its processor. Raises UserError with the worker's own error line.
     """
     dropped = {"ML_ROOT", "ML_DATA_DIR", "ML_VAR_DIR", "VIRTUAL_ENV", "PYTHONHOME"}
     hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
@@ -104,7 +107,7 @@ def worker(python: Path, project: Path, *arguments: str, blas: str = "") -> None
             "PYTHONHASHSEED": hash_seed,
             "OMP_NUM_THREADS": threads,
         }
-        | ({"OPENBLAS_CORETYPE": blas} if blas else {}),
+        | _as_on(platform),
         capture_output=True,
         text=True,
         check=False,
@@ -113,6 +116,13 @@ def worker(python: Path, project: Path, *arguments: str, blas: str = "") -> None
         silent = f"it ended with status {done.returncode} and said nothing"
         last = (done.stderr.strip().splitlines() or [silent])[-1]
         raise UserError(f"in the separate process: {last.removeprefix('error: ')}")
+
+
+def _as_on(platform: provenance.Platform | None) -> dict[str, str]:
+    if platform is None:
+        return {}
+    kernels = {"OPENBLAS_CORETYPE": platform.blas} if platform.blas else {}
+    return {"ML_DEVICE": platform.device, "ML_WORKERS": str(platform.workers), **kernels}
 
 
 def _uv(*arguments: str) -> str:
