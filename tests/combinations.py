@@ -1,0 +1,83 @@
+"""The answers that projects differ by: every combination of them, and few that cover every pair."""
+
+import re
+from collections.abc import Iterable
+from itertools import combinations, product
+from pathlib import Path
+
+from groundwork import template
+
+from .conftest import ROOT, files
+
+Answers = dict[str, str]
+
+QUESTIONS = template.load(ROOT)[1]
+JINJA = template.environment(ROOT)
+
+
+def choices(name: str) -> list[str]:
+    """Return what may be answered to a question, in the order that it is offered."""
+    offered = QUESTIONS[name]["choices"]
+    return list(offered.values() if isinstance(offered, dict) else offered)
+
+
+# Every question with choices but the licence, which changes a text and nothing else.
+OPTIONS = [name for name in QUESTIONS if "choices" in QUESTIONS[name] and name != "license"]
+DEFAULTS = {name: QUESTIONS[name]["default"] for name in OPTIONS}
+PRODUCT = [dict(zip(OPTIONS, values, strict=True)) for values in product(*map(choices, OPTIONS))]
+
+
+def refusals(answers: Answers) -> list[str]:
+    """Return what the validators say against a combination."""
+    said = (
+        JINJA.from_string(QUESTIONS[name].get("validator", "")).render(answers) for name in OPTIONS
+    )
+    return [message.strip() for message in said if message.strip()]
+
+
+def asked(name: str, answers: Answers) -> bool:
+    """Whether a question is asked, and its answer stored, after these answers."""
+    when = QUESTIONS[name].get("when", "true")
+    return JINJA.from_string(str(when)).render(answers).lower() == "true"
+
+
+COMBINATIONS = [answers for answers in PRODUCT if not refusals(answers)]
+
+
+def pairs(answers: Answers) -> set[frozenset[tuple[str, str]]]:
+    return set(map(frozenset, combinations(answers.items(), 2)))
+
+
+def covering(start: Iterable[Answers], among: list[Answers]) -> list[Answers]:
+    """Return `start` and as few more as are needed to have every pair that occurs in `among`.
+
+    Each step takes the combination with the most new pairs: nearly the fewest, and always the same.
+    """
+    chosen = list(start)
+    missing = set().union(*map(pairs, among)).difference(*map(pairs, chosen))
+    while missing:
+        best = max(among, key=lambda answers: len(pairs(answers) & missing))
+        chosen.append(best)
+        missing -= pairs(best)
+    return chosen
+
+
+def name(answers: Answers) -> str:
+    """Return a combination's name: its framework, and what else is not the default."""
+    others = (value for key, value in answers.items() if value != DEFAULTS[key])
+    return "-".join(dict.fromkeys([answers["framework"], *others]))
+
+
+def rendered_names(root: Path, answers: Answers) -> list[str]:
+    """Return the files that a project with these answers has, read off the template's names."""
+    values = {"package_name": "my_ml_project", "_copier_conf.answers_file": ".copier-answers.yml"}
+    found = []
+    for path in files(root / "template"):
+        where = str(path.relative_to(root / "template"))
+        conditions = re.findall(r"{% if (.+?) %}", where)
+        if all(JINJA.compile_expression(one)(**answers) for one in conditions):
+            where = re.sub(r"{% if .+? %}([^{}]+){% endif %}", r"\1", where)
+            where = re.sub(r"{{ (\w+(?:\.\w+)?) }}", lambda name: values[name[1]], where)
+            assert "{" not in where, f"{path} has a name that this test cannot read"
+            found.append(where.removesuffix(".jinja"))
+    return found
