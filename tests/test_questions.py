@@ -271,6 +271,8 @@ def test_the_package_name_follows_the_project_name(project_name: str, package_na
         ({"python_version": "3.10"}, "Invalid choice for 'python_version'"),
         ({"cli_name": "rm"}, "is derived from package_name"),
         ({"framework": "../../etc"}, "Invalid choice for 'framework'"),
+        ({"accelerator": "cuda"}, "'accelerator': scikit-learn has no use for"),
+        ({"framework": "tensorflow", "scale": "ray"}, "'scale': Keras 3 has no support"),
     ],
 )
 def test_copier_refuses_in_one_line_and_leaves_nothing(
