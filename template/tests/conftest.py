@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The developer's own settings and stores stay out. What every machine can do, whatever
 # pyproject.toml asks for; tests of more say so themselves.
 for _name in list(os.environ):
-    if _name.startswith(("ML_", "MLFLOW_")):
+    if _name.startswith(("ML_", "MLFLOW_", "WANDB_")):
         del os.environ[_name]
 os.environ.update({"ML_DEVICE": "cpu", "ML_WORKERS": "1", "ML_MIRRORS": "[]"})
 # Everything that a run depends on.

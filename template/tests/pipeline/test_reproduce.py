@@ -12,6 +12,7 @@ from ..project import (
     errors,
     pipeline,
     provenance,
+    registry,
     reproduce,
     settings,
     tracking,
@@ -43,13 +44,15 @@ def recorded(workplace):
     """Log a run of the workplace as it stands, without the fitting; return its id."""
     config = settings.settings(root=workplace.root, var_dir=workplace.config.var_dir)
     made = workplace.trained.manifest
-    manifest = provenance.collect(config, config.params, made.data, None, made.metrics)
+    version = registry.resolve(workplace.config, "champion")
+    with pipeline.fetched(workplace.config, version) as bundle:
+        manifest = provenance.collect(config, config.params, made.data, bundle.model, made.metrics)
     assert manifest.reproducible
     client = tracking.connect(config)
     with tracking.run(config, client, "test") as run:
-        client.log_text(run.info.run_id, manifest.model_dump_json(), "bundle/provenance.json")
-        client.set_tag(run.info.run_id, "model_digest", manifest.model_digest)
-    return run.info.run_id
+        client.log_text(run.run_id, manifest.model_dump_json(), "bundle/provenance.json")
+        client.set_tag(run.run_id, "model_digest", manifest.model_digest)
+    return run.run_id
 
 
 def test_the_working_tree_as_it_is_gives_the_run_again(workplace):

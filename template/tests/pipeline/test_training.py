@@ -370,3 +370,25 @@ def test_the_benchmark_measures_training_and_prediction(workplace):
     found = benchmark.measure(workplace.config, repeats=1)
     assert set(found) == {"train", "predict"}
     assert all(ratio > 0 for ratio in found.values())
+
+
+def test_a_mirror_that_is_not_part_of_the_project_is_one_line(workplace, monkeypatch):
+    monkeypatch.setattr(tracking.options, "load", lambda _: None)
+    config = workplace.config.model_copy(update={"mirrors": ["wandb"]})
+    with (
+        pytest.raises(errors.UserError, match=r"has no wandb.*tracking=wandb"),
+        tracking.run(config, tracking.connect(config), "test"),
+    ):
+        pass
+
+
+def test_what_a_fit_reports_is_in_the_run(workplace, client):
+    said = []
+    with tracking.run(workplace.config, client, "test", said.append) as record:
+        for step in range(3):
+            record.report(step, {"loss": 1.0 / (step + 1)})
+        record.told -= 2  # as if seconds had gone by
+        record.report(3, {"loss": 0.2})
+    history = client.get_metric_history(record.run_id, "fit.loss")
+    assert [(one.step, one.value) for one in history] == [(0, 1.0), (1, 0.5), (2, 1 / 3), (3, 0.2)]
+    assert said == ["  step 3: loss 0.2000"]

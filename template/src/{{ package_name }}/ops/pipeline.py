@@ -89,32 +89,29 @@ def _train(
 
     client = tracking.connect(settings)
     params = settings.params
-    with tracking.run(settings, client, "train") as opened:
-        run_id = str(opened.info.run_id)
+    with tracking.run(settings, client, "train", say) as record:
         data = provenance.Data(source=split.manifest.source, files=split.manifest.files)
-        steps = tracking.Steps(client, run_id, say)
         context = replace(
             Context.of(params, settings),
             folder=_checkpoints(settings, data, say),
-            report=steps.report,
+            report=record.report,
         )
         outcome = evaluation.run(split, params, context)
-        steps.flush()
         manifest = provenance.collect(settings, params, data, outcome.model, outcome.metrics)
         say(f"fitted: {params.gate.metric} {outcome.metrics[params.gate.metric]:.4f}")
         costs = features.features.cost(split.train)
         checks = gate.judge(manifest, params, costs, champion_metric(settings, client, manifest))
         with tempfile.TemporaryDirectory() as folder:
             write_bundle(Path(folder), settings, split, outcome, manifest, checks)
-            tracking.log(client, run_id, manifest, split.manifest, costs)
-            client.log_artifacts(run_id, folder, tracking.BUNDLE)
+            record.log(manifest, split.manifest, costs)
+            record.files(Path(folder))
     # All is logged: what an interrupted training would have gone on from is of no more use.
     shutil.rmtree(settings.var_dir / "checkpoints", ignore_errors=True)
     failed = gate.failures(checks)
     say(f"gate: {failed or 'passed'}")
     wanted = register and not failed
-    version = registry.register(settings, client, run_id, manifest) if wanted else None
-    return Trained(run_id, manifest, checks, version)
+    version = registry.register(settings, client, record.run_id, manifest) if wanted else None
+    return Trained(record.run_id, manifest, checks, version)
 
 
 def _checkpoints(settings: Settings, data: provenance.Data, say: Callable[[str], None]) -> Path:

@@ -1,4 +1,7 @@
-"""Runs in MLflow: an embedded database by default, a server by MLFLOW_TRACKING_URI."""
+"""Runs in MLflow: an embedded database by default, a server by MLFLOW_TRACKING_URI.
+
+Settings.mirrors names trackers that get a copy of each run.
+"""
 
 import json
 import logging
@@ -6,15 +9,17 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from . import options
 from .errors import UserError
 from .provenance import Manifest, flat
 from .settings import NAME, Settings, load_json
@@ -31,7 +36,6 @@ from mlflow.entities import (
     InputTag,
     Metric,
     Param,
-    Run,
     RunTag,
 )
 from mlflow.exceptions import MlflowException
@@ -42,12 +46,22 @@ if TYPE_CHECKING:  # dataset takes seconds to import
     from .dataset import DataManifest
 
 BUNDLE = "bundle"
+Say = Callable[[str], None]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 for _noisy in ("alembic", "mlflow"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a fit reported of one step, and when, in milliseconds since 1970."""
+
+    number: int
+    milliseconds: int
+    metrics: dict[str, float]
 
 
 def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -58,8 +72,7 @@ def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return function(*args, **kwargs)
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = " ".join(str(error).split("\n", maxsplit=1)[0].split())
-            raise UserError(f"MLflow: {reason}") from error
+            raise UserError(f"MLflow: {_first_line(error)}") from error
 
     return wrapper
 
@@ -101,89 +114,180 @@ def _without_password(uri: str) -> str:
     return address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
 
 
+class Tracker(Protocol):
+    """What keeps a run. MLflow's is one; a module that an answer brought may be another."""
+
+    def steps(self, steps: Sequence[Step]) -> None:
+        """Take what the fit reported of some steps."""
+
+    def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
+        """Take the run's params, metrics, tags and data, and each feature's cost, in ms."""
+
+    def files(self, folder: Path) -> None:
+        """Take the run's bundle."""
+
+    def end(self, status: str) -> None:
+        """Close the run: FINISHED, FAILED or KILLED."""
+
+
+class Record:
+    """One run, written to MLflow and to every mirror.
+
+    MLflow decides: what it refuses is the run's error. A mirror that fails is told of and left.
+    """
+
+    def __init__(
+        self, run_id: str, main: Tracker, mirrors: Mapping[str, Tracker], say: Say
+    ) -> None:
+        """Write the run that MLflow knows as `run_id`; `say` gets a line now and then."""
+        self.run_id, self.main, self.mirrors, self.say = run_id, main, dict(mirrors), say
+        self.waiting: list[Step] = []
+        self.told = time.monotonic()
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take what a fit reports of one step; it is passed on once a second at most."""
+        values = {name: float(value) for name, value in metrics.items()}
+        self.waiting.append(Step(step, int(time.time() * 1000), values))
+        if time.monotonic() - self.told >= 1:
+            told = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+            self.say(f"  step {step}: {told}")
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on what is waiting."""
+        waiting, self.waiting, self.told = self.waiting, [], time.monotonic()
+        if waiting:
+            self._to_all(lambda tracker: tracker.steps(waiting))
+
+    def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
+        """Log what the run was made of and what it gave."""
+        self.flush()
+        self._to_all(lambda tracker: tracker.log(manifest, data, costs))
+
+    def files(self, folder: Path) -> None:
+        """Log the run's bundle."""
+        self._to_all(lambda tracker: tracker.files(folder))
+
+    def end(self, status: str) -> None:
+        """Close the run."""
+        self._to_all(lambda tracker: tracker.end(status))
+
+    def _to_all(self, job: Callable[[Tracker], None]) -> None:
+        job(self.main)
+        for name, mirror in list(self.mirrors.items()):
+            try:
+                job(mirror)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the run
+                del self.mirrors[name]
+                self.say(f"{name} has no copy of this run ({_first_line(error)}); MLflow has it")
+
+
+class _Mlflow:
+    """A run in MLflow."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self.client, self.run_id = client, run_id
+
+    def steps(self, steps: Sequence[Step]) -> None:
+        """Log each metric as `fit.<name>`."""
+        found = [
+            Metric(f"fit.{name}", value, step.milliseconds, step.number)
+            for step in steps
+            for name, value in step.metrics.items()
+        ]
+        for start in range(0, len(found), 1000):  # as many as MLflow takes at once
+            self.client.log_batch(self.run_id, metrics=found[start : start + 1000])
+
+    def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
+        """Log params, metrics, tags and the data sets by their hashes."""
+        when = int(manifest.created.timestamp() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(*pair, when, 0) for pair in measured(manifest, costs).items()],
+            params=[Param(name, str(value)) for name, value in flat(manifest.params).items()],
+            tags=[
+                RunTag("mlflow.source.git.commit", manifest.code.commit or ""),
+                *(RunTag(*pair) for pair in tags(manifest).items()),
+            ],
+        )
+        contexts = zip(data.files.items(), ("training", "holdout"), strict=True)
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name,
+                    sha256[:36],
+                    "code",
+                    data.source,
+                    profile=json.dumps({"rows": data.rows[name]}),
+                ),
+                [InputTag("mlflow.data.context", context)],
+            )
+            for (name, sha256), context in contexts
+        ]
+        self.client.log_inputs(self.run_id, inputs)
+
+    def files(self, folder: Path) -> None:
+        """Log the bundle as an artifact."""
+        self.client.log_artifacts(self.run_id, str(folder), BUNDLE)
+
+    def end(self, status: str) -> None:
+        """Close the run."""
+        self.client.set_terminated(self.run_id, status)
+
+
+def measured(manifest: Manifest, costs: Mapping[str, float]) -> dict[str, float]:
+    """Return all that a run measured, by name: its metrics, and `cost.<feature>` in ms."""
+    return {**manifest.metrics, **{f"cost.{name}": ms for name, ms in costs.items()}}
+
+
+def tags(manifest: Manifest) -> dict[str, str]:
+    """Return what a run is found by."""
+    return {
+        "model_digest": manifest.model_digest,
+        "reproducible": "; ".join(manifest.reproducible) or "yes",
+    }
+
+
 @contextmanager
-def run(settings: Settings, client: MlflowClient, name: str) -> Iterator[Run]:
+def run(
+    settings: Settings, client: MlflowClient, name: str, say: Say = lambda _: None
+) -> Iterator[Record]:
     """Open a run that ends FINISHED, or FAILED or KILLED if the block does not get to its end.
 
-    A run that a killed training left open on this machine is closed first.
+    A run that a killed training left open on this machine is closed first. Raises UserError where
+    a mirror of the settings is not part of this project.
     """
     experiment = _experiment(settings, client)
     mine = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
     for stale in client.search_runs([experiment], f"{mine} AND tags.root = '{settings.root}'"):
         client.set_terminated(stale.info.run_id, "KILLED")
-    tags = {"host": socket.gethostname(), "root": str(settings.root)}
-    opened = client.create_run(experiment, run_name=name, tags=tags)
+    modules = {mirror: _module(mirror) for mirror in settings.mirrors}
+    origin = {"host": socket.gethostname(), "root": str(settings.root)}
+    run_id = str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
+    record = Record(run_id, _Mlflow(client, run_id), {}, say)
+    for mirror, module in modules.items():
+        try:
+            record.mirrors[mirror] = module.Run(settings, run_id, name)
+        except Exception as error:  # noqa: BLE001 - as above
+            say(f"{mirror} has no copy of this run ({_first_line(error)}); MLflow has it")
     try:
-        yield opened
+        yield record
     except BaseException as error:
-        status = "FAILED" if isinstance(error, Exception) else "KILLED"
-        client.set_terminated(opened.info.run_id, status)
+        record.end("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
-    client.set_terminated(opened.info.run_id, "FINISHED")
+    record.end("FINISHED")
 
 
-def log(
-    client: MlflowClient,
-    run_id: str,
-    manifest: Manifest,
-    data: "DataManifest",
-    costs: Mapping[str, float],
-) -> None:
-    """Log a run's params, metrics, tags and the data that went in."""
-    measured = {**manifest.metrics, **{f"cost.{name}": ms for name, ms in costs.items()}}
-    when = int(manifest.created.timestamp() * 1000)
-    client.log_batch(
-        run_id,
-        metrics=[Metric(name, value, when, 0) for name, value in measured.items()],
-        params=[Param(name, str(value)) for name, value in flat(manifest.params).items()],
-        tags=[
-            RunTag("mlflow.source.git.commit", manifest.code.commit or ""),
-            RunTag("model_digest", manifest.model_digest),
-            RunTag("reproducible", "; ".join(manifest.reproducible) or "yes"),
-        ],
-    )
-    inputs = [
-        DatasetInput(
-            Dataset(
-                name,
-                sha256[:36],
-                "code",
-                data.source,
-                profile=json.dumps({"rows": data.rows[name]}),
-            ),
-            [InputTag("mlflow.data.context", context)],
+def _module(mirror: str) -> Any:
+    if (module := options.load(f"{mirror}_mirror")) is None:
+        raise UserError(
+            f"this project has no {mirror}: `copier update -d tracking={mirror}` adds it"
         )
-        for (name, sha256), context in zip(data.files.items(), ("training", "holdout"), strict=True)
-    ]
-    client.log_inputs(run_id, inputs)
+    return module
 
 
-class Steps:
-    """Passes on what a fit reports of each step: to MLflow, and in words, once a second at most."""
-
-    def __init__(self, client: MlflowClient, run_id: str, say: Callable[[str], None]) -> None:
-        """Report to `run_id`; `say` gets a line."""
-        self.client, self.run_id, self.say = client, run_id, say
-        self.waiting: list[Metric] = []
-        self.told = time.monotonic()
-
-    def report(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Take the metrics of one step; they are logged as `fit.<name>`."""
-        now = int(time.time() * 1000)
-        self.waiting += [
-            Metric(f"fit.{name}", float(value), now, step) for name, value in metrics.items()
-        ]
-        if time.monotonic() - self.told >= 1:
-            told = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-            self.say(f"  step {step}: {told}")
-            self.flush()
-
-    def flush(self) -> None:
-        """Log what is waiting."""
-        for start in range(0, len(self.waiting), 1000):  # as many as MLflow takes at once
-            self.client.log_batch(self.run_id, metrics=self.waiting[start : start + 1000])
-        self.waiting = []
-        self.told = time.monotonic()
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split("\n", maxsplit=1)[0].split()) or type(error).__name__
 
 
 def _experiment(settings: Settings, client: MlflowClient) -> str:
