@@ -1,9 +1,9 @@
 """Measure what people wait for, as ratios to the least that it could take.
 
-Usage: bench.py [--quick]
+Usage: bench.py [--quick | --cold [FRAMEWORK…]]
 
 Seconds depend on the machine and on what else it does; ratios of two measurements taken in turn
-hardly do. `--quick` leaves out the way from an empty cache, which downloads every package.
+hardly do. Without `--quick` every framework is set up, trained and reproduced, too.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 AIM_RATIO = 1.5
 AIM_SECONDS = 60
+FIRST = "scikit-learn"
 
 
 def run(*command: object, cwd: Path = ROOT, home: Path | None = None) -> None:
@@ -85,11 +86,12 @@ def snapshot(into: Path) -> Path:
     return committed(into)
 
 
-def copy(template: Path, into: Path) -> None:
-    """Render a template with its defaults, as a new process does."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    answer = ("--data", f"python_version={version}") if (template / "questions").exists() else ()
-    options = ("--defaults", "--overwrite", "--quiet", "--vcs-ref", "HEAD", *answer)
+def copy(template: Path, into: Path, **answers: str) -> None:
+    """Render a template with `answers`, else its defaults, as a new process does."""
+    if (template / "questions").exists():
+        answers["python_version"] = f"{sys.version_info.major}.{sys.version_info.minor}"
+    given = [part for pair in answers.items() for part in ("--data", "=".join(pair))]
+    options = ("--defaults", "--overwrite", "--quiet", "--vcs-ref", "HEAD", *given)
     run(sys.executable, "-m", "copier", "copy", *options, template, into)
 
 
@@ -130,38 +132,97 @@ def bench_setup(scratch: Path, template: Path) -> None:
     told("setup.sh, warm", ours, least, "bare uv")
 
 
-def bench_way(scratch: Path, template: Path, home: Path) -> None:
-    """Time the way from `copier copy` to a registered and reproduced model."""
-    for state in ("cold", "warm"):
-        project = scratch / f"way-{state}"
+def timed_way(
+    scratch: Path, template: Path, home: Path, framework: str, state: str
+) -> dict[str, float]:
+    """Time each step from `copier copy` to a reproduced model, in seconds."""
+    project = scratch / f"{framework}-{state}"
+    cli = project / ".venv/bin/my-ml-project"
+
+    def render() -> None:
+        copy(template, project, framework=framework)
+        committed(project)
+
+    def command(name: str) -> Callable[[], None]:
+        return lambda: run(cli, name, cwd=project, home=home)
+
+    steps: dict[str, Callable[[], None]] = {
+        "copy": render,
+        "setup": lambda: run("scripts/setup.sh", cwd=project, home=home),
+        **{name: command(name) for name in ("prepare", "train", "reproduce")},
+    }
+    took = {name: seconds(action) for name, action in steps.items()}
+    shutil.rmtree(project)
+    return took
+
+
+def bench_way(scratch: Path, template: Path, cold: list[str]) -> None:
+    """Time the way to a registered and reproduced model, for each framework.
+
+    The caches are empty for those in `cold`, first in turn, and full for all after that.
+    """
+    least: dict[str, float] = {}
+    for framework in frameworks(template):
+        home = scratch / f"home-{framework}"
+        home.mkdir()
+        for state in ("cold", "warm") if framework in cold else ("warm",):
+            own = home if framework in cold else Path.home()
+            took = timed_way(scratch, template, own, framework, state)
+            total = sum(took.values())
+            least.setdefault(state, total)
+            parts = ", ".join(f"{name} {value:.1f}" for name, value in took.items())
+            verdict = ""
+            if framework == FIRST:
+                verdict = "as aimed" if total <= AIM_SECONDS else f"over the aim of {AIM_SECONDS} s"
+            else:
+                verdict = f"{total / least[state]:.1f} times {FIRST}"
+            print(f"copy to reproduced, {framework}, {state}: {total:.1f} s ({parts}), {verdict}")
+        shutil.rmtree(home)
+
+
+def bench_ray(scratch: Path, template: Path) -> None:
+    """Time a training that two workers share on Ray against the same in one process."""
+    for framework in ("xgboost", "pytorch"):
+        project = scratch / f"ray-{framework}"
+        copy(template, project, framework=framework, scale="ray")
+        committed(project)
+        run("scripts/setup.sh", cwd=project)
         cli = project / ".venv/bin/my-ml-project"
+        run(cli, "prepare", cwd=project)
 
-        def render(project: Path = project) -> None:
-            copy(template, project)
-            committed(project)
+        def train(workers: int, project: Path = project, cli: Path = cli) -> Callable[[], None]:
+            def trained() -> None:
+                os.environ["ML_WORKERS"] = str(workers)
+                run(cli, "train", "--no-register", cwd=project)
 
-        steps: dict[str, Callable[[], None]] = {
-            "copy": render,
-            "setup": lambda project=project: run("scripts/setup.sh", cwd=project, home=home),
-            **{
-                name: lambda name=name, project=project, cli=cli: run(
-                    cli, name, cwd=project, home=home
-                )
-                for name in ("prepare", "train", "reproduce")
-            },
-        }
-        took = {name: seconds(action) for name, action in steps.items()}
-        total = sum(took.values())
-        parts = ", ".join(f"{name} {value:.1f}" for name, value in took.items())
-        verdict = "as aimed" if total <= AIM_SECONDS else f"over the aim of {AIM_SECONDS} s"
-        print(f"copy to reproduced, {state}: {total:.1f} s ({parts}), {verdict}")
+            return trained
+
+        plain, shared = in_turn(2, train(1), train(2))
+        print(
+            f"train, {framework}: {shared:.1f} s on two Ray workers of one machine, "
+            f"{shared / plain:.1f} times one process ({plain:.1f} s)"
+        )
+        del os.environ["ML_WORKERS"]
+        shutil.rmtree(project)
+
+
+def frameworks(template: Path) -> list[str]:
+    """Return every framework of the template, the one that all others are compared with first."""
+    names = sorted(path.parent.name for path in template.glob("frameworks/*/dependencies.txt"))
+    return sorted(names, key=lambda name: name != FIRST)
 
 
 def main() -> None:
     """Run the measurements."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="nothing that downloads packages")
-    quick = parser.parse_args().quick
+    parser.add_argument("--quick", action="store_true", help="rendering and set-up alone")
+    parser.add_argument(
+        "--cold",
+        nargs="*",
+        metavar="FRAMEWORK",
+        help="also from an empty cache, which downloads up to 4 GB each (default: all)",
+    )
+    given = parser.parse_args()
     # uv is beside this Python in the template's environment.
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as name:
@@ -169,9 +230,10 @@ def main() -> None:
         template = snapshot(scratch / "template")
         bench_render(scratch, template)
         bench_setup(scratch, template)
-        if not quick:
-            (scratch / "home").mkdir()
-            bench_way(scratch, template, scratch / "home")
+        if not given.quick:
+            cold = frameworks(template) if given.cold is None else given.cold
+            bench_way(scratch, template, cold)
+            bench_ray(scratch, template)
 
 
 if __name__ == "__main__":
