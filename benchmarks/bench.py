@@ -133,7 +133,7 @@ def bench_setup(scratch: Path, template: Path) -> None:
 
 
 def timed_way(
-    scratch: Path, template: Path, home: Path, framework: str, state: str
+    scratch: Path, template: Path, home: Path | None, framework: str, state: str
 ) -> dict[str, float]:
     """Time each step from `copier copy` to a reproduced model, in seconds."""
     project = scratch / f"{framework}-{state}"
@@ -166,7 +166,7 @@ def bench_way(scratch: Path, template: Path, cold: list[str]) -> None:
         home = scratch / f"home-{framework}"
         home.mkdir()
         for state in ("cold", "warm") if framework in cold else ("warm",):
-            own = home if framework in cold else Path.home()
+            own = home if framework in cold else None
             took = timed_way(scratch, template, own, framework, state)
             total = sum(took.values())
             least.setdefault(state, total)
