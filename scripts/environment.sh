@@ -3,7 +3,8 @@
 #
 # Writes frameworks/*/environment.md.jinja anew: the docs/environment.md of a project as rendered,
 # with its answers put back as expressions. Run it after a change to a lock or to the settings of
-# the rendered project; a project's own tests fail where its page is stale.
+# the rendered project; a project's own tests fail where its page is stale. The code that writes the
+# page is the same for all, so only the lightest framework's packages are installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 case ${1:-} in
@@ -13,29 +14,45 @@ esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-copier=.venv/bin/copier
-[ -x "$copier" ] || copier=copier
+groundwork_python=.venv/bin/python
+[ -x "$groundwork_python" ] || groundwork_python=python
+
+# render FRAMEWORK FILE…: these files of the working tree's render, all without a FILE.
+render() {
+    "$groundwork_python" - "$work" "$@" <<'PYTHON'
+import sys
+from pathlib import Path
+
+from groundwork import template
+
+work, framework, *only = sys.argv[1:]
+template.render(
+    Path.cwd(),
+    Path(work) / framework,
+    only=only,
+    framework=framework,
+    package_name="the_package",
+    python_version="3.12",
+)
+PYTHON
+}
+
+lightest=scikit-learn
+[ -e "frameworks/$lightest/environment.md.jinja" ] || : >"frameworks/$lightest/environment.md.jinja"
+render "$lightest"
+"$work/$lightest/scripts/setup.sh" --quiet
 for framework in frameworks/*/; do
     framework=$(basename "$framework")
     project=$work/$framework
-    # The working tree, not its last commit; without its .git Copier takes the files as they are.
-    mkdir "$work/template"
-    git ls-files -z --cached --others --exclude-standard |
-        while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
-        xargs -0 cp --parents -t "$work/template"
-    page=frameworks/$framework/environment.md.jinja
-    [ -e "$page" ] || : >"$work/template/$page"
-    "$copier" copy --quiet --defaults -d package_name=the_package -d python_version=3.12 \
-        -d "framework=$framework" "$work/template" "$project"
-    "$project/scripts/setup.sh" --quiet
-    "$project/.venv/bin/python" -c "
+    [ "$framework" = "$lightest" ] || render "$framework" pyproject.toml .python-version requirements
+    "$work/$lightest/.venv/bin/python" -c "
 import pathlib
 from the_package.ops import environment
 environment.write(pathlib.Path('$project'))"
+    page=frameworks/$framework/environment.md.jinja
     # shellcheck disable=SC2016
     sed -e 's/the-package/{{ cli_name }}/g' -e 's/^| Python | 3\.12 |$/| Python | {{ python_version }} |/' \
         "$project/docs/environment.md" >"$page.new"
     mv "$page.new" "$page"
-    rm -rf "$work/template"
     echo "wrote $page"
 done

@@ -66,16 +66,13 @@ def _questions(options: argparse.Namespace) -> int:
 
 def _lock(options: argparse.Namespace) -> int:
     root = template.find_root(options.template)
+    names = lock.targets(root, options.name)
+    checked = ((name, lock.check(root, name)) for name in names)
+    updated = lock.update(root, names, upgrade=options.upgrade)
+    fine = "locked, hashed and exported as it should be" if options.check else "nothing moved"
     failed = False
-    for name in lock.targets(root, options.name):
-        if options.check:
-            found, fine = lock.check(root, name), "locked, hashed and exported as it should be"
-            failed |= bool(found)
-        else:
-            found, fine = lock.update(root, name, upgrade=options.upgrade), "nothing moved"
-        print(
-            f"{name}: {fine}"
-            if not found
-            else "\n".join([f"{name}:", *(f"  {line}" for line in found)])
-        )
+    for name, lines in checked if options.check else updated:
+        failed |= options.check and bool(lines)
+        told = [f"{name}:", *(f"  {line}" for line in lines)] if lines else [f"{name}: {fine}"]
+        print("\n".join(told), flush=True)
     return int(failed)

@@ -7,6 +7,7 @@ lock is kept the same way, under the name `groundwork`.
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,6 @@ from . import template
 from .errors import UserError
 
 OWN = "groundwork"
-_LOCKED = ("poetry.lock", "requirements")
 
 
 def targets(root: Path, names: list[str]) -> list[str]:
@@ -34,44 +34,59 @@ def targets(root: Path, names: list[str]) -> list[str]:
     return names or known
 
 
-def update(root: Path, name: str, *, upgrade: bool) -> list[str]:
-    """Resolve and export one lock anew, and return what moved, one line a package.
+def update(root: Path, names: list[str], *, upgrade: bool) -> Iterator[tuple[str, list[str]]]:
+    """Resolve and export these locks anew, and yield of each what moved, one line a package.
 
-    Pins that still fit stay as they are, unless `upgrade` lets all of them move. Nothing in the
-    checkout changes before all went well.
+    Pins that still fit stay as they are, unless `upgrade` lets all of them move. Frameworks keep to
+    one version of what they share where they can: a new one starts from another's pins, and of
+    those that are upgraded together only the first is resolved from nothing.
+
+    All locks are written after the last was yielded, or none: a failure leaves the checkout as it
+    was.
 
     Raises:
         UserError: Poetry cannot resolve or is not installed.
     """
-    home = _home(root, name)
-    for file in _shipped(root, name):  # a new framework has none yet, and its render includes them
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+    made: dict[str, Path] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        project = _project(root, name, Path(scratch))
-        lock = project / "poetry.lock"
-        if not lock.stat().st_size:
-            lock.unlink()
-        before = pins(home / "poetry.lock")
-        _poetry(project, "lock", *(["--regenerate"] if upgrade else []))
-        for group in groups(project):
-            _export(project, group)
-        for file in _shipped(root, name):
-            text = (project / file.relative_to(home)).read_text("utf-8")
-            # Two packages name an index where they describe themselves.
-            _replace(file, re.sub(r"\bpypi\.\w+", "the package index", text).encode())
-    if name != OWN:
-        words = {
-            pin.replace("-", "_")
-            for other in template.frameworks(root)
-            for pin in pins(root / "frameworks" / other / "poetry.lock")
-        }
-        _replace(root / "includes/dependencies.txt", ("\n".join(sorted(words)) + "\n").encode())
-    return list(moves(before, pins(home / "poetry.lock")))
+        for name in names:
+            kept = pins(_home(root, name) / "poetry.lock")
+            project = _project(root, name, Path(scratch) / name)
+            lock = project / "poetry.lock"
+            frameworks = [one for one in made if one != OWN]
+            if upgrade and name != OWN and frameworks:
+                shutil.copyfile(made[frameworks[0]] / "poetry.lock", lock)
+            elif upgrade:
+                lock.unlink(missing_ok=True)
+            elif not kept and name != OWN:
+                _seed(root, lock)
+            _poetry(project, "lock")
+            _export(project)
+            for file in _shipped(project):
+                # Two packages name an index where they describe themselves.
+                text = re.sub(r"\bpypi\.\w+", "the package index", file.read_text("utf-8"))
+                file.write_text(text, "utf-8")
+            made[name] = project
+            yield name, list(moves(kept, pins(lock)))
+        for name, project in made.items():
+            _ship(project, _home(root, name))
+    words = {
+        pin.replace("-", "_")
+        for name in template.frameworks(root)
+        for pin in pins(_home(root, name) / "poetry.lock")
+    }
+    _replace(root / "includes/dependencies.txt", ("\n".join(sorted(words)) + "\n").encode())
 
 
 def check(root: Path, name: str) -> list[str]:
-    """Return what is wrong with one lock, one line a problem; an empty list when nothing is."""
+    """Return what is wrong with one lock, one line a problem; an empty list when nothing is.
+
+    Raises:
+        UserError: Poetry is not installed, or an export failed.
+    """
+    home = _home(root, name)
+    if not (home / "poetry.lock").exists():
+        return [f"poetry.lock is missing; groundwork lock {name} makes it"]
     problems = []
     with tempfile.TemporaryDirectory() as scratch:
         project = _project(root, name, Path(scratch))
@@ -79,16 +94,17 @@ def check(root: Path, name: str) -> list[str]:
             _poetry(project, "check", "--lock")
         except UserError as error:
             return [f"poetry.lock: {error}"]
-        for group in groups(project):
-            export = f"requirements/{group}.txt"
-            shipped = (project / export).read_text("utf-8") if (project / export).exists() else ""
-            _export(project, group)
-            if (project / export).read_text("utf-8") != shipped:
-                problems.append(f"{export} is not what the lock exports")
-            problems += [f"{export}: {line}" for line in unhashed(shipped)]
-    for file in _shipped(root, name):
-        if index_hosts(file.read_text("utf-8")):
-            problems.append(f"{file.name} names an index host; projects must work with any mirror")
+        _export(project)
+        for file in _shipped(project):
+            shipped = home / file.relative_to(project)
+            text = shipped.read_text("utf-8") if shipped.exists() else ""
+            where = shipped.relative_to(home)
+            if file.read_text("utf-8") != text:
+                problems.append(f"{where} is not what the lock exports")
+            if where.suffix == ".txt":
+                problems += [f"{where}: {line}" for line in unhashed(text)]
+            if index_hosts(text):
+                problems.append(f"{where} names an index host; projects must work with any mirror")
     return problems
 
 
@@ -140,66 +156,81 @@ def _home(root: Path, name: str) -> Path:
     return root if name == OWN else root / "frameworks" / name
 
 
-def _shipped(root: Path, name: str) -> list[Path]:
-    home = _home(root, name)
+def _shipped(project: Path) -> list[Path]:
+    exports = [project / "requirements" / f"{group}.txt" for group in groups(project)]
+    return [project / "poetry.lock", *exports]
+
+
+def _project(root: Path, name: str, into: Path) -> Path:
+    """Return a throw-away folder with what Poetry needs to see of the project, and its lock.
+
+    Of a framework no more than its dependencies is needed, so the lock can come first.
+    """
     if name == OWN:
-        names = groups(root)
+        into.mkdir(exist_ok=True)
+        shutil.copyfile(root / "pyproject.toml", into / "pyproject.toml")
     else:
-        names = sorted(
-            path.name.removesuffix(".txt.jinja")
-            for path in root.glob("template/requirements/*.txt.jinja")
-        )
-    return [home / "poetry.lock", *(home / "requirements" / f"{group}.txt" for group in names)]
+        template.render(root, into, only=["pyproject.toml"], framework=name)
+    for named in ("README.md", "LICENSE"):  # in pyproject.toml
+        (into / named).touch()
+    (into / "requirements").mkdir()
+    if (_home(root, name) / "poetry.lock").exists():
+        shutil.copyfile(_home(root, name) / "poetry.lock", into / "poetry.lock")
+    return into
 
 
-def _project(root: Path, name: str, scratch: Path) -> Path:
-    """Return a throw-away copy of the project whose lock this is."""
-    if name != OWN:
-        template.render(root, scratch, framework=name)
-        return scratch
-    for file in [
-        root / "pyproject.toml",
-        root / "README.md",
-        root / "LICENSE",
-        *_shipped(root, name),
-    ]:
-        copy = scratch / file.relative_to(root)
-        copy.parent.mkdir(exist_ok=True)
-        copy.write_bytes(file.read_bytes())
-    return scratch
+def _seed(root: Path, lock: Path) -> None:
+    """Start a new lock with the pins of the first framework that has one."""
+    for name in template.frameworks(root):
+        if (_home(root, name) / "poetry.lock").exists():
+            shutil.copyfile(_home(root, name) / "poetry.lock", lock)
+            return
 
 
-def _export(project: Path, group: str) -> None:
-    """Write one group of the lock as hashed requirements."""
-    _poetry(
-        project,
-        "export",
-        "--only",
-        group,
-        "--format",
-        "requirements.txt",
-        "--output",
-        f"requirements/{group}.txt",
-    )
+def _export(project: Path) -> None:
+    """Write each group of the lock as hashed requirements.
+
+    In this process, as starting Poetry takes longer than all exports do.
+    """
+    _need_poetry()
+    from . import exporting  # noqa: PLC0415 - it imports Poetry
+
+    exporting.export(project, groups(project))
+
+
+def _ship(project: Path, home: Path) -> None:
+    """Put the lock and its exports where the template keeps them."""
+    (home / "requirements").mkdir(exist_ok=True)
+    for stale in set(home.glob("requirements/*.txt")) - {
+        home / file.relative_to(project) for file in _shipped(project)
+    }:
+        stale.unlink()
+    for file in _shipped(project):
+        _replace(home / file.relative_to(project), file.read_bytes())
 
 
 def _poetry(project: Path, *arguments: str) -> None:
     """Run Poetry in `project`; its last line is the error's text if it fails."""
-    if importlib.util.find_spec("poetry") is None:
-        raise UserError(
-            "Poetry is not in this environment; scripts/test.sh --setup makes one that has it"
-        )
+    _need_poetry()
     done = subprocess.run(
         [sys.executable, "-m", "poetry", "--no-ansi", "--no-interaction", *arguments],
         cwd=project,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"POETRY_VIRTUALENVS_CREATE": "false"},
+        # The seed makes Poetry write equal markers in one way, not in either of two.
+        env=os.environ | {"POETRY_VIRTUALENVS_CREATE": "false", "PYTHONHASHSEED": "0"},
     )
     if done.returncode:
         said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise UserError(f"poetry {arguments[0]} failed: {said[-1] if said else 'it said nothing'}")
+
+
+def _need_poetry() -> None:
+    if importlib.util.find_spec("poetry") is None:
+        raise UserError(
+            "Poetry is not in this environment; scripts/test.sh --setup makes one that has it"
+        )
 
 
 def _replace(file: Path, content: bytes) -> None:

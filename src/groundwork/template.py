@@ -1,6 +1,7 @@
 """The template's checkout: where it is, what it asks, and how it renders."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,10 @@ def environment(root: Path) -> SandboxedEnvironment:
     )
 
 
-def render(root: Path, into: Path, **answers: str) -> None:
+def render(root: Path, into: Path, *, only: Sequence[str] = (), **answers: str) -> None:
     """Render the checkout as it stands, uncommitted changes included, with these answers.
+
+    `only` names the files to render, as they are called in a project; all of them by default.
 
     Raises:
         UserError: an answer is refused, or a file that the template includes is missing.
@@ -75,6 +78,7 @@ def render(root: Path, into: Path, **answers: str) -> None:
                 str(root),
                 into,
                 data=answers,
+                exclude=["*", *(f"!{name}" for name in only)] if only else [],
                 defaults=True,
                 quiet=True,
                 overwrite=True,

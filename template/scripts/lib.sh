@@ -96,6 +96,17 @@ package() {
     die "no package with an ops folder in $ROOT/src"
 }
 
+# groups: the optional groups that [tool.groundwork] says are installed, one a line.
+groups() {
+    local line
+    line=$(sed -n '/^\[tool\.groundwork\]/,/^\[/s/^groups *= *//p' "$ROOT/pyproject.toml" 2>/dev/null) ||
+        die "pyproject.toml is missing or cannot be read; git checkout brings it back"
+    case $line in
+    '' | \[*\]*) grep -o '[[:alnum:]._-]\{1,\}' <<<"${line%%]*}" || true ;;
+    *) die "pyproject.toml: [tool.groundwork] must list groups on one line, as in [\"ray\", \"wandb\"]" ;;
+    esac
+}
+
 # cli: the path of the project's command line, which setup.sh installed.
 cli() { printf '%s/bin/%s' "$VENV" "$(package | tr _ -)"; }
 
@@ -208,7 +219,8 @@ poetry() {
     local tool=(--from "poetry==$POETRY_VERSION" --with "poetry-plugin-export==$POETRY_EXPORT_VERSION")
     [ -z "${POETRY_PYPI_MIRROR_URL:-}" ] ||
         tool+=(--with "poetry-plugin-pypi-mirror==$POETRY_MIRROR_VERSION")
-    POETRY_VIRTUALENVS_CREATE=false run_tool "${tool[@]}" poetry -- --no-interaction "$@"
+    # The seed makes Poetry write equal markers in one way, not in either of two.
+    POETRY_VIRTUALENVS_CREATE=false PYTHONHASHSEED=0 run_tool "${tool[@]}" poetry -- --no-interaction "$@"
 }
 
 # copier ARGUMENT…: the pinned Copier.

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Usage: scripts/setup.sh [--force] [--quiet]
 #
-# Makes .venv from requirements/*.txt, every package checked by its hash, and installs this project
-# into it. Run it as often as you like: it does only what is missing. Interrupted, run it again.
+# Makes .venv from requirements/*.txt (main, dev, and the groups that pyproject.toml names under
+# [tool.groundwork]), every package checked by its hash, and installs this project into it. Run it
+# as often as you like: it does only what is missing. Interrupted, run it again.
 #
 #   --force    make the environment anew even if it is current
 #   --quiet    say nothing unless something fails
@@ -27,9 +28,12 @@ done
 
 started=$(now)
 want=$(head -n 1 "$ROOT/.python-version" 2>/dev/null) || want='?'
-requirements=("$ROOT/requirements/main.txt" "$ROOT/requirements/dev.txt")
-for file in "${requirements[@]}"; do
+optional=$(groups)
+requirements=()
+for group in main dev $optional; do
+    file=$ROOT/requirements/$group.txt
     [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it anew"
+    requirements+=("$file")
 done
 
 # The cache first: it spares a second of questions to the index, and needs no network.

@@ -27,7 +27,9 @@ def test_environment_page_is_current():
     assert environment.problems(ROOT) == []
 
 
-@pytest.mark.parametrize("name", [".python-version", "requirements/main.txt", "pyproject.toml"])
+@pytest.mark.parametrize(
+    "name", [".python-version", "requirements/main.txt", "requirements/ray.txt", "pyproject.toml"]
+)
 def test_stale_environment_page_is_found_and_mended(copy, name):
     assert environment.problems(copy) == []
     path = copy / name
@@ -35,12 +37,20 @@ def test_stale_environment_page_is_found_and_mended(copy, name):
     changed = {
         ".python-version": "3.14\n",
         "requirements/main.txt": re.sub(r"(?m)^numpy==\S+", "numpy==0.0.1", text),
+        "requirements/ray.txt": re.sub(r"(?m)^ray==\S+", "ray==0.0.1", text),
         "pyproject.toml": text.replace('"numpy>=2,', '"numpy>=1,'),
     }[name]
     assert changed != text
     path.write_text(changed, encoding="utf-8")
     assert len(environment.problems(copy)) == 1
     environment.write(copy)
+    assert environment.problems(copy) == []
+
+
+def test_what_is_installed_does_not_make_the_page_stale(copy):
+    path = copy / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"(?m)^groups = .*$", 'groups = ["dvc"]', text), encoding="utf-8")
     assert environment.problems(copy) == []
 
 

@@ -10,6 +10,7 @@ from ..conftest import ROOT
 from ..project import errors, lock
 
 EXPORTS = ("requirements/main.txt", "requirements/dev.txt")
+OPTIONAL = ("cuda", "dvc", "ray", "wandb")
 
 
 @pytest.fixture
@@ -28,12 +29,46 @@ def edit(path: Path, pattern: str, replacement: str) -> None:
     path.write_text(changed, encoding="utf-8")
 
 
+def choose(project: Path, line: str) -> None:
+    """Write another list of optional groups."""
+    path = project / "pyproject.toml"
+    text, found = re.subn(r"(?m)^groups = .*$", line, path.read_text(encoding="utf-8"))
+    assert found == 1
+    path.write_text(text, encoding="utf-8")
+
+
 def test_lock_and_exports_agree():
     assert lock.problems(ROOT) == []
 
 
 def test_what_is_installed_is_what_is_locked():
-    assert lock.drifted(ROOT, ("main", "dev")) == []
+    assert lock.drifted(ROOT, "dev") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("groups = []", ()), ('groups = ["wandb", "ray"]', ("wandb", "ray")), ("", ())],
+)
+def test_groups_are_those_that_the_project_names(copy, line, expected):
+    choose(copy, line)
+    assert lock.groups(copy) == ("main", *expected)
+
+
+@pytest.mark.parametrize("value", ['"ray"', "[1]"])
+def test_groups_that_are_no_list_of_names_are_refused(copy, value):
+    choose(copy, f"groups = {value}")
+    with pytest.raises(errors.UserError, match=r"groups in \[tool\.groundwork\]"):
+        lock.groups(copy)
+
+
+def test_a_group_that_is_named_is_compared_with_what_is_installed(copy):
+    choose(copy, 'groups = ["mine"]')
+    export = copy / "requirements" / "mine.txt"
+    export.write_text("left-pad==1.0 --hash=sha256:0\n", encoding="utf-8")
+    assert lock.drifted(copy) == ["left-pad missing (locked: 1.0)"]
+    export.unlink()
+    with pytest.raises(errors.UserError, match=r"mine\.txt"):
+        lock.drifted(copy)
 
 
 @pytest.mark.parametrize("export", EXPORTS)
@@ -80,8 +115,15 @@ def test_difference_is_found(copy, broken):
 
 
 def test_missing_export_is_found(copy):
-    (copy / "requirements" / "dev.txt").unlink()
-    assert any("requirements/dev.txt is missing" in problem for problem in lock.problems(copy))
+    for group in ("dev", *OPTIONAL):
+        (copy / "requirements" / f"{group}.txt").unlink()
+        assert f"requirements/{group}.txt is missing; {lock.MEND}" in lock.problems(copy)
+
+
+@pytest.mark.parametrize("group", ["dvc", "ray", "wandb"])
+def test_the_export_of_a_group_that_is_not_installed_is_checked(copy, group):
+    edit(copy / "requirements" / f"{group}.txt", r"^([\w-]+)==\S+", r"\1==0.0.1")
+    assert any(f"{group}.txt: " in problem for problem in lock.problems(copy))
 
 
 @pytest.mark.parametrize("text", ["numpy>=2\n", "numpy\n", "<<<<<<< HEAD\n"])
@@ -103,6 +145,7 @@ def test_unreadable_file_is_one_clear_error(copy, name, text):
 
 def test_other_installed_version_is_found(copy):
     edit(copy / "requirements" / "main.txt", r"^numpy==\S+", "numpy==0.0.1")
+    choose(copy, "groups = []")
     (found,) = lock.drifted(copy)
     assert found.startswith("numpy ")
     assert "0.0.1" in found

@@ -91,17 +91,18 @@ def _lines(root: Path) -> Iterator[str]:
     tools = groups.pop("dev", [])
     yield from _packages(_direct(development, tools), tools)
     yield "\n## Optional groups\n"
-    yield "The lock holds them all; those that `groups` under `[tool.groundwork]` in pyproject.toml"
-    yield "names are installed. Another answer names another, and brings the files that use it: see"
-    yield "[how to switch an option on](how-to/packages-and-updates.md#options).\n"
+    yield "The lock holds them all. Installed are those that `groups` in pyproject.toml's"
+    yield "`[tool.groundwork]` lists; an answer, where the framework has the choice, puts one there"
+    yield "and brings the files that use it: [how to](how-to/packages-and-updates.md#options).\n"
     yield "| group | answer | asked for | packages beside those above |"
     yield "| --- | --- | --- | --- |"
     usual = {pin.name for pin in (*runtime, *development)}
     for name, declared in groups.items():
         pins = lock.requirements(root / "requirements" / f"{name}.txt")
-        asked = ", ".join(f"{pin.name} {pin.version}" for pin in _direct(pins, declared))
+        asked = [f"{pin.name} {pin.version}" for pin in _direct(pins, declared)]
         answer = f"`{_ANSWERS[name]}`" if name in _ANSWERS else ""
-        yield f"| {name} | {answer} | {asked} | {len({pin.name for pin in pins} - usual)} |"
+        more = len({pin.name for pin in pins} - usual)
+        yield f"| {name} | {answer} | {', '.join(asked) or 'nothing'} | {more} |"
     yield "\n## Settings\n"
     yield "Set as environment variables, or in `.env`; `.env.example` has them all.\n"
     yield "| variable | default | meaning |"
