@@ -215,12 +215,15 @@ run_tool() {
 
 # poetry ARGUMENT…: the pinned Poetry. Where the index has no JSON API, as behind many company
 # mirrors, POETRY_PYPI_MIRROR_URL names its simple address.
-poetry() {
+poetry() { poetry_python -m poetry --no-interaction "$@"; }
+
+# poetry_python ARGUMENT…: the Python that can import it.
+poetry_python() {
     local tool=(--from "poetry==$POETRY_VERSION" --with "poetry-plugin-export==$POETRY_EXPORT_VERSION")
     [ -z "${POETRY_PYPI_MIRROR_URL:-}" ] ||
         tool+=(--with "poetry-plugin-pypi-mirror==$POETRY_MIRROR_VERSION")
     # The seed makes Poetry write equal markers in one way, not in either of two.
-    POETRY_VIRTUALENVS_CREATE=false PYTHONHASHSEED=0 run_tool "${tool[@]}" poetry -- --no-interaction "$@"
+    POETRY_VIRTUALENVS_CREATE=false PYTHONHASHSEED=0 run_tool "${tool[@]}" python -- "$@"
 }
 
 # copier ARGUMENT…: the pinned Copier.

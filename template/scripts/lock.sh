@@ -83,16 +83,25 @@ done
 cp pyproject.toml .python-version "$work/new/"
 [ ! -e poetry.lock ] || cp poetry.lock "$work/new/"
 
+# What `poetry export` does for one group, for all of them: Poetry takes longer to start than to export.
 export_all() {
-    local groups group
-    groups=$("$PYTHON" -c "
+    poetry_python - "$work/new" <<'PYTHON'
+import sys
 import tomllib
-with open('$work/new/pyproject.toml', 'rb') as file:
-    print(*tomllib.load(file).get('dependency-groups', {}))")
-    poetry -C "$work/new" export -o "$work/new/requirements/main.txt"
-    for group in $groups; do
-        poetry -C "$work/new" export --only "$group" -o "$work/new/requirements/$group.txt"
-    done
+from pathlib import Path
+
+from cleo.io.null_io import NullIO
+from packaging.utils import canonicalize_name
+from poetry.factory import Factory
+from poetry_plugin_export.exporter import Exporter
+
+project = Path(sys.argv[1])
+poetry = Factory().create_poetry(project, disable_plugins=True)
+pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+for group in ("main", *pyproject.get("dependency-groups", {})):
+    exporter = Exporter(poetry, NullIO()).only_groups([canonicalize_name(group)])
+    exporter.export("requirements.txt", project / "requirements", f"{group}.txt")
+PYTHON
 }
 
 if [ "$action" = add ]; then
