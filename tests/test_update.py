@@ -6,6 +6,7 @@ from shutil import copytree
 import copier
 import pytest
 
+from .combinations import DEFAULTS, OPTIONS, choices, refusals
 from .conftest import ROOT, Render, commit_all, copy_template, files, freeze, git
 
 OWNED = [
@@ -123,6 +124,51 @@ def test_an_answer_can_be_changed_by_an_update(moving: Path, started: Path) -> N
     update(started, license="Apache-2.0", python_version="3.13")
     assert "Apache License" in (started / "LICENSE").read_text("utf-8")
     assert (started / ".python-version").read_text("utf-8").strip() == "3.13"
+
+
+@pytest.mark.parametrize(
+    ("option", "choice"),
+    [
+        (option, choice)
+        for option in OPTIONS
+        # Another framework is another example and another lock: another project. The test above
+        # has another Python.
+        if option not in {"framework", "python_version"}
+        for choice in choices(option)
+        if choice != DEFAULTS[option]
+    ],
+)
+def test_an_answer_can_be_switched_and_switched_back(
+    render: Render, option: str, choice: str
+) -> None:
+    framework = next(
+        name
+        for name in choices("framework")
+        if not refusals(DEFAULTS | {"framework": name, option: choice})
+    )
+    project = render("project", framework=framework)
+    git(project, "init", "--quiet", "--initial-branch", "main")
+    (project / "own.md").write_text("mine\n", "utf-8")
+    with (project / "README.md").open("a", encoding="utf-8") as page:
+        page.write("\nMine.\n")
+    commit_all(project, "Start")
+    update(project, **{option: choice})
+    assert git(project, "ls-files", "--unmerged") == ""
+
+    fresh = render("fresh", framework=framework, **{option: choice})
+    names = {path.relative_to(fresh) for path in files(fresh)}
+    assert {path.relative_to(project) for path in files(project)} == {*names, Path("own.md")}
+    for name in names:
+        own = b"\nMine.\n" if name == Path("README.md") else b""
+        assert (project / name).read_bytes() == (fresh / name).read_bytes() + own, name
+    # What is installed may change; what was resolved may not.
+    commit_all(project, "Switch")
+    assert git(project, "diff", "--name-only", "HEAD~", "--", "poetry.lock", "requirements") == ""
+
+    update(project, **{option: DEFAULTS[option]})
+    assert git(project, "ls-files", "--unmerged") == ""
+    commit_all(project, "Switch back")
+    assert git(project, "diff", "HEAD~2") == ""
 
 
 def test_every_release_and_the_last_commit_update_cleanly_to_the_template_as_it_stands(
