@@ -1,5 +1,6 @@
 """The schema, the data's manifest and the feature code: what is wrong with data is found."""
 
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ..project import data, dataset, errors, features, schema, settings
+from ..project import data, dataset, errors, features, package, schema, settings
 
 NUMBERS = [name for name, column in schema.Inputs.to_schema().columns.items()
            if column.dtype.type == np.dtype("float64")]  # fmt: skip
+
+by_feature = import_module(f"{package.__name__}.ops.features").by_feature
 
 
 def broken(rows, kind=schema.Labelled):
@@ -221,6 +224,8 @@ def test_features_leave_the_rows_alone(inputs):
         lambda rows: rows["age"].to_numpy(),
         lambda rows: pd.Series("many", index=rows.index),
         lambda rows: None,
+        lambda rows: pd.DataFrame({"a": [1]}),
+        lambda rows: pd.DataFrame({"a": "many"}, index=rows.index),
     ],
 )
 def test_a_feature_that_is_not_one_number_a_row_is_refused(inputs, function):
@@ -229,6 +234,24 @@ def test_a_feature_that_is_not_one_number_a_row_is_refused(inputs, function):
     odd.add(function)
     with pytest.raises(errors.UserError, match="feature odd must"):
         odd.build(inputs.rename(columns={NUMBERS[0]: "age"}))
+
+
+def test_a_block_gives_a_column_for_each_of_its_own(inputs):
+    blocks = type(features.features)()
+
+    @blocks.add
+    def pair(rows):
+        return pd.DataFrame({"one": 1, "two": 2}, index=rows.index)
+
+    @blocks.add
+    def single(rows):
+        return pd.Series(3, index=rows.index)
+
+    x = blocks.build(inputs)
+    assert x.iloc[0].to_dict() == {"pair.one": 1.0, "pair.two": 2.0, "single": 3.0}
+    assert set(x.dtypes.astype(str)) == {"float64"}
+    assert by_feature(x) == {"pair": ["pair.one", "pair.two"], "single": ["single"]}
+    assert set(blocks.cost(inputs)) == {"pair", "single"}
 
 
 def test_two_features_of_one_name_are_refused():

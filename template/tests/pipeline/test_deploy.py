@@ -520,3 +520,20 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
     finally:
         run("stop")
     assert supervisor.running(driver.folder) is None
+
+
+@pytest.mark.parametrize(
+    ("score", "expected", "close"),
+    [
+        (0.5, 0.5 + 1e-12, True),
+        (0.5, 0.51, False),
+        ([0.1, 0.9], [0.1, 0.9 + 1e-12], True),
+        ([0.1, 0.9], [0.2, 0.8], False),
+        ([0.1], [0.1, 0.9], False),
+        (0.1, [0.1], False),
+        ("0.5", 0.5, False),
+        (0.0, 1e-13, True),
+    ],
+)
+def test_golden_scores_are_compared_number_by_number(score, expected, close):
+    assert deploy._close(score, expected, 1e-9) == close

@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -95,6 +96,33 @@ def test_a_run_made_with_uncommitted_changes_is_not_exact(
     assert first(verdict) == layer, verdict.lines()
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_another_gpu_counts_only_where_one_was_used(workplace, device):
+    here = workplace.trained.manifest
+    used = here.model_copy(
+        update={"platform": here.platform.model_copy(update={"device": device, "gpu": "one"})}
+    )
+    other = used.model_copy(update={"platform": used.platform.model_copy(update={"gpu": "two"})})
+    assert used.differences(other) == (
+        {} if device == "cpu" else {"platform": "gpu one became two"}
+    )
+
+
+def test_a_run_is_done_again_on_its_own_device_with_as_many_workers(monkeypatch, tmp_path):
+    seen = {}
+
+    def run(command, *, env, **_):
+        seen.update(env)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(workspace.subprocess, "run", run)
+    monkeypatch.setenv("ML_DEVICE", "cpu")
+    made_on = provenance.machine("cuda", 4).model_copy(update={"blas": "Prescott"})
+    workspace.worker(tmp_path / "python", tmp_path, "retrain", "a", "b", platform=made_on)
+    names = ("ML_DEVICE", "ML_WORKERS", "OPENBLAS_CORETYPE")
+    assert [seen[name] for name in names] == ["cuda", "4", "Prescott"]
+
+
 @pytest.mark.parametrize("here", [True, False])
 def test_one_changed_byte_of_data_is_named(workplace, changed, this_environment, here):
     changed("data/train.csv", "\n", "\n\n")
@@ -106,8 +134,10 @@ def test_one_changed_byte_of_data_is_named(workplace, changed, this_environment,
     ("layer", "change"),
     [
         ("platform", {"platform": {"python": "CPython 3.0.0"}}),
+        ("platform", {"platform": {"device": "cuda"}}),
+        ("platform", {"platform": {"workers": 2}}),
         ("model", {"model_digest": "0"}),
-        ("metrics", {"metrics": {"roc_auc": 0.1}}),
+        ("metrics", {"metrics": {"any": 0.1}}),
         ("lock", {"lock": {"drifted": ["numpy 1 is not 2"]}}),
     ],
 )

@@ -392,3 +392,27 @@ def test_what_a_fit_reports_is_in_the_run(workplace, client):
     history = client.get_metric_history(record.run_id, "fit.loss")
     assert [(one.step, one.value) for one in history] == [(0, 1.0), (1, 0.5), (2, 1 / 3), (3, 0.2)]
     assert said == ["  step 3: loss 0.2000"]
+
+
+def test_a_fit_goes_on_only_from_the_state_of_the_very_same_recipe(workplace, split):
+    config, said = workplace.config, []
+    recorded = workplace.trained.manifest.data
+    place = pipeline._checkpoints(config, recorded, said.append)
+    assert (said, list(place.iterdir())) == ([], [])
+    (place / "state").touch()
+    assert pipeline._checkpoints(config, recorded, said.append) == place
+    assert "going on from there" in said[0]
+    others = [
+        (config.model_copy(update={"workers": 2}), recorded),
+        (config.model_copy(update={"device": "cuda"}), recorded),
+        (config, recorded.model_copy(update={"files": {}})),
+    ]
+    assert place not in {pipeline._checkpoints(*other, said.append) for other in others}
+    pipeline.train(config)
+    assert not place.parent.exists()
+
+
+def test_more_workers_than_one_need_ray(workplace, split, params, monkeypatch):
+    monkeypatch.setattr(evaluation.options, "load", lambda _: None)
+    with pytest.raises(errors.UserError, match="ML_WORKERS is 2, but this project trains in one"):
+        evaluation.run(split, params, evaluation.Context(0, workers=2))

@@ -92,7 +92,7 @@ def predict(fitted: Any, x: pd.DataFrame) -> np.ndarray:
 def shaped(scores: np.ndarray, rows: int) -> bool:
     """Tell whether `scores` are one number a row, or one for each of several classes."""
     return scores.shape == (rows,) or (
-        len(scores) == rows and scores.ndim == 2 and scores.shape[1] > 1  # noqa: PLR2004
+        scores.ndim == 2 and len(scores) == rows and scores.shape[1] > 1  # noqa: PLR2004
     )
 
 
