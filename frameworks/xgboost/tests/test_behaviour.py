@@ -161,7 +161,7 @@ def stop_at(last):
     return report
 
 
-@pytest.mark.parametrize("last", [3, model.EVERY - 1, model.EVERY, 3 * model.EVERY + 5])
+@pytest.mark.parametrize("last", [3, model.EVERY - 1, model.EVERY, 2 * model.EVERY + 5])
 def test_a_fit_that_was_stopped_goes_on_to_the_same_model(training, tmp_path, last):
     stopped = context.Context(0, folder=tmp_path, report=stop_at(last))
     with pytest.raises(StoppedError):
@@ -177,16 +177,16 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_model(training, tmp_path, la
 @pytest.mark.parametrize(
     "more",
     [
-        {"validation": 0, "rounds": 30},
-        {"rounds": 20, "patience": 100},
-        {"colsample_bynode": 0.5, "num_parallel_tree": 2, "rounds": 30},
-        {"grow_policy": "lossguide", "max_leaves": 6, "rounds": 30},
+        {"validation": 0, "rounds": 40},
+        {"rounds": 50, "patience": 100},
+        {"colsample_bynode": 0.5, "num_parallel_tree": 2, "rounds": 40},
+        {"grow_policy": "lossguide", "max_leaves": 6, "rounds": 40},
     ],
 )
 def test_the_same_holds_for_other_parameters(training, tmp_path, more):
     params = {**PARAMS.model, **more}
     with pytest.raises(StoppedError):
-        model.fit(*training, params, context.Context(0, folder=tmp_path, report=stop_at(17)))
+        model.fit(*training, params, context.Context(0, folder=tmp_path, report=stop_at(32)))
     resumed = model.fit(*training, params, context.Context(0, folder=tmp_path))
     again = model.fit(*training, params, context.Context(0, folder=tmp_path))
     whole = model.fit(*training, params, CONTEXT)
@@ -212,7 +212,7 @@ model.fit(x, y, params, Context(0, folder=folder, report=report))
 
 @pytest.mark.slow
 def test_a_fit_that_was_killed_goes_on_to_the_same_model(training, tmp_path):
-    last = random.SystemRandom().randrange(model.EVERY, 5 * model.EVERY)
+    last = random.SystemRandom().randrange(model.EVERY, 4 * model.EVERY)
     (tmp_path / "given").write_bytes(pickle.dumps((*training, PARAMS.model)))
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(last)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL, last
