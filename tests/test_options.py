@@ -1,0 +1,248 @@
+"""Projects of every framework with every pair of answers, built for real and used."""
+
+import json
+import os
+import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree, rmtree
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from groundwork import lock
+
+from .combinations import (
+    COMBINATIONS,
+    DEFAULTS,
+    Answers,
+    choices,
+    covering,
+    name,
+    pairs,
+    rendered_names,
+)
+from .conftest import Render, commit_all, copy_template, git
+from .test_project import MINUTES, free_port
+from .test_update import update
+
+pytestmark = pytest.mark.slow
+
+FRAMEWORKS = [DEFAULTS | {"framework": framework} for framework in choices("framework")]
+COVERING = covering(FRAMEWORKS, COMBINATIONS)
+ON_CUDA = next(answers for answers in COVERING if answers["accelerator"] == "cuda")
+COMMAND = ".venv/bin/my-ml-project"
+# Tests of files that most answers have a part in.
+SHARED = [
+    f"tests/infrastructure/test_{name}.py" for name in ("docs", "lock", "pages", "repository")
+]
+# Writes rows as a caller has them, without label and identifier: as a table and as a request.
+INPUTS = """
+import json
+from my_ml_project import schema
+from my_ml_project.ops import dataset, settings
+rows = dataset.read(settings.settings()).holdout.head(5)
+rows = rows.drop(columns=[schema.IDENTIFIER, schema.TARGET])
+rows.to_csv("var/in.csv", index=False)
+print(json.dumps({"rows": json.loads(rows.to_json(orient="records"))}))
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A rendered, committed and installed project, and the environment that commands run in."""
+
+    root: Path
+    environment: dict[str, str]
+
+    def run(self, *command: object, **changed: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd=self.root,
+            env=self.environment | changed,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=20 * MINUTES,
+        )
+
+    def ok(self, *command: object) -> str:
+        """Run a command that must succeed and return what it printed."""
+        done = self.run(*command)
+        assert done.returncode == 0, f"{command}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+    def train(self) -> str:
+        """Train, pass the gate, register; do it again elsewhere. Return the model's digest."""
+        self.ok(COMMAND, "prepare")
+        told = self.ok(COMMAND, "train")
+        assert re.search(r"^registered: version \d+, challenger$", told, re.MULTILINE), told
+        reproduced = self.ok(COMMAND, "reproduce")
+        assert re.search(r"^reproduced: exact$", reproduced, re.MULTILINE), reproduced
+        (digest,) = re.findall(r"^digest: ([0-9a-f]{64})$", told, re.MULTILINE)
+        return digest
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Serve the champion, and yield the service's address once it is ready."""
+        port = free_port()
+        with (self.root / "var/serve.log").open("w", encoding="utf-8") as log:
+            service = subprocess.Popen(
+                [self.root / COMMAND, "serve", "--port", port],
+                cwd=self.root,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            until = monotonic() + 3 * MINUTES
+            while not ready(f"http://127.0.0.1:{port}"):
+                told = Path(log.name).read_text("utf-8")
+                assert service.poll() is None, told
+                assert monotonic() < until, told
+                sleep(0.3)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            service.terminate()
+            service.wait(MINUTES)
+
+
+def ready(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def install(root: Path, python: str) -> Project:
+    """Commit a render and set it up from its lock. Where a GPU is asked for, the CPU stands in."""
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    commit_all(root, "Start")
+    project = Project(root, os.environ | {"ML_DEVICE": "cpu"})
+    if project.run("bash", "-c", f"source scripts/lib.sh && find_python {python}").returncode:
+        pytest.skip(f"this machine has no Python {python}")
+    project.ok("scripts/setup.sh")
+    return project
+
+
+def own(template: Path, answers: Answers) -> set[str]:
+    """Return the Python files that these answers bring to a project of their framework."""
+    usual = rendered_names(template, DEFAULTS | {"framework": answers["framework"]})
+    return {
+        file for file in {*rendered_names(template, answers)} - {*usual} if file.endswith(".py")
+    }
+
+
+def test_every_pair_of_answers_is_built() -> None:
+    built = set().union(*map(pairs, COVERING))
+    assert all(pairs(answers) <= built for answers in COMBINATIONS)
+    assert len(COVERING) < 20, "each takes minutes"
+
+
+@pytest.mark.parametrize("answers", COVERING, ids=name)
+def test_a_project_is_built_and_used(template: Path, render: Render, answers: Answers) -> None:
+    root = render(**answers)
+    project = install(root, answers["python_version"])
+    if answers in FRAMEWORKS:
+        project.ok("scripts/test.sh")
+    else:  # only what these answers change
+        brought = own(template, answers)
+        checked = (
+            own(template, earlier)
+            for earlier in COVERING[: COVERING.index(answers)]
+            if earlier["framework"] == answers["framework"]
+        )
+        if brought.difference(*checked):
+            project.ok("scripts/test.sh", "--layer", "lint")
+        tests = sorted(file for file in brought if Path(file).name.startswith("test_"))
+        project.ok(".venv/bin/python", "-m", "pytest", "-n", "auto", *SHARED, *tests)
+
+    if answers == ON_CUDA:
+        done = project.run(COMMAND, "train", ML_DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
+        assert done.returncode == 1
+        assert re.fullmatch(r"error: CUDA was asked for .+\n", done.stderr), done.stderr
+    digest = project.train()
+    project.ok(COMMAND, "promote")
+    request = project.ok(".venv/bin/python", "-c", INPUTS)
+    assert "predicted: 5 rows" in project.ok(COMMAND, "predict", "var/in.csv", "var/out.csv")
+    with project.serving() as address:
+        asked = urllib.request.Request(f"{address}/predict", request.encode())  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=60) as told:  # noqa: S310
+            answer: dict[str, Any] = json.load(told)
+    assert len(answer["predictions"]) == 5
+    assert answer["digest"] == digest
+    assert git(root, "status", "--porcelain") == ""
+    rmtree(root)  # gigabytes, for some
+
+
+def test_a_cluster_is_switched_on_and_off_again(render: Render) -> None:
+    """By `copier update` on a project that is in use; the lock stays, so no resolver is needed."""
+    root = render()
+    project = install(root, DEFAULTS["python_version"])
+    digest = project.train()
+    shipped = (root / "poetry.lock").read_bytes()
+    for scale in ("ray", "none"):
+        update(root, scale=scale)
+        assert git(root, "ls-files", "--unmerged") == ""
+        commit_all(root, f"Scale: {scale}")
+        project.ok("scripts/setup.sh")
+        project.ok("scripts/lock.sh", "--check")
+        project.ok("scripts/test.sh", "--fast")
+        assert project.train() == digest
+        assert git(root, "status", "--porcelain") == ""
+        assert (root / "poetry.lock").read_bytes() == shipped
+    assert git(root, "diff", "HEAD~2") == ""
+    rmtree(root)
+
+
+# Makes of scikit-learn's example one with another model.
+ANOTHER = {
+    "src/model.py": {
+        "from sklearn.linear_model import": "from sklearn.ensemble import",
+        "(max_iter=1000, random_state=": "(random_state=",
+        "LogisticRegression": "RandomForestClassifier",
+        '"C": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]': '"max_depth": [2, 3, 4]',
+    },
+    "params.yaml": {"  C: 0.1\n": "  max_depth: 3\n"},
+}
+
+
+@pytest.fixture
+def extended(template: Path, tmp_path: Path) -> Path:
+    """A template with one framework more, and what that took uncommitted."""
+    root = copytree(template, tmp_path / "template", symlinks=True)
+    home = copytree(root / "frameworks/scikit-learn", root / "frameworks/dummy")
+    replace(root / "questions/stack.yml", {": pytorch\n": ": pytorch\n    dummy: dummy\n"})
+    for file, changes in ANOTHER.items():
+        replace(home / file, changes)
+    return root
+
+
+def replace(path: Path, changes: dict[str, str]) -> None:
+    text = path.read_text("utf-8")
+    for old, new in changes.items():
+        assert old in text, f"{path} has no {old!r} to replace"
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+
+
+def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, tmp_path: Path) -> None:
+    touched = git(extended, "status", "--porcelain").splitlines()
+    assert touched == [" M questions/stack.yml", "?? frameworks/dummy/"]
+    assert git(extended, "diff", "--numstat").split()[:2] == ["1", "0"]
+    assert "dummy" in lock.targets(extended, [])
+    assert lock.check(extended, "dummy") == []
+
+    commit_all(extended, "One framework more")
+    root = copy_template(extended, tmp_path / "project", framework="dummy")
+    assert "framework: dummy\n" in (root / ".copier-answers.yml").read_text("utf-8")
+    project = install(root, DEFAULTS["python_version"])
+    project.ok(".venv/bin/ruff", "check", ".")
+    project.ok("scripts/test.sh", "--layer", "data")
+    project.train()
