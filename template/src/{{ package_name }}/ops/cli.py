@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,7 @@ app = typer.Typer(
 
 Reference = Annotated[str, typer.Argument(help="champion, challenger or a version number.")]
 Source = Annotated[Path, typer.Argument(help="A CSV file.")]
+Metrics = Annotated[Path | None, typer.Option(help="Write them to this file, too, rounded.")]
 
 
 @app.command()
@@ -39,26 +41,30 @@ def prepare(
 @app.command()
 def validate(
     source: Annotated[Path | None, typer.Argument(help="A CSV file; none: prepared data.")] = None,
+    metrics: Metrics = None,
 ) -> None:
     """Check the prepared data, or a file of inputs, against the schema."""
     from .. import schema
     from . import dataset
 
+    counts = {}
     if source is None:
         split = dataset.read(settings())
-        rows = len(split.train) + len(split.holdout)
+        counts = {"train_rows": len(split.train), "holdout_rows": len(split.holdout)}
     else:
         table = dataset.read_csv(source)
         kind = schema.Labelled if schema.TARGET in table else schema.Inputs
         if kind is schema.Inputs:  # as `predict` takes them: it carries identifiers through
             table = table.drop(columns=schema.IDENTIFIER, errors="ignore")
-        rows = len(dataset.check(table, kind, source.name))
-    typer.echo(f"valid: {rows} rows")
+        counts = {"rows": len(dataset.check(table, kind, source.name))}
+    typer.echo(f"valid: {sum(counts.values())} rows")
+    _record(metrics, counts)
 
 
 @app.command()
 def train(
     register: Annotated[bool, typer.Option(help="Register the model if it passes.")] = True,
+    metrics: Metrics = None,
 ) -> None:
     """Train, log the run, and register the model as challenger if it passes the gate."""
     from . import gate, pipeline
@@ -66,6 +72,9 @@ def train(
     trained = pipeline.train(settings(), register=register, say=typer.echo)
     typer.echo(f"run: {trained.run_id}")
     typer.echo(f"digest: {trained.manifest.model_digest}")
+    found = trained.manifest.metrics
+    learnt = {name: found[name] for name in found if name.startswith(("train.", "baseline."))}
+    _record(metrics, learnt)
     if trained.version is not None:
         typer.echo(f"registered: version {trained.version.number}, challenger")
     elif failed := gate.failures(trained.checks):
@@ -77,10 +86,12 @@ def evaluate(
     reference: Reference = "champion",
     source: Annotated[Path | None, typer.Argument(help="Labelled rows; none: holdout.")] = None,
     record: Annotated[bool, typer.Option(help="Make this what the tests compare with.")] = False,
+    metrics: Metrics = None,
 ) -> None:
     """Judge a registered version on the holdout or on a file of labelled rows."""
     from .. import model, schema
     from . import dataset, pipeline, registry
+    from . import reproduce as again
 
     config = settings()
     rows = (
@@ -90,6 +101,11 @@ def evaluate(
     )
     version = registry.resolve(config, reference)
     with pipeline.fetched(config, version) as bundle:
+        if metrics is not None and (changed := again.since(config, bundle.manifest)):
+            raise UserError(
+                f"version {version.number} was not trained on what is here: {', '.join(changed)} "
+                f"changed since; train again, then evaluate"
+            )
         found = model.metrics(rows[schema.TARGET], pipeline.score(bundle.model, rows))
     typer.echo(f"version {version.number} on {len(rows)} rows")
     for name, value in found.items():
@@ -98,6 +114,7 @@ def evaluate(
         target = config.root / "tests" / "model" / "baseline.json"
         dataset.write(target, (json.dumps(found, indent=2) + "\n").encode())
         typer.echo(f"recorded in {target}; commit it")
+    _record(metrics, found)
 
 
 @app.command()
@@ -310,6 +327,15 @@ def deploy(
     driver = deployments.DRIVERS[environment](settings())
     for line in deployments.act(driver, action, number, reference):
         typer.echo(line)
+
+
+def _record(path: Path | None, metrics: Mapping[str, float]) -> None:
+    """Write `metrics` to `path`, with the decimals that any processor gives."""
+    from . import dataset
+
+    if path is not None:
+        rounded = {name: round(value, 3) for name, value in metrics.items()}
+        dataset.write(path, (json.dumps(rounded, indent=2) + "\n").encode())
 
 
 def main(arguments: list[str] | None = None) -> None:

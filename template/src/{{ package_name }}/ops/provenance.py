@@ -236,7 +236,8 @@ def git(root: Path, *arguments: str) -> str:
 def git_state(root: Path) -> tuple[str | None, list[str]]:
     """Return the commit and the paths that differ from it; (None, []) where there is none.
 
-    An untracked file counts only where it is code: a new notebook does not change a run.
+    An untracked file counts only where it is code: a new notebook does not change a run. Nor does
+    dvc.lock, which DVC writes while it runs.
     """
     try:
         commit = git(root, "rev-parse", "--verify", "HEAD").strip()
@@ -245,7 +246,11 @@ def git_state(root: Path) -> tuple[str | None, list[str]]:
     prefix = git(root, "rev-parse", "--show-prefix").strip()
     lines = git(root, "status", "--porcelain", "-z", "--no-renames", "-uall", ".").split("\0")
     changes = [(line[:2], line[3:].removeprefix(prefix)) for line in lines if line]
-    return commit, [path for kind, path in changes if kind != "??" or path.startswith("src/")]
+    return commit, [
+        path
+        for kind, path in changes
+        if (kind != "??" or path.startswith("src/")) and path != "dvc.lock"
+    ]
 
 
 def machine(device: str = "cpu", workers: int = 1) -> Platform:

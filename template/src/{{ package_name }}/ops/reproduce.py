@@ -3,23 +3,33 @@
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from . import dataset, provenance, tracking, workspace
+from . import dataset, options, provenance, tracking, workspace
 from .errors import UserError
 from .provenance import LAYERS, Code, Data, Lock, Manifest
 from .settings import Settings, load_json, load_params
 
 
+class NoDataError(UserError):
+    """The run's data is not to be had any more; says why."""
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What came of it: the layers that differ, each with the reason, in the order of LAYERS."""
+    """What came of it: the layers that differ, each with the reason, in the order of LAYERS.
+
+    `origin` says where the data came from where that was not the data folder.
+    """
 
     run_id: str
     manifest: Manifest
     differences: dict[str, str]
     retrained: bool
+    origin: str = ""
 
     @property
     def exact(self) -> bool:
@@ -34,7 +44,7 @@ class Verdict:
             if layer in self.differences:
                 state = f"DIFFERS  {self.differences[layer]}"
             elif self.retrained or layer not in {"platform", "model", "metrics"}:
-                state = "same"
+                state = f"same, from {self.origin}" if layer == "data" and self.origin else "same"
             else:
                 state = "not reached"
             told.append(f"  {layer:<9} {state}")
@@ -84,47 +94,73 @@ def _again(
             "params": load_params(project / "params.yaml").model_dump(),
         }
     )
-    found = wanted.differences(expected)
-    if not found and not _bring_data(settings, wanted, place / "data"):
-        found = {"data": f"the files in {settings.data_dir} are not the run's"}
-    if found:
+    if found := wanted.differences(expected):
         return Verdict(run_id, wanted, found, retrained=False)
-    python = Path(sys.executable) if here else workspace.environment(project, settings)
-    if not (place / "data").exists():
-        workspace.worker(python, project, "prepare", str(place / "data"))
+
+    def python() -> Path:
+        return Path(sys.executable) if here else workspace.environment(project, settings)
+
+    # With `here` the question is about the data folder as it is.
+    versions = None if here else options.load("versions")
+    try:
+        origin = _bring_data(settings, wanted, project, place / "data", python, versions)
+    except NoDataError as error:
+        return Verdict(run_id, wanted, {"data": str(error)}, retrained=False)
     # As the run was made, with its kernels: a processor of another kind then gives the same bits.
     asked = ("retrain", str(place / "data"), str(place / "again.json"))
-    workspace.worker(python, project, *asked, platform=wanted.platform)
+    workspace.worker(python(), project, *asked, platform=wanted.platform)
     again = load_json(place / "again.json", Manifest)
-    return Verdict(run_id, wanted, wanted.differences(again), retrained=True)
+    return Verdict(run_id, wanted, wanted.differences(again), retrained=True, origin=origin)
 
 
-def _bring_data(settings: Settings, wanted: Manifest, into: Path) -> bool:
-    """Copy the run's data to `into`; leave nothing there if it has to come from its source.
+def _bring_data(
+    settings: Settings,
+    wanted: Manifest,
+    project: Path,
+    into: Path,
+    python: Callable[[], Path],
+    versions: Any,
+) -> str:
+    """Put the run's data into the new folder `into`; return where from: "" for the data folder.
 
-    Returns False where there are files here, but not the run's.
+    Where that does not hold the run's files, `versions` is asked, the module that keeps them all;
+    where it holds none, the source is asked as well. Raises NoDataError where nothing has them.
     """
     files = {name: settings.data_dir / name for name in wanted.data.files}
-    if not any(path.exists() for path in files.values()):
-        return True
-    for name, path in files.items():
-        if not path.exists() or provenance.sha256_file(path) != wanted.data.files[name]:
-            return False
-    into.mkdir()
-    for name in (*files, "manifest.json"):
-        shutil.copyfile(settings.data_dir / name, into / name)
-    return True
+    present = [name for name, path in files.items() if path.exists()]
+    if present == list(files) and all(
+        provenance.sha256_file(path) == wanted.data.files[name] for name, path in files.items()
+    ):
+        into.mkdir()
+        for name, path in files.items():
+            shutil.copyfile(path, into / name)
+        shutil.copyfile(project / "data" / "manifest.json", into / "manifest.json")
+        return ""
+    reasons = [f"the files in {settings.data_dir} are not the run's"] if present else []
+    if versions is not None:
+        try:
+            return str(versions.bring(settings.root, wanted.data.files, project, into))
+        except UserError as error:
+            reasons.append(str(error))
+    if not present:
+        workspace.worker(python(), project, "prepare", str(into))
+        if load_json(into / "manifest.json", dataset.DataManifest).files == wanted.data.files:
+            return "its source"
+        reasons.append("the source no longer gives the run's rows")
+    raise NoDataError("; ".join(reasons))
 
 
 def since(settings: Settings, wanted: Manifest) -> list[str]:
     """Return the layers of the present working tree that are no longer the run's."""
     try:
         params = load_params(settings.root / "params.yaml").model_dump()
-    except UserError:
-        return ["params"]
+        files = load_json(settings.data_dir / "manifest.json", dataset.DataManifest).files
+    except UserError as error:
+        return ["params" if "params.yaml" in str(error) else "data"]
     changed = {
         "code": provenance.code_of(settings.root / "src") != wanted.code.sha256,
         "lock": provenance.lock_sha256(settings.root) != wanted.lock.sha256,
+        "data": files != wanted.data.files,
         "params": params != wanted.params,
     }
     return [layer for layer, differs in changed.items() if differs]
