@@ -10,10 +10,12 @@ import pytest
 
 from groundwork import cli, lock
 from groundwork import template as checkout
+from groundwork.errors import UserError
 
 from .conftest import ROOT, Render, files, git
 
 LOCKS = lock.targets(ROOT, [])
+KINDS = [lock.OWN, "scikit-learn"]  # where a test breaks a lock, one of each kind is enough
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def test_poetry_accepts_an_untouched_render(render: Render, answers: dict[str, s
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_requirement_without_its_hash_is_found(copied: Path, name: str) -> None:
     export = in_lock(copied, name) / "requirements/main.txt"
     text = export.read_text("utf-8")
@@ -57,7 +59,7 @@ def test_a_requirement_without_its_hash_is_found(copied: Path, name: str) -> Non
     ]
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_dependency_that_the_lock_does_not_know_is_found(
     copied: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,42 +133,105 @@ def test_a_failing_resolution_is_one_line_and_changes_nothing(
     assert {path: path.read_bytes() for path in files(copied)} == before
 
 
-def test_what_is_resolved_lands_in_the_frameworks_folder(
-    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Poetry, which needs an index to resolve, is stood in for: filelock moves, a package comes."""
+class Poetry:
+    """Stands in for Poetry, which needs an index: filelock moves on, a package comes."""
 
-    def poetry(project: Path, command: str, *arguments: str) -> None:
+    def __init__(self, copied: Path) -> None:
+        self.text = (copied / "frameworks/scikit-learn/poetry.lock").read_text("utf-8")
+        self.started_from: dict[str, str | None] = {}
+        self.fails_for = ""
+
+    def run(self, project: Path, command: str) -> None:
+        assert command == "lock"
         path = project / "poetry.lock"
-        if command == "lock":
-            assert arguments == ("--regenerate",)
-            text = path.read_text("utf-8")
-            moved = re.sub(r'(?<=\nname = "filelock"\nversion = ")[^"]+', "99.0", text)
-            new = '[[package]]\nname = "brand-new"\nversion = "1.0"\n\n'
-            path.write_text(moved.replace("[metadata]", f"{new}[metadata]"), "utf-8")
-        else:
-            (project / arguments[-1]).write_text(f"exported {arguments[1]}\n", "utf-8")
+        self.started_from[project.name] = path.read_text("utf-8") if path.exists() else None
+        if project.name == self.fails_for:
+            raise UserError("poetry lock failed: no")
+        moved = re.sub(r'(?<=\nname = "filelock"\nversion = ")[^"]+', "99.0", self.text)
+        new = f'[[package]]\nname = "brand-{project.name}"\nversion = "1.0"\n\n'
+        path.write_text(moved.replace("[metadata]", f"{new}[metadata]"), "utf-8")
 
-    monkeypatch.setattr(lock, "_poetry", poetry)
+    def export(self, project: Path) -> None:
+        for group in lock.groups(project):
+            text = f"exported {group}\n"
+            (project / f"requirements/{group}.txt").write_text(text, "utf-8")
+
+
+@pytest.fixture
+def poetry(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Poetry:
+    stand_in = Poetry(copied)
+    monkeypatch.setattr(lock, "_poetry", stand_in.run)
+    monkeypatch.setattr(lock, "_export", stand_in.export)
+    return stand_in
+
+
+def test_what_is_resolved_lands_in_the_frameworks_folder(
+    copied: Path, capsys: pytest.CaptureFixture[str], poetry: Poetry
+) -> None:
+    home = copied / "frameworks/scikit-learn"
+    (home / "requirements/former.txt").touch()
     assert cli.main(["--template", str(copied), "lock", "--upgrade", "scikit-learn"]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[:2] == ["scikit-learn:", "  brand-new added at 1.0"]
+    assert told[:2] == ["scikit-learn:", "  brand-scikit-learn added at 1.0"]
     assert re.fullmatch(r"  filelock [\d.]+ → 99\.0", told[2])
-    home = copied / "frameworks/scikit-learn"
+    assert poetry.started_from == {"scikit-learn": None}
     assert lock.pins(home / "poetry.lock")["filelock"] == ("99.0",)
     assert (home / "requirements/dev.txt").read_text("utf-8") == "exported dev\n"
-    assert "brand_new" in (copied / "includes/dependencies.txt").read_text("utf-8").split()
+    assert (home / "requirements/ray.txt").read_text("utf-8") == "exported ray\n"
+    assert not (home / "requirements/former.txt").exists()
+    assert "brand_scikit_learn" in (copied / "includes/dependencies.txt").read_text("utf-8").split()
     assert "?? " not in git(copied, "status", "--porcelain")
 
 
-def test_a_framework_that_lacks_a_file_is_one_line(
-    copied: Path, capsys: pytest.CaptureFixture[str]
+def test_frameworks_that_are_upgraded_together_share_their_pins(
+    copied: Path, poetry: Poetry
 ) -> None:
+    assert cli.main(["--template", str(copied), "lock", "--upgrade"]) == 0
+    fresh = (copied / "frameworks/scikit-learn/poetry.lock").read_text("utf-8")
+    assert poetry.started_from.pop(lock.OWN) is None
+    assert poetry.started_from.pop("scikit-learn") is None
+    assert sorted(poetry.started_from) == [name for name in LOCKS if name not in KINDS]
+    assert set(poetry.started_from.values()) == {fresh}
+
+
+def test_one_that_fails_keeps_all_from_being_written(
+    copied: Path, capsys: pytest.CaptureFixture[str], poetry: Poetry
+) -> None:
+    poetry.fails_for = "xgboost"
+    assert cli.main(["--template", str(copied), "lock"]) == 1
+    assert capsys.readouterr().err == "error: poetry lock failed: no\n"
+    assert set(poetry.started_from) == set(LOCKS)
+    assert git(copied, "status", "--porcelain") == ""
+
+
+def test_a_framework_is_locked_before_it_has_any_other_file(
+    copied: Path, capsys: pytest.CaptureFixture[str], poetry: Poetry
+) -> None:
+    home = copied / "frameworks/brand-new"
+    home.mkdir()
+    (home / "dependencies.txt").write_text('    "zipp>=3",\n', "utf-8")
+    path = copied / "questions/stack.yml"
+    choice = '\\g<0>\n    "Brand new: it learns by itself": brand-new'
+    path.write_text(
+        re.sub(r"(?<=default: scikit-learn\n)  choices:", choice, path.read_text("utf-8"))
+    )
+    assert lock.check(copied, "brand-new") == [
+        "poetry.lock is missing; groundwork lock brand-new makes it"
+    ]
+    assert cli.main(["--template", str(copied), "lock", "brand-new"]) == 0, capsys.readouterr().err
+    assert poetry.started_from["brand-new"] == poetry.text
+    assert (home / "requirements/wandb.txt").exists()
+
+
+def test_each_group_of_a_project_is_rendered(project: Path) -> None:
+    shipped = {path.name for path in (project / "requirements").iterdir()}
+    assert shipped == {f"{group}.txt" for group in lock.groups(project)}
+
+
+def test_a_file_that_a_render_lacks_is_one_line(copied: Path, tmp_path: Path) -> None:
     (copied / "frameworks/scikit-learn/params.yaml").unlink()
-    assert cli.main(["--template", str(copied), "lock", "scikit-learn"]) == 1
-    error = capsys.readouterr().err
-    assert "includes frameworks/scikit-learn/params.yaml, which does not exist" in error
-    assert error.count("\n") == 1
+    with pytest.raises(UserError, match=r"^the template includes .*/params\.yaml, which does not"):
+        checkout.render(copied, tmp_path / "p", framework="scikit-learn")
 
 
 def test_an_unknown_lock_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,4 +251,4 @@ def test_outside_a_checkout_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_every_framework_has_a_folder_that_the_questions_offer() -> None:
     questions = checkout.load(ROOT)[1]
-    assert checkout.frameworks(ROOT) == sorted(questions["framework"]["choices"])
+    assert checkout.frameworks(ROOT) == sorted(questions["framework"]["choices"].values())

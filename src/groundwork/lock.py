@@ -38,8 +38,8 @@ def update(root: Path, names: list[str], *, upgrade: bool) -> Iterator[tuple[str
     """Resolve and export these locks anew, and yield of each what moved, one line a package.
 
     Pins that still fit stay as they are, unless `upgrade` lets all of them move. Frameworks keep to
-    one version of what they share where they can: a new one starts from another's pins, and of
-    those that are upgraded together only the first is resolved from nothing.
+    one version of what they share where they can: a new one starts from the default framework's
+    pins, and so do all that are upgraded together with it.
 
     All locks are written after the last was yielded, or none: a failure leaves the checkout as it
     was.
@@ -47,19 +47,18 @@ def update(root: Path, names: list[str], *, upgrade: bool) -> Iterator[tuple[str
     Raises:
         UserError: Poetry cannot resolve or is not installed.
     """
+    base = template.load(root)[1]["framework"]["default"]
     made: dict[str, Path] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for name in names:
+        for name in sorted(names, key=lambda name: name != base):
             kept = pins(_home(root, name) / "poetry.lock")
             project = _project(root, name, Path(scratch) / name)
             lock = project / "poetry.lock"
-            frameworks = [one for one in made if one != OWN]
-            if upgrade and name != OWN and frameworks:
-                shutil.copyfile(made[frameworks[0]] / "poetry.lock", lock)
-            elif upgrade:
+            if upgrade:
                 lock.unlink(missing_ok=True)
-            elif not kept and name != OWN:
-                _seed(root, lock)
+            seed = made.get(base) if upgrade else _home(root, base)
+            if not lock.exists() and name not in {OWN, base} and seed:
+                shutil.copyfile(seed / "poetry.lock", lock)
             _poetry(project, "lock")
             _export(project)
             for file in _shipped(project):
@@ -177,14 +176,6 @@ def _project(root: Path, name: str, into: Path) -> Path:
     if (_home(root, name) / "poetry.lock").exists():
         shutil.copyfile(_home(root, name) / "poetry.lock", into / "poetry.lock")
     return into
-
-
-def _seed(root: Path, lock: Path) -> None:
-    """Start a new lock with the pins of the first framework that has one."""
-    for name in template.frameworks(root):
-        if (_home(root, name) / "poetry.lock").exists():
-            shutil.copyfile(_home(root, name) / "poetry.lock", lock)
-            return
 
 
 def _export(project: Path) -> None:
