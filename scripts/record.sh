@@ -51,6 +51,20 @@ PYTHON
     keep "Data and parameters"
     (cd "$project" && "$cli" train && "$cli" promote && "$cli" evaluate --record && "$cli" bench --record)
     "$project/.venv/bin/jupyter" execute --inplace "$project/notebooks/explore.ipynb"
+    # Times, versions and a second form of each table would differ at every turn.
+    "$project/.venv/bin/python" - "$project/notebooks/explore.ipynb" <<'PYTHON'
+import sys
+
+import nbformat
+
+notebook = nbformat.read(sys.argv[1], as_version=4)
+notebook.metadata.language_info = {"name": "python"}
+for cell in notebook.cells:
+    cell.metadata = {}
+    for output in cell.get("outputs", []):
+        output.get("data", {}).pop("text/html", None)
+nbformat.write(notebook, sys.argv[1])
+PYTHON
     for name in data/manifest.json tuning.json benchmark.json; do
         cp "$project/$name" "$home/$name"
     done

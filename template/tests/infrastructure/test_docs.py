@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import ROOT
-from ..project import environment, settings
+from ..project import environment, intake, settings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -89,3 +89,10 @@ def test_links_lead_somewhere(page):
     local = [target.split("#")[0] for target in targets if "://" not in target]
     broken = [one for one in local if one and not (page.parent / one).exists()]
     assert not broken
+
+
+def test_the_request_that_the_readme_shows_is_one_the_service_takes():
+    (body,) = re.findall(r"curl -d '(.+?)'", PAGES[0].read_text(encoding="utf-8"), re.DOTALL)
+    assert len(intake.read(body.encode())) == 1
+    with pytest.raises(intake.RefusedError):
+        intake.read(body.replace("}]", ', "more": 1}]').encode())

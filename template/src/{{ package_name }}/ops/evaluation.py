@@ -104,7 +104,7 @@ def highest(scores: np.ndarray) -> np.ndarray:
 def sliced(
     rows: pd.DataFrame, labels: pd.Series, scores: np.ndarray, params: Params
 ) -> dict[str, float]:
-    """Judge every group of schema.groups that is large enough and holds both labels."""
+    """Judge every group of schema.groups that is large enough and whose labels differ."""
     found = {}
     gate = params.gate
     for kind, groups in schema.groups(rows).items():
