@@ -40,10 +40,15 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Move every lock, or those named, to the newest versions and say what moved."""
+    """Move every lock, or those named, to the newest versions; what moved is in var/moved.txt."""
     session.run("scripts/test.sh", "--setup", external=True)
-    session.run(BIN / "groundwork", "lock", "--upgrade", *session.posargs, external=True)
+    told = ROOT / "var/moved.txt"
+    told.parent.mkdir(exist_ok=True)
+    command = (BIN / "groundwork", "lock", "--upgrade", *session.posargs)
+    with told.open("w", encoding="utf-8") as moved:
+        session.run(*command, stdout=moved, external=True)
     session.run("scripts/environment.sh", external=True)  # the page that tells what is locked
+    session.run("cat", told, external=True)
 
 
 @nox.session

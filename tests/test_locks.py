@@ -1,5 +1,6 @@
 """The locks that the template ships, and its own: current, hashed, exported, tied to no index."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+import yaml
 
 from groundwork import cli, lock
 from groundwork import template as checkout
@@ -252,3 +254,75 @@ def test_outside_a_checkout_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
 def test_every_framework_has_a_folder_that_the_questions_offer() -> None:
     questions = checkout.load(ROOT)[1]
     assert checkout.frameworks(ROOT) == sorted(questions["framework"]["choices"].values())
+
+
+RECIPES = dict(
+    zip(
+        ("github-workflows", "gitlab-ci"),
+        re.findall(
+            r"```yaml\n(.+?)```",
+            (ROOT / "docs/how-to/change-the-locks.md").read_text("utf-8"),
+            re.DOTALL,
+        ),
+        strict=True,
+    )
+)
+
+
+@pytest.mark.parametrize("schema", RECIPES)
+def test_a_recipe_is_what_its_service_reads(schema: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yml"
+    path.write_text(RECIPES[schema], "utf-8")
+    command = ["check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def steps(recipe: str) -> str:
+    """What a recipe runs, as one script that pushes to the folder beside it."""
+    job = yaml.safe_load(recipe)
+    lines = job["locks"]["script"] if "locks" in job else []
+    lines += [step.get("run", "") for step in job.get("jobs", {}).get("lock", {}).get("steps", [])]
+    return re.sub(r'"https://[^"]+"', "../remote", "\n".join(lines))
+
+
+@pytest.mark.parametrize("moved", ["2.1", ""])
+@pytest.mark.parametrize("service", RECIPES)
+def test_a_recipe_proposes_what_moved(service: str, moved: str, tmp_path: Path) -> None:
+    """Stand-ins for nox and gh; git is real, and pushes to a folder."""
+    work, told = tmp_path / "work", tmp_path / "told"
+    stand_ins = {
+        "work/scripts/test.sh": "",
+        "work/.venv/bin/nox": "mkdir var; echo 'numpy 2.0 → 2.1' >var/moved.txt"
+        + (f"; echo {moved} >poetry.lock" if moved else ""),
+        "bin/gh": f'echo "$@" >>{told}; [ "$2" = create ] && cat "${{!#}}" >>{told}',
+    }
+    git(tmp_path, "init", "-q", "--bare", "remote")
+    git(tmp_path / "remote", "config", "receive.advertisePushOptions", "true")
+    git(tmp_path, "init", "-q", "work")
+    for name, script in stand_ins.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/usr/bin/env bash\n{script}\n", "utf-8")
+        path.chmod(0o755)
+    (work / ".gitignore").write_text("var/\n.venv/\n", "utf-8")
+    (work / "poetry.lock").write_text("2.0\n", "utf-8")
+    git(work, "add", "-A")
+    git(work, "commit", "-q", "-m", "start")
+    done = subprocess.run(
+        ["bash", "-e", "-c", steps(RECIPES[service])],
+        check=False,
+        cwd=work,
+        env=os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert bool(git(tmp_path / "remote", "branch", "--list", "locks")) == bool(moved)
+    if moved:
+        message = git(tmp_path / "remote", "log", "-1", "--format=%B", "locks")
+        said = message + (told.read_text("utf-8") if told.exists() else "")
+        assert "Newest versions that fit" in said
+        assert "numpy 2.0 → 2.1" in said
