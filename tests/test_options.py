@@ -244,5 +244,6 @@ def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, tmp_path: P
     assert "framework: dummy\n" in (root / ".copier-answers.yml").read_text("utf-8")
     project = install(root, DEFAULTS["python_version"])
     project.ok(".venv/bin/ruff", "check", ".")
-    project.ok("scripts/test.sh", "--layer", "data")
+    tests = ("tests/data/test_features.py", "tests/data/test_rules.py")
+    project.ok(".venv/bin/python", "-m", "pytest", *tests)
     project.train()
