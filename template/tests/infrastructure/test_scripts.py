@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,33 @@ def test_setup_refuses_a_chosen_python_of_another_version(copy):
     result = run(copy / "scripts" / "setup.sh", cwd=copy.parent, PYTHON=sys.executable)
     assert result.returncode == 1
     assert "PYTHON=" in one_line(result)
+
+
+def groups(copy: Path, written: str) -> subprocess.CompletedProcess[str]:
+    """Write another `groups = …` and ask the scripts what it says."""
+    path = copy / "pyproject.toml"
+    text, found = re.subn(r"(?m)^groups = .*\n", written, path.read_text(encoding="utf-8"))
+    assert found == 1
+    path.write_text(text, encoding="utf-8")
+    return run("bash", "-c", "source scripts/lib.sh; found=$(groups); echo $found", cwd=copy)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "groups = []\n", "groups=['mine']\n", 'groups = ["ray", "x-y_2"] # [no]\n']
+)
+def test_setup_reads_the_groups_as_python_does(copy, written):
+    result = groups(copy, written)
+    assert result.returncode == 0, result.stderr
+    assert ("main", *result.stdout.split()) == lock.groups(copy)
+
+
+@pytest.mark.parametrize("written", ['groups = ["mine"]\n', 'groups = [\n    "ray",\n]\n'])
+def test_setup_refuses_groups_that_it_cannot_install(copy, written):
+    groups(copy, written)
+    result = run(copy / "scripts" / "setup.sh", cwd=copy.parent)
+    assert result.returncode == 1
+    assert re.search(r"requirements/mine\.txt is missing|on one line", one_line(result))
+    assert not (copy / ".venv").exists()
 
 
 def test_build_refuses_uncommitted_changes(copy):
