@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from . import options
 from .settings import Params, Settings
 
 
@@ -30,8 +31,13 @@ class Context:
 
     @classmethod
     def of(cls, params: Params, settings: Settings) -> "Context":
-        """Return the context that a project's parameters and settings ask for."""
-        return cls(params.seed, params.threads, settings.device, workers=settings.workers)
+        """Return the context that a project's parameters and settings ask for.
+
+        Where only the search can be spread over workers, a fit has one.
+        """
+        alone = options.has("cluster") and not options.has("distributed")
+        workers = 1 if alone else settings.workers
+        return cls(params.seed, params.threads, settings.device, workers=workers)
 
     def aside(self) -> "Context":
         """Return the context of a fit beside the main one: in this process, and unseen."""

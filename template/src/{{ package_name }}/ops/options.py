@@ -7,6 +7,9 @@ from typing import Any
 
 def load(name: str) -> Any:
     """Return the module `name` of this package, or None where its option was not chosen."""
-    if find_spec(f"{__package__}.{name}") is None:
-        return None
-    return import_module(f"{__package__}.{name}")
+    return import_module(f"{__package__}.{name}") if has(name) else None
+
+
+def has(name: str) -> bool:
+    """Tell whether the option of the module `name` was chosen."""
+    return find_spec(f"{__package__}.{name}") is not None

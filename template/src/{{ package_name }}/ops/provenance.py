@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from threadpoolctl import threadpool_info
 
 from . import lock
+from .context import Context
 from .errors import UserError
 from .settings import Params, Settings
 
@@ -177,7 +178,7 @@ def collect(
         lock=Lock(sha256=lock_sha256(settings.root), drifted=lock.drifted(settings.root)),
         data=data,
         params=params.model_dump(),
-        platform=machine(settings.device, settings.workers),
+        platform=machine(settings.device, Context.of(params, settings).workers),
         model_digest=model_digest(model),
         metrics=dict(metrics),
     )

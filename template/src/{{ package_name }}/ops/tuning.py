@@ -2,14 +2,16 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .. import features, model, schema
-from . import dataset, evaluation, plots
+from . import dataset, evaluation, options, plots
 from .context import Context
 from .seeding import deterministic
 from .settings import NAME, Params, Settings
@@ -24,20 +26,26 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
     """
     params = settings.params
     context = Context.of(params, settings).aside()
+    spread = options.load("cluster") if settings.workers > 1 else None
     split = dataset.read(settings)
     names = list(model.SEARCH)
     combinations = [
         dict(zip(names, values, strict=True))
         for values in itertools.product(*model.SEARCH.values())
     ]
-    tried: list[dict[str, Any]] = []
-    with deterministic(context):
-        x, y = features.features.build(split.train), split.train[schema.TARGET]
-        for number, chosen in enumerate(combinations, 1):
-            found = [judged for _, judged in _folds(x, y, chosen, params, context)]
-            tried.append({"params": chosen, "mean": float(np.mean(found)),
-                          "std": float(np.std(found))})  # fmt: skip
-            say(f"  {number}/{len(combinations)}  {tried[-1]['mean']:.4f}  {chosen}")
+    x, y = features.features.build(split.train), split.train[schema.TARGET]
+    judge = partial(_judge, x, y, params, context)
+
+    def told(number: int, result: dict[str, Any]) -> None:
+        say(f"  {number + 1}/{len(combinations)}  {result['mean']:.4f}  {result['params']}")
+
+    if spread is None:
+        tried = []
+        for number, chosen in enumerate(combinations):
+            tried.append(judge(chosen))
+            told(number, tried[-1])
+    else:
+        tried = spread.search(judge, combinations, replace(context, workers=settings.workers), told)
     tried.sort(key=lambda result: -result["mean"])
     record = {
         "metric": params.gate.metric,
@@ -88,12 +96,16 @@ def _searched(params: Params) -> dict[str, Any]:
     return {name: params.model.get(name) for name in model.SEARCH}
 
 
-def _folds(
-    x: pd.DataFrame, y: pd.Series, chosen: dict[str, Any], params: Params, context: Context
-) -> Iterator[tuple[int, float]]:
+def _judge(
+    x: pd.DataFrame, y: pd.Series, params: Params, context: Context, chosen: dict[str, Any]
+) -> dict[str, Any]:
+    """Judge one combination. It comes out the same in whatever process, after whatever others."""
     folds = np.random.default_rng(params.seed).permutation(len(x)) % FOLDS
-    for fold in range(FOLDS):
-        inside, outside = folds != fold, folds == fold
-        fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, context)
-        judged = model.metrics(y[outside], evaluation.predict(fitted, x[outside]))
-        yield fold, judged[params.gate.metric]
+    found = []
+    with deterministic(context):
+        for fold in range(FOLDS):
+            inside, outside = folds != fold, folds == fold
+            fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, context)
+            judged = model.metrics(y[outside], evaluation.predict(fitted, x[outside]))
+            found.append(judged[params.gate.metric])
+    return {"params": chosen, "mean": float(np.mean(found)), "std": float(np.std(found))}
