@@ -176,7 +176,7 @@ def test_a_project_is_built_and_used(template: Path, render: Render, answers: An
         with urllib.request.urlopen(asked, timeout=60) as told:  # noqa: S310
             answer: dict[str, Any] = json.load(told)
     assert len(answer["predictions"]) == 5
-    assert answer["digest"] == digest
+    assert answer["model_digest"] == digest
     assert git(root, "status", "--porcelain") == ""
     rmtree(root)  # gigabytes, for some
 
