@@ -6,6 +6,7 @@ that it was made with. Arguments and weights are all that is stored of it, so no
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,9 +70,11 @@ def save(model: nn.Module, folder: Path, **options: Any) -> None:
         "arguments": model.arguments,
         "weights": model.state_dict(),
     }
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         file = Path(place) / FILE
         torch.save(stored, file)
+        # MLflow asks for rows to keep as an example; the signature says enough without them.
+        warnings.filterwarnings("ignore", ".*An input example was not provided")
         mlflow.pyfunc.save_model(
             str(folder), loader_module=__name__, data_path=str(file), **options
         )
