@@ -157,10 +157,14 @@ def baseline(x: pd.DataFrame, y: pd.Series, context: Context) -> LinearRegressio
 
 
 def predict(model: xgb.Booster | LinearRegression, x: pd.DataFrame) -> np.ndarray:
-    """Return the progression that is expected, shape (rows,)."""
+    """Return the progression that is expected, shape (rows,).
+
+    A feature may be missing (NaN). Raises ValueError for one that is infinite.
+    """
     scores: np.ndarray
     if isinstance(model, xgb.Booster):
-        scores = model.inplace_predict(x[model.feature_names])
+        # A matrix of its own, because XGBoost looks for infinite values in nothing else.
+        scores = model.predict(xgb.DMatrix(x[model.feature_names], nthread=1))
     else:
         scores = model.predict(x[model.feature_names_in_])
     return scores

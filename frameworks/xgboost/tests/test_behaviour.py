@@ -147,6 +147,13 @@ def test_any_valid_row_gets_a_plausible_answer(outcome, split, data):
     assert ((score >= 0) & (score <= 400)).all()
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39])
+def test_a_feature_beyond_all_bounds_gets_no_answer(outcome, training, value):
+    x = training[0].head(2).assign(bmi=value)
+    with pytest.raises(ValueError, match="inf"):
+        model.predict(outcome.model, x)
+
+
 class StoppedError(Exception):
     """A fit is cut short."""
 
