@@ -1,6 +1,7 @@
 """Has training or prediction become slower? Measured as ratios, so machines can be compared."""
 
 import json
+import statistics
 import time
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 FILE = "benchmark.json"
 
 
-def measure(settings: Settings, repeats: int = 7) -> dict[str, float]:
-    """Time training and predicting 1,000 rows over a fixed piece of work, best of `repeats`.
+def measure(settings: Settings, repeats: int = 5) -> dict[str, float]:
+    """Time training and predicting 1,000 rows as multiples of a fixed piece of work.
 
-    The yardstick runs in turn with what it measures, so that a busy machine slows both.
+    Each is the median of `repeats` turns.
     """
     params = settings.params
     context = Context.of(params, settings).aside()
@@ -33,17 +34,29 @@ def measure(settings: Settings, repeats: int = 7) -> dict[str, float]:
         x, y = features.features.build(rows), rows[schema.TARGET]
         fitted = evaluation.fit(x, y, params.model, context)
         work: dict[str, Callable[[], object]] = {
-            "yardstick": _yardstick,
             "train": lambda: evaluation.fit(x, y, params.model, context),
             "predict": lambda: evaluation.predict(fitted, features.features.build(batch)),
         }
-        best = dict.fromkeys(work, float("inf"))
-        for _ in range(repeats):
-            for name, job in work.items():
-                start = time.perf_counter()
-                job()
-                best[name] = min(best[name], time.perf_counter() - start)
-    return {name: best[name] / best["yardstick"] for name in work if name != "yardstick"}
+        _yardstick()
+        return {
+            name: statistics.median(_multiple(job) for _ in range(repeats))
+            for name, job in work.items()
+        }
+
+
+def _multiple(job: "Callable[[], object]") -> float:
+    """Time `job`, and the yardstick for as long right after it: a busy machine slows both."""
+    took, spent, turns = _seconds(job), 0.0, 0
+    while spent < took:
+        spent += _seconds(_yardstick)
+        turns += 1
+    return took / (spent / turns)
+
+
+def _seconds(job: "Callable[[], object]") -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
 
 
 def compare(settings: Settings, *, record: bool = False) -> list[str]:
