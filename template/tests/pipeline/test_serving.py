@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ..project import (
+    data,
     errors,
     features,
     intake,
@@ -26,10 +27,14 @@ from ..project import (
 pytestmark = pytest.mark.xdist_group("workplace")
 SECRET = 987654.5
 COLUMNS = schema.Inputs.to_schema().columns
-NUMBERS = [name for name, column in COLUMNS.items() if intake._kind(column) == "f"]
-WHOLE = [name for name, column in COLUMNS.items() if intake._kind(column) == "i"]
-# A number that is a feature as well, if there is one.
-NUMBER = next((name for name in NUMBERS if name in features.features.names), NUMBERS[0])
+KINDS = {name: intake._kind(column) for name, column in COLUMNS.items()}
+WHOLE = [name for name, kind in KINDS.items() if kind == "i"]
+NUMBERS = [name for name, kind in KINDS.items() if kind == "f"] or WHOLE
+# A number that is a feature as well, if there is one; else the one that varies most.
+NUMBER = next(
+    (name for name in NUMBERS if name in features.features.names),
+    data.load()[NUMBERS].nunique().idxmax(),
+)
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +94,7 @@ def test_it_gives_the_golden_scores_and_says_who_gave_them(client, bundle):
     kept = golden(bundle)
     answer = post(client, *kept["inputs"]).json()
     scores = [prediction["score"] for prediction in answer["predictions"]]
-    assert scores == pytest.approx(kept["scores"], rel=1e-12)
+    np.testing.assert_allclose(scores, kept["scores"], rtol=1e-12)
     assert len({prediction["prediction_id"] for prediction in answer["predictions"]}) == len(scores)
     manifest = json.loads((bundle / "provenance.json").read_text(encoding="utf-8"))
     assert answer["model_digest"] == manifest["model_digest"]
@@ -101,7 +106,8 @@ def test_the_description_names_the_schema_and_an_example_passes(client):
     row = body["content"]["application/json"]["schema"]["properties"]["rows"]["items"]
     assert set(row["properties"]) == set(schema.Inputs.to_schema().columns)
     assert all(row["properties"][name]["type"] == "integer" for name in WHOLE)
-    said = {"type": "number", "description": COLUMNS[NUMBER].description or ""}
+    kind = {"f": "number", "i": "integer"}[KINDS[NUMBER]]
+    said = {"type": kind, "description": COLUMNS[NUMBER].description or ""}
     assert row["properties"][NUMBER] == said
 
 
@@ -118,9 +124,9 @@ def test_the_description_names_the_schema_and_an_example_passes(client):
         ({NUMBER: float("-inf")}, NUMBER, "must be a finite number"),
         ({NUMBER: 10**400}, NUMBER, "must be a finite number"),
         ({NUMBER: SECRET}, NUMBER, ""),
-        *(({name: 10**30}, name, "must be a finite number") for name in WHOLE),
-        *(({name: 1.5}, name, "must be a whole number") for name in WHOLE),
-        *(({name: 987654}, name, "") for name in WHOLE),
+        *(({name: 10**30}, name, "must be a finite number") for name in WHOLE[:3]),
+        *(({name: 1.5}, name, "must be a whole number") for name in WHOLE[:3]),
+        *(({name: 987654}, name, "") for name in WHOLE[:3]),
     ],
 )
 def test_a_row_that_breaks_the_schema_is_named_but_its_values_are_not(
@@ -244,7 +250,14 @@ def test_a_release_names_the_version(config, bundle, row):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_score_that_is_no_number_is_never_given(client, row, config, monkeypatch, value):
-    monkeypatch.setattr(model, "predict", lambda _model, x: np.array([0.5, value])[: len(x)])
+    predict = model.predict
+
+    def fail_after_the_first(fitted, x):
+        scores = np.array(predict(fitted, x), dtype="float64")
+        scores[1:] = value
+        return scores
+
+    monkeypatch.setattr(model, "predict", fail_after_the_first)
     assert post(client, row).status_code == 200
     answer = post(client, row, row)
     assert answer.status_code == 500
