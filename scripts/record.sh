@@ -1,18 +1,26 @@
 #!/usr/bin/env bash
 # Usage: scripts/record.sh [--tune] FRAMEWORK…
+#        scripts/record.sh --into DEST FRAMEWORK
 #
 # Runs a framework's example for real and keeps what it gives in frameworks/FRAMEWORK: the hashes of
 # its data, the metrics and speed that a project's tests compare with, and the executed notebook.
 # For a new framework, and after a lock has moved what a model gives. Look at the difference before
 # you commit it.
 #
-#   --tune   search for the parameters again, too (minutes for a network)
+#   --tune       search for the parameters again, too (minutes for a network)
+#   --into DEST  keep nothing: make the project in DEST, or bring it up to date, and set it up there,
+#                to try the framework's files while you write them
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-tune=''
+tune='' into=''
 case ${1:-} in
 -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" && exit ;;
 --tune) tune=1 && shift ;;
+--into)
+    [ $# -eq 3 ] || { echo "error: --into takes DEST and one framework; see ${0##*/} --help" >&2 && exit 2; }
+    case $2 in /*) into=$2 ;; *) into=$OLDPWD/$2 ;; esac
+    shift 2
+    ;;
 esac
 [ $# -gt 0 ] || { echo "error: name a framework; see ${0##*/} --help" >&2 && exit 2; }
 
@@ -22,7 +30,7 @@ export ML_DEVICE=cpu ML_WORKERS=1
 for framework in "$@"; do
     home=frameworks/$framework
     [ -d "$home" ] || { echo "error: there is no $home" >&2 && exit 1; }
-    project=$work/$framework
+    project=${into:-$work/$framework}
     # What a render includes has to exist, if only empty, before it can be made.
     for name in data/manifest.json tuning.json benchmark.json tests/baseline.json environment.md.jinja; do
         mkdir -p "$(dirname "$home/$name")"
@@ -33,8 +41,12 @@ import sys
 from pathlib import Path
 
 from groundwork import template
+from groundwork.errors import UserError
 
-template.render(Path.cwd(), Path(sys.argv[1]), framework=sys.argv[2])
+try:
+    template.render(Path.cwd(), Path(sys.argv[1]), framework=sys.argv[2])
+except UserError as error:
+    sys.exit(f"error: {error}")
 PYTHON
     "$project/scripts/setup.sh" --quiet
     cli=$project/.venv/bin/my-ml-project
@@ -47,29 +59,19 @@ PYTHON
     # A manifest that was never made cannot be compared with.
     grep -q source "$project/data/manifest.json" || rm "$project/data/manifest.json"
     (cd "$project" && "$cli" prepare --accept)
-    [ -z "$tune" ] || (cd "$project" && "$cli" tune)
+    cp "$project/data/manifest.json" "$home/data/manifest.json"
     keep "Data and parameters"
+    [ -z "$into" ] || { echo "made $into" && exit; }
+    if [ -n "$tune" ]; then
+        (cd "$project" && "$cli" tune)
+        cp "$project/tuning.json" "$home/tuning.json"
+        keep "Search"
+    fi
     (cd "$project" && "$cli" train && "$cli" promote && "$cli" evaluate --record && "$cli" bench --record)
     "$project/.venv/bin/jupyter" execute --inplace "$project/notebooks/explore.ipynb"
-    # Times, versions and a second form of each table would differ at every turn.
-    "$project/.venv/bin/python" - "$project/notebooks/explore.ipynb" <<'PYTHON'
-import sys
-
-import nbformat
-
-notebook = nbformat.read(sys.argv[1], as_version=4)
-notebook.metadata.language_info = {"name": "python"}
-for cell in notebook.cells:
-    cell.metadata = {}
-    for output in cell.get("outputs", []):
-        output.get("data", {}).pop("text/html", None)
-nbformat.write(notebook, sys.argv[1])
-PYTHON
-    for name in data/manifest.json tuning.json benchmark.json; do
-        cp "$project/$name" "$home/$name"
-    done
+    cp "$project/benchmark.json" "$home/benchmark.json"
     cp "$project/tests/model/baseline.json" "$home/tests/baseline.json"
-    [ ! -e "$home/explore.ipynb" ] || cp "$project/notebooks/explore.ipynb" "$home/explore.ipynb"
+    cp "$project/notebooks/explore.ipynb" "$home/explore.ipynb"
     echo "recorded $home"
 done
 git --no-pager diff --stat -- frameworks
