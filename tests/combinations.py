@@ -1,7 +1,8 @@
 """The answers that projects differ by: every combination of them, and few that cover every pair."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
@@ -68,16 +69,23 @@ def name(answers: Answers) -> str:
     return "-".join(dict.fromkeys([answers["framework"], *others]))
 
 
-def rendered_names(root: Path, answers: Answers) -> list[str]:
-    """Return the files that a project with these answers has, read off the template's names."""
+@cache
+def _named(root: Path) -> list[tuple[list[Callable[..., object]], str]]:
+    """Return each of the template's files: under which conditions it is rendered, and to what."""
     values = {"package_name": "my_ml_project", "_copier_conf.answers_file": ".copier-answers.yml"}
     found = []
     for path in files(root / "template"):
         where = str(path.relative_to(root / "template"))
-        conditions = re.findall(r"{% if (.+?) %}", where)
-        if all(JINJA.compile_expression(one)(**answers) for one in conditions):
-            where = re.sub(r"{% if .+? %}([^{}]+){% endif %}", r"\1", where)
-            where = re.sub(r"{{ (\w+(?:\.\w+)?) }}", lambda name: values[name[1]], where)
-            assert "{" not in where, f"{path} has a name that this test cannot read"
-            found.append(where.removesuffix(".jinja"))
+        conditions = [JINJA.compile_expression(one) for one in re.findall(r"{% if (.+?) %}", where)]
+        where = re.sub(r"{% if .+? %}([^{}]+){% endif %}", r"\1", where)
+        where = re.sub(r"{{ (\w+(?:\.\w+)?) }}", lambda name: values[name[1]], where)
+        assert "{" not in where, f"{path} has a name that this test cannot read"
+        found.append((conditions, where.removesuffix(".jinja")))
     return found
+
+
+def rendered_names(root: Path, answers: Answers) -> list[str]:
+    """Return the files that a project with these answers has, read off the template's names."""
+    return [
+        where for conditions, where in _named(root) if all(one(**answers) for one in conditions)
+    ]
