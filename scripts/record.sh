@@ -71,7 +71,20 @@ PYTHON
     "$project/.venv/bin/jupyter" execute --inplace "$project/notebooks/explore.ipynb"
     cp "$project/benchmark.json" "$home/benchmark.json"
     cp "$project/tests/model/baseline.json" "$home/tests/baseline.json"
-    cp "$project/notebooks/explore.ipynb" "$home/explore.ipynb"
+    # Without what differs from run to run, and from machine to machine.
+    "$project/.venv/bin/python" - "$project/notebooks/explore.ipynb" "$home/explore.ipynb" <<'PYTHON'
+import sys
+
+import nbformat
+
+book = nbformat.read(sys.argv[1], as_version=4)
+book.metadata.language_info = {"name": "python"}
+for cell in book.cells:
+    cell.metadata.pop("execution", None)
+    for output in cell.get("outputs", []):
+        output.get("data", {}).pop("text/html", None)
+nbformat.write(book, sys.argv[2])
+PYTHON
     echo "recorded $home"
 done
 git --no-pager diff --stat -- frameworks
