@@ -92,7 +92,7 @@ def test_a_row_s_score_does_not_depend_on_its_neighbours(outcome, inputs):
     np.testing.assert_array_equal(pipeline.score(outcome.model, inputs.head(1)), whole[:1])
 
 
-def test_more_rounds_lower_the_loss(training):
+def test_fitting_lowers_the_loss(training):
     x, y = training
     whole = {**PARAMS.model, "validation": 0}
     losses = [
