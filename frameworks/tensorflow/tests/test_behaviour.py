@@ -127,7 +127,7 @@ def test_any_picture_gets_probabilities(outcome, pixels):
     assert scores.sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_an_epoch_lowers_the_loss(learnt):
+def test_fitting_lowers_the_loss(learnt):
     told = []
     fit(learnt, SHORT, replace(CONTEXT, report=lambda *step: told.append(step)))
     assert [number for number, _ in told] == [0, 1, 2, 3]
