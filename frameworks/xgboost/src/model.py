@@ -3,7 +3,9 @@
 Whatever is random here takes its seed from the context, so that a run can be done again.
 """
 
+import hashlib
 import json
+import logging
 import re
 import warnings
 from collections.abc import Mapping
@@ -29,7 +31,10 @@ DIRECTIONS = {"bmi": 1, "blood_pressure": 1, "triglycerides": 1, "hdl": -1}
 # A fit goes by stretches of so many rounds. Each starts from what the last one left, as it would
 # from a file, and with a seed of its own: so it does not matter whether one process made them all.
 EVERY = 25
-CHECKPOINT = "booster.ubj"
+# A checkpoint starts with a hash of the rest: XGBoost itself would go down over a damaged one.
+CHECKPOINT, HASH = "booster.ubj", 32
+
+log = logging.getLogger(__name__)
 
 
 def fit(x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Context) -> xgb.Booster:
@@ -95,53 +100,67 @@ class Progress(xgb.callback.TrainingCallback):
     """Follows a fit round by round: tells of it, keeps its state, and says when it is enough."""
 
     def __init__(self, context: Context, patience: int) -> None:
-        """Go on from the checkpoint in context.folder, if there is one."""
+        """Go on from the checkpoint in context.folder, if there is one, and tell what it knows."""
         self.report, self.patience = context.report, patience
         self.path = context.folder / CHECKPOINT if context.folder else None
-        self.state: bytearray | None = None
+        self.state: bytearray | None = self._stored()
         self.done = 0
-        # The error on the validation rows after each round; empty where there are no such rows.
+        # What was measured after each round, and the error on validation rows, if there are any.
+        self.history: list[dict[str, float]] = []
         self.errors: list[float] = []
-        if self.path and self.path.exists():
-            self.state = bytearray(self.path.read_bytes())
+        if self.state:
             booster = flavor.stored(self.state)
             self.done = booster.num_boosted_rounds()
-            self.errors = json.loads(str(booster.attr("errors")))
+            for found in json.loads(str(booster.attr("history"))):
+                self._note(found)
+
+    def _stored(self) -> bytearray | None:
+        if self.path is None or not self.path.exists():
+            return None
+        content = self.path.read_bytes()
+        if hashlib.sha256(content[HASH:]).digest() != content[:HASH]:
+            log.warning("%s is damaged: training starts over", self.path)
+            return None
+        return bytearray(content[HASH:])
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds it takes to the least error on the validation rows, or all without."""
+        return int(np.argmin(self.errors)) + 1 if self.errors else len(self.history)
 
     @property
     def enough(self) -> bool:
         """Whether `patience` rounds have brought nothing."""
-        return len(self.errors) - self._best > self.patience if self.errors else False
-
-    @property
-    def _best(self) -> int:
-        """The number of the round with the least error, from 0."""
-        return int(np.argmin(self.errors))
+        return len(self.history) - self.rounds >= self.patience
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
         """Note how a round went; True ends the fit."""
-        latest = {
+        found = {
             f"{rows}.{name}": float(values[-1])
             for rows, judged in evals_log.items()
             for name, values in judged.items()
         }
-        self.report(model.num_boosted_rounds() - 1, latest)
-        self.errors += [value for name, value in latest.items() if name.startswith("validation.")]
+        self._note(found)
         return self.enough
+
+    def _note(self, found: dict[str, float]) -> None:
+        self.report(len(self.history), found)
+        self.history.append(found)
+        self.errors += [found[name] for name in found if name.startswith("validation.")][-1:]
 
     def keep(self, model: xgb.Booster) -> None:
         """Remember a stretch's outcome, in the folder as well."""
-        model.set_attr(errors=json.dumps(self.errors))
+        model.set_attr(history=json.dumps(self.history))
         self.state, self.done = model.save_raw("ubj"), model.num_boosted_rounds()
         if self.path:
-            dataset.write(self.path, bytes(self.state))
+            dataset.write(self.path, hashlib.sha256(self.state).digest() + self.state)
 
     def best(self) -> xgb.Booster:
         """Return the rounds up to the best. Raises ValueError where there was none."""
         if self.state is None:
-            raise ValueError("rounds must be at least 1")
-        kept = flavor.stored(self.state)[: self._best + 1 if self.errors else self.done]
-        kept.set_attr(errors=None)
+            raise ValueError("rounds and patience must be at least 1")
+        kept = flavor.stored(self.state)[: self.rounds]
+        kept.set_attr(history=None)
         return flavor.stored(kept.save_raw("ubj"))
 
 

@@ -10,7 +10,6 @@ import sys
 
 import numpy as np
 import pytest
-import xgboost as xgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,15 +167,27 @@ def stop_at(last):
     return report
 
 
+def recorded(recipe, starts):
+    """The same recipe, that notes after how many rounds each stretch starts."""
+
+    def wrapper(x, params, context, done):
+        starts.append(done)
+        return recipe(x, params, context, done)
+
+    return wrapper
+
+
 @pytest.mark.parametrize("last", [3, model.EVERY - 1, model.EVERY, 2 * model.EVERY + 5])
-def test_a_fit_that_was_stopped_goes_on_to_the_same_model(training, tmp_path, last):
+def test_a_fit_that_was_stopped_goes_on_to_the_same_model(training, tmp_path, monkeypatch, last):
     stopped = context.Context(0, folder=tmp_path, report=stop_at(last))
     with pytest.raises(StoppedError):
         model.fit(*training, PARAMS.model, stopped)
-    told = []
+    told, starts = [], []
+    monkeypatch.setattr(model, "recipe", recorded(model.recipe, starts))
     again = context.Context(0, folder=tmp_path, report=lambda step, _: told.append(step))
     resumed = model.fit(*training, PARAMS.model, again)
-    assert told[0] == last // model.EVERY * model.EVERY
+    assert starts[0] == last // model.EVERY * model.EVERY
+    assert told == list(range(len(told)))
     whole = model.fit(*training, PARAMS.model, CONTEXT)
     assert provenance.model_digest(resumed) == provenance.model_digest(whole)
 
@@ -223,11 +234,22 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_model(training, tmp_path):
     (tmp_path / "given").write_bytes(pickle.dumps((*training, PARAMS.model)))
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(last)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL, last
-    kept = xgb.Booster(model_file=tmp_path / model.CHECKPOINT)
+    kept = flavor.stored((tmp_path / model.CHECKPOINT).read_bytes()[model.HASH :])
     assert kept.num_boosted_rounds() == last // model.EVERY * model.EVERY, last
     resumed = model.fit(*training, PARAMS.model, context.Context(0, folder=tmp_path))
     whole = model.fit(*training, PARAMS.model, CONTEXT)
     assert provenance.model_digest(resumed) == provenance.model_digest(whole), last
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", None])
+def test_a_damaged_checkpoint_is_told_and_not_used(training, tmp_path, caplog, damage):
+    params = {**PARAMS.model, "rounds": 30}
+    path = tmp_path / model.CHECKPOINT
+    whole = model.fit(*training, params, context.Context(0, folder=tmp_path))
+    path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
+    again = model.fit(*training, params, context.Context(0, folder=tmp_path))
+    assert provenance.model_digest(again) == provenance.model_digest(whole)
+    assert "is damaged: training starts over" in caplog.text
 
 
 def test_threads_do_not_change_the_model(training):
@@ -244,6 +266,7 @@ def test_threads_do_not_change_the_model(training):
         ({"max_dept": 3}, '"max_dept"'),
         ({"max_depth": "deep"}, "expect int but value='deep'"),
         ({"subsample": 7}, "value 7 for Parameter subsample"),
+        ({"rounds": 0}, "rounds and patience must be at least 1"),
         ({"objective": "none"}, "Unknown objective function: `none`"),
     ],
 )
