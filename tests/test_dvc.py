@@ -80,6 +80,22 @@ def test_without_dvc_there_is_no_trace_of_it(project: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "framework", [name for name in checkout.frameworks(ROOT) if name != "scikit-learn"]
+)
+def test_what_the_stages_give_is_what_is_committed(render: Render, framework: str) -> None:
+    """Of scikit-learn the next test says so."""
+    root = render(framework=framework, data="dvc")
+    project = install(root, "3.12")
+    told = project.ok(DVC, "repro")
+    assert re.findall(r"^Running stage '(.+)'", told, re.MULTILINE) == STAGES
+    assert "up to date" in project.ok(DVC, "status")
+    assert git(root, "diff") == "", f"run scripts/dvc.sh {framework}"
+    assert git(root, "status", "--porcelain") == ""
+    rmtree(root)  # gigabytes, for some
+
+
+@pytest.mark.slow
 def test_versions_come_and_go_and_every_run_can_be_had_again(
     render: Render, tmp_path: Path
 ) -> None:
