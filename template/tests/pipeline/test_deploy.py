@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from ..project import cli, deploy, errors, package, registry, settings, supervisor, workspace
@@ -512,7 +513,7 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
         assert len(answered) > 10
         for answer in answered:
             scores = [prediction["score"] for prediction in answer["predictions"]]
-            assert scores == pytest.approx(golden.scores, rel=1e-9)
+            np.testing.assert_allclose(scores, golden.scores, rtol=1e-9)
             assert answer["model_digest"] == champion.digest
             assert answer["run_id"] == champion.run_id
         assert "release      2" in run("status")
