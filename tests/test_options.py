@@ -68,7 +68,7 @@ class Project:
             check=False,
             capture_output=True,
             text=True,
-            timeout=20 * MINUTES,
+            timeout=40 * MINUTES,
         )
 
     def ok(self, *command: object) -> str:
