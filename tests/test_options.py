@@ -164,6 +164,7 @@ def test_a_project_is_built_and_used(template: Path, render: Render, answers: An
         project.ok(".venv/bin/python", "-m", "pytest", "-n", "auto", *SHARED, *tests)
 
     if answers == ON_CUDA:
+        project.ok(COMMAND, "prepare")
         done = project.run(COMMAND, "train", ML_DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
         assert done.returncode == 1
         assert re.fullmatch(r"error: CUDA was asked for .+\n", done.stderr), done.stderr
