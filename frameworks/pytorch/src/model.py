@@ -3,6 +3,7 @@
 Whatever is random here takes its seed from the context, so that a run can be done again.
 """
 
+import copy
 import hashlib
 import io
 import logging
@@ -20,7 +21,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from torch import distributed, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
@@ -320,10 +320,9 @@ def predict(model: Network | Pipeline, x: pd.DataFrame) -> np.ndarray:
         simple: np.ndarray = model.predict_proba(x)
         return simple
     values = torch.tensor(np.ascontiguousarray(x[model.columns], dtype="float64"))
-    weights = {name: value.double() for name, value in model.state_dict().items()}
+    exact = copy.deepcopy(model).double()  # the service asks from several threads at once
     with torch.no_grad():
-        logits = functional_call(model, weights, (values,))
-        scores: np.ndarray = torch.softmax(logits, dim=1).float().numpy()
+        scores: np.ndarray = torch.softmax(exact(values), dim=1).float().numpy()
     return scores
 
 

@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -125,6 +126,14 @@ def test_a_row_s_score_depends_neither_on_its_neighbours_nor_on_threads(outcome,
     np.testing.assert_array_equal(pipeline.score(outcome.model, inputs.head(1)), whole[:1])
     with seeding.deterministic(replace(CONTEXT, threads=torch.get_num_threads() + 1)):
         np.testing.assert_array_equal(pipeline.score(outcome.model, inputs), whole)
+
+
+def test_threads_that_ask_at_once_get_what_they_would_get_alone(outcome, inputs):
+    few = [inputs.iloc[start : start + 8] for start in range(0, 320, 8)]
+    alone = [pipeline.score(outcome.model, rows) for rows in few]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(partial(pipeline.score, outcome.model), few))
+    np.testing.assert_array_equal(np.concatenate(together), np.concatenate(alone))
 
 
 @settings(max_examples=25, deadline=None)
