@@ -23,6 +23,8 @@ os.environ |= {
 }
 for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "VIRTUAL_ENV", "PYTHONPATH"):
     os.environ.pop(name, None)
+# With it every process of a built project compiles all of its packages anew: twice the time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 Render = Callable[..., Path]
 
