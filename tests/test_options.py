@@ -145,7 +145,17 @@ def test_every_pair_of_answers_is_built() -> None:
     assert len(COVERING) < 20, "each takes minutes"
 
 
-@pytest.mark.parametrize("answers", COVERING, ids=name)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(
+            answers,
+            id=name(answers),
+            marks=[] if answers in FRAMEWORKS else [pytest.mark.combination],
+        )
+        for answers in COVERING
+    ],
+)
 def test_a_project_is_built_and_used(template: Path, render: Render, answers: Answers) -> None:
     root = render(**answers)
     project = install(root, answers["python_version"])
@@ -182,6 +192,7 @@ def test_a_project_is_built_and_used(template: Path, render: Render, answers: An
     rmtree(root)  # gigabytes, for some
 
 
+@pytest.mark.combination
 def test_a_cluster_is_switched_on_and_off_again(render: Render) -> None:
     """By `copier update` on a project that is in use; the lock stays, so no resolver is needed."""
     root = render()
