@@ -117,7 +117,7 @@ def _train(
 def _checkpoints(settings: Settings, data: provenance.Data, say: Callable[[str], None]) -> Path:
     """Return the folder in which this very recipe keeps its state, for a fit that can resume."""
     recipe = {
-        "code": provenance.code(settings.root).sha256,
+        "code": provenance.code_of(settings.root / "src"),
         "lock": provenance.lock_sha256(settings.root),
         "data": data.files,
         "params": settings.params.model_dump(),

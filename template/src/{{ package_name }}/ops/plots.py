@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from .evaluation import highest
+
 mpl.use("Agg")
 
 
@@ -26,10 +28,9 @@ def figures(
         return {"predictions": against(labels, decided), **made}
     # Of several classes, how often the likeliest one is right.
     observed = labels.to_numpy() if scores.ndim == 1 else decided == labels.to_numpy()
-    predicted = scores if scores.ndim == 1 else scores.max(axis=1)
     return {
         "confusion": confusion(labels, decided),
-        "calibration": calibration(observed, predicted),
+        "calibration": calibration(observed, highest(scores)),
         **made,
     }
 
