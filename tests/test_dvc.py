@@ -94,7 +94,6 @@ def test_without_dvc_there_is_no_trace_of_it(project: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.combination
 @pytest.mark.parametrize(
     "framework", [name for name in checkout.frameworks(ROOT) if name != "scikit-learn"]
 )
@@ -114,7 +113,6 @@ def test_what_the_stages_give_is_what_is_committed(render: Render, framework: st
 
 
 @pytest.mark.slow
-@pytest.mark.combination
 def test_versions_come_and_go_and_every_run_can_be_had_again(
     render: Render, tmp_path: Path
 ) -> None:

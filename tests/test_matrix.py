@@ -247,6 +247,11 @@ def test_all_scripts_pass_shellcheck(matrix: Matrix) -> None:
         run("shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *names, cwd=folder)
 
 
+def test_all_dockerfiles_pass_hadolint(matrix: Matrix) -> None:
+    for folder, names in matrix.files("Dockerfile"):
+        run("hadolint", "--failure-threshold", "style", *names, cwd=folder)
+
+
 def test_all_yaml_passes_yamllint(matrix: Matrix) -> None:
     for folder, names in matrix.files(".yml", ".yaml"):
         run("yamllint", "--strict", *names, cwd=folder)

@@ -145,17 +145,7 @@ def test_every_pair_of_answers_is_built() -> None:
     assert len(COVERING) < 20, "each takes minutes"
 
 
-@pytest.mark.parametrize(
-    "answers",
-    [
-        pytest.param(
-            answers,
-            id=name(answers),
-            marks=[] if answers in FRAMEWORKS else [pytest.mark.combination],
-        )
-        for answers in COVERING
-    ],
-)
+@pytest.mark.parametrize("answers", COVERING, ids=name)
 def test_a_project_is_built_and_used(template: Path, render: Render, answers: Answers) -> None:
     root = render(**answers)
     project = install(root, answers["python_version"])
@@ -192,7 +182,6 @@ def test_a_project_is_built_and_used(template: Path, render: Render, answers: An
     rmtree(root)  # gigabytes, for some
 
 
-@pytest.mark.combination
 def test_a_cluster_is_switched_on_and_off_again(render: Render) -> None:
     """By `copier update` on a project that is in use; the lock stays, so no resolver is needed."""
     root = render()
@@ -205,7 +194,8 @@ def test_a_cluster_is_switched_on_and_off_again(render: Render) -> None:
         commit_all(root, f"Scale: {scale}")
         project.ok("scripts/setup.sh")
         project.ok("scripts/lock.sh", "--check")
-        project.ok("scripts/test.sh", "--fast")
+        if scale == "ray":  # without it all is as it was before, see below
+            project.ok("scripts/test.sh", "--fast")
         assert project.train() == digest
         assert git(root, "status", "--porcelain") == ""
         assert (root / "poetry.lock").read_bytes() == shipped

@@ -105,8 +105,8 @@ def show_no_trace(paths: Iterable[Path]) -> None:
             text == "\n" and path.parent.name == "requirements"
         ):  # so is the export of an empty group
             continue
-        # GitHub's own expressions look like Jinja's, and so do lengths in shell.
-        bare = text.replace("${{", "").replace("${#", "")
+        # GitHub has expressions like Jinja's, shell has such lengths, Docker such formats.
+        bare = text.replace("${{", "").replace("${#", "").replace("'{{.", "")
         for trace in ("{{", "{%", "{#", ".jinja"):
             assert trace not in bare, f"{path} holds {trace}"
         assert not re.search(r"[ \t]+$", text, re.MULTILINE), f"{path} has a trailing blank"

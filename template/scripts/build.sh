@@ -1,23 +1,70 @@
 #!/usr/bin/env bash
-# Usage: scripts/build.sh [--allow-dirty]
+# Usage: scripts/build.sh [--image STAGE]... [--engine ENGINE] [--secret ID=FILE]...
+#                         [--allow-dirty] [-- ENGINE-OPTION...]
 #
 # Builds dist/: wheel, source distribution, CycloneDX bill of materials, and manifest.json with the
 # SHA-256 of each. The same commit gives the same bytes, whenever and wherever it is built.
 #
-#   --allow-dirty  build with uncommitted changes too; the manifest then says so
+#   --image STAGE    build this stage of the Dockerfile as well: serving, training, tracking, test.
+#                    Its tag names commit and lock. Buildah and Podman give the same digest each
+#                    time; Docker's own builder does not.
+#   --engine ENGINE  docker, podman or buildah; otherwise the first of them that works here
+#   --secret ID=FILE index=FILE or ca=FILE, for a company's network: see the Dockerfile
+#   --allow-dirty    build with uncommitted changes too; the manifest then says so
+#   ENGINE-OPTION    passed to the engine's build command, for example --network host
+#
+# BASE_IMAGE names another base than the Dockerfile does, such as a mirror's copy of it.
 
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-allow_dirty=''
+allow_dirty='' engine='' stages=() options=()
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help) help ;;
     --allow-dirty) allow_dirty=1 ;;
+    --image)
+        grep -q " AS ${2:--}\$" "$ROOT/Dockerfile" || usage_error "the Dockerfile has no stage '${2:-}'"
+        stages+=("$2")
+        shift
+        ;;
+    --engine)
+        case ${2:-} in
+        docker | podman | buildah) engine=$2 ;;
+        *) usage_error "--engine needs docker, podman or buildah, not '${2:-}'" ;;
+        esac
+        shift
+        ;;
+    --secret)
+        [[ ${2:-} =~ ^(index|ca)=(.+)$ ]] || usage_error "--secret needs index=FILE or ca=FILE"
+        [ -r "${BASH_REMATCH[2]}" ] || die "--secret $2: the file cannot be read"
+        options+=(--secret "id=${BASH_REMATCH[1]},src=$(realpath "${BASH_REMATCH[2]}")")
+        shift
+        ;;
+    --)
+        shift
+        options+=("$@")
+        break
+        ;;
     *) usage_error "unknown argument '$1'" ;;
     esac
     shift
 done
+
+# works ENGINE: whether it is here and can build.
+works() { command -v "$1" >/dev/null && "$1" info >/dev/null 2>&1; }
+
+# need_engine: set `engine` to one that works.
+need_engine() {
+    if [ -n "$engine" ]; then
+        works "$engine" || die "$engine does not work here; '$engine info' says why"
+        return
+    fi
+    for engine in docker podman buildah; do
+        works "$engine" && return
+    done
+    die "no container engine works here; install docker, podman or buildah, or start its service"
+}
 
 cd "$ROOT"
 started=$(now)
@@ -27,6 +74,7 @@ changes=$(git status --porcelain -- .)
 if [ -n "$changes" ] && [ -z "$allow_dirty" ]; then
     die "there are uncommitted changes ($(head -n 1 <<<"${changes#???}")$([ "$(wc -l <<<"$changes")" -eq 1 ] || echo ", …")); commit them, or use --allow-dirty"
 fi
+[ ${#stages[@]} -eq 0 ] || need_engine
 scripts/setup.sh --quiet
 hold build
 
@@ -46,6 +94,8 @@ copy_source() {
             cp "$file" "$work/source/$file"
         fi
     done
+    # Git keeps no more of a file's mode than whether it is executable.
+    chmod -R u=rwX,go=rX "$work/source"
 }
 
 build_packages() {
@@ -62,8 +112,35 @@ build_sbom() {
         requirements/main.txt
 }
 
+# image STAGE: the name that its image gets.
+image() {
+    echo "$(basename "$(cli)")-$1:$(git rev-parse --short=12 HEAD)${changes:+-dirty}-$(sha256 poetry.lock | cut -c 1-8)"
+}
+
+# build_image STAGE: build it and note its digest. With uncommitted changes no commit is named in
+# the image, and a model that it trains says so.
+build_image() {
+    local stage=$1 name arguments commit
+    name=$(image "$stage")
+    commit=$([ -n "$changes" ] || git rev-parse HEAD)
+    arguments=(
+        --target "$stage" --tag "$name" --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
+        --build-arg "COMMIT=$commit" ${options[@]+"${options[@]}"}
+    )
+    [ -z "${BASE_IMAGE:-}" ] || arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
+    if [ "$engine" = docker ]; then
+        DOCKER_BUILDKIT=1 docker build "${arguments[@]}" "$work/source" || return
+        docker image inspect --format '{{.Id}}' "$name" >"$work/digest"
+    else # in the format of OCI: the other one names the container that it was built in
+        "$engine" build --layers --format oci --timestamp "$SOURCE_DATE_EPOCH" \
+            "${arguments[@]}" "$work/source" || return
+        "$engine" images --no-trunc --format '{{.Digest}}' "$name" >"$work/digest"
+    fi
+    printf '%s %s %s %s\n' "$stage" "$name" "$engine" "$(cat "$work/digest")" >>"$work/images"
+}
+
 write_manifest() {
-    .venv/bin/python - "$work/dist" "${changes:+dirty}" <<'PYTHON'
+    .venv/bin/python - "$work/dist" "${changes:+dirty}" "$work/images" <<'PYTHON'
 import hashlib
 import json
 import os
@@ -84,6 +161,10 @@ manifest = {
     "python": platform.python_version(),
     "lock": {"poetry.lock": sha256(Path("poetry.lock"))},
     "files": {path.name: sha256(path) for path in sorted(dist.iterdir())},
+    "images": {
+        stage: {"name": name, "engine": engine, "digest": digest}
+        for stage, name, engine, digest in map(str.split, Path(sys.argv[3]).read_text().splitlines())
+    },
 }
 (dist / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 PYTHON
@@ -93,9 +174,16 @@ echo "Building $(git rev-parse --short HEAD)${changes:+ with uncommitted changes
 copy_source
 step "wheel and sdist" build_packages
 step "bill of materials" build_sbom
+: >"$work/images"
+for stage in ${stages[@]+"${stages[@]}"}; do
+    step "image $stage" build_image "$stage"
+done
 write_manifest
 # Two renames: dist/ is the old one or the new one, never half of each.
 [ ! -d dist ] || mv dist "$work/old"
 mv "$work/dist" dist
 sed -n 's/^    "\(.*\)": "\(.*\)",\{0,1\}$/  \2  \1/p' dist/manifest.json
+while read -r _ name _ digest; do
+    echo "  $digest  $name"
+done <"$work/images"
 echo "Built dist/ in $(took "$started") s"

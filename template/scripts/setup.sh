@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: scripts/setup.sh [--force] [--quiet]
 #
-# Makes .venv from requirements/*.txt (main, dev, and the groups that pyproject.toml names under
+# Makes .venv from requirements/*.txt (main, train, dev, and the groups that pyproject.toml names under
 # [tool.groundwork]), every package checked by its hash, and installs this project into it. Run it
 # as often as you like: it does only what is missing. Interrupted, run it again.
 #
@@ -30,7 +30,7 @@ started=$(now)
 want=$(head -n 1 "$ROOT/.python-version" 2>/dev/null) || want='?'
 optional=$(groups)
 requirements=()
-for group in main dev $optional; do
+for group in main train dev $optional; do
     file=$ROOT/requirements/$group.txt
     [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it anew"
     requirements+=("$file")

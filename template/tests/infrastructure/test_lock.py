@@ -9,8 +9,8 @@ import pytest
 from ..conftest import ROOT
 from ..project import errors, lock
 
-EXPORTS = ("requirements/main.txt", "requirements/dev.txt")
-OPTIONAL = ("cuda", "dvc", "ray", "wandb")
+EXPORTS = ("requirements/main.txt", "requirements/dev.txt", "requirements/train.txt")
+OPTIONAL = ("cuda", "dvc", "ray", "tracking", "wandb")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_is_installed_is_what_is_locked():
 )
 def test_groups_are_those_that_the_project_names(copy, line, expected):
     choose(copy, line)
-    assert lock.groups(copy) == ("main", *expected)
+    assert lock.groups(copy) == ("main", "train", *expected)
 
 
 @pytest.mark.parametrize("value", ['"ray"', "[1]"])
@@ -115,7 +115,7 @@ def test_difference_is_found(copy, broken):
 
 
 def test_missing_export_is_found(copy):
-    for group in ("dev", *OPTIONAL):
+    for group in ("train", "dev", *OPTIONAL):
         (copy / "requirements" / f"{group}.txt").unlink()
         assert f"requirements/{group}.txt is missing; {lock.MEND}" in lock.problems(copy)
 

@@ -114,7 +114,7 @@ def groups(copy: Path, written: str) -> subprocess.CompletedProcess[str]:
 def test_setup_reads_the_groups_as_python_does(copy, written):
     result = groups(copy, written)
     assert result.returncode == 0, result.stderr
-    assert ("main", *result.stdout.split()) == lock.groups(copy)
+    assert ("main", "train", *result.stdout.split()) == lock.groups(copy)
 
 
 @pytest.mark.parametrize("written", ['groups = ["mine"]\n', 'groups = [\n    "ray",\n]\n'])

@@ -60,7 +60,8 @@ def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_p
     assert set(version.aliases) >= {"challenger", "champion"}
     bundle = pipeline.load_bundle(registry.fetch(workplace.config, version, tmp_path))
     pins = (bundle.folder / "model" / "requirements.txt").read_text().split()
-    locked = (workplace.root / "requirements" / "main.txt").read_text()
+    folder = workplace.root / "requirements"
+    locked = "".join((folder / f"{group}.txt").read_text() for group in ("main", "train"))
     assert len(pins) > 10
     assert all(f"\n{pin}" in f"\n{locked}" for pin in pins)
     assert bundle.manifest.model_digest in (bundle.folder / "model_card.md").read_text()

@@ -226,12 +226,16 @@ def serve(
     reference: Reference = "champion",
     host: Annotated[str | None, typer.Option(help="Listen here; else ML_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Listen here; else ML_PORT.")] = None,
+    release: Annotated[
+        Path | None, typer.Option(help="A folder with all that is needed, as deploy.sh makes it.")
+    ] = None,
 ) -> None:
     """Answer requests with a registered version until interrupted."""
     from . import serving
 
     given = {"host": host, "port": port}
-    serving.run(settings(**{name: at for name, at in given.items() if at is not None}), reference)
+    config = settings(**{name: at for name, at in given.items() if at is not None})
+    serving.run(config, reference, release)
 
 
 @app.command()

@@ -70,8 +70,10 @@ def _lines(root: Path) -> Iterator[str]:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"pyproject.toml and .python-version are needed: {error}") from None
     project = pyproject["project"]
-    runtime = lock.requirements(root / "requirements" / "main.txt")
-    development = lock.requirements(root / "requirements" / "dev.txt")
+    runtime, training, development = (
+        lock.requirements(root / "requirements" / f"{group}.txt")
+        for group in (*lock.RUNTIME, "dev")
+    )
     yield _INTRO
     yield "| what | version |"
     yield "| --- | --- |"
@@ -79,36 +81,45 @@ def _lines(root: Path) -> Iterator[str]:
     yield f"| Pythons that the lock holds for | {project['requires-python']} |"
     yield f"| lock | `{lock.content_hash(pyproject)[:16]}` |"
     yield f"| runtime packages | {len(runtime)} |"
-    yield f"| with development | {len({pin.name for pin in (*runtime, *development)})} |"
+    yield f"| with training | {_count(runtime, training)} |"
+    yield f"| with development | {_count(runtime, training, development)} |"
     yield "\n## Runtime packages\n"
     yield "Where a package depends on the machine, the lock says which ones take it.\n"
     yield from _packages(runtime, project["dependencies"])
-    yield "\n## Development tools\n"
     groups = {
         name: [entry for entry in group if isinstance(entry, str)]
         for name, group in pyproject.get("dependency-groups", {}).items()
     }
-    tools = groups.pop("dev", [])
-    yield from _packages(_direct(development, tools), tools)
+    for title, group, pins in (
+        ("For training", "train", training),
+        ("Development tools", "dev", development),
+    ):
+        asked = groups.pop(group, [])
+        yield f"\n## {title}\n"
+        yield from _packages(_direct(pins, asked), asked)
     yield "\n## Optional groups\n"
     yield "The lock holds them all. Installed are those that `groups` in pyproject.toml's"
     yield "`[tool.groundwork]` lists; an answer, where the framework has the choice, puts one there"
     yield "and brings the files that use it: [how to](how-to/packages-and-updates.md#options).\n"
     yield "| group | answer | asked for | packages beside those above |"
     yield "| --- | --- | --- | --- |"
-    usual = {pin.name for pin in (*runtime, *development)}
+    usual = {pin.name for pin in (*runtime, *training, *development)}
     for name, declared in groups.items():
         pins = lock.requirements(root / "requirements" / f"{name}.txt")
-        asked = [f"{pin.name} {pin.version}" for pin in _direct(pins, declared)]
+        named = [f"{pin.name} {pin.version}" for pin in _direct(pins, declared)]
         answer = f"`{_ANSWERS[name]}`" if name in _ANSWERS else ""
         more = len({pin.name for pin in pins} - usual)
-        yield f"| {name} | {answer} | {', '.join(asked) or 'nothing'} | {more} |"
+        yield f"| {name} | {answer} | {', '.join(named) or 'nothing'} | {more} |"
     yield "\n## Settings\n"
     yield "Set as environment variables, or in `.env`; `.env.example` has them all.\n"
     yield "| variable | default | meaning |"
     yield "| --- | --- | --- |"
     for name, field in Settings.model_fields.items():
         yield f"| `{variable(name, field)}` | {_default(field)} | {field.description} |"
+
+
+def _count(*exports: list[lock.Pin]) -> int:
+    return len({pin.name for export in exports for pin in export})
 
 
 def _direct(pins: list[lock.Pin], declared: list[str]) -> list[lock.Pin]:

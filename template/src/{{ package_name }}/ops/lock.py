@@ -22,6 +22,8 @@ from packaging.utils import canonicalize_name
 from .errors import UserError
 
 MEND = "run scripts/lock.sh"
+# What a model needs to answer, and what training it needs beside that.
+RUNTIME = ("main", "train")
 # Where an export's markers have to say the same as the lock's.
 _MACHINES: list[dict[str, str]] = [
     {
@@ -80,7 +82,7 @@ def requirements(path: Path) -> list[Pin]:
 
 
 def groups(root: Path) -> tuple[str, ...]:
-    """Return what an environment for running this project holds: `main`, and its optional groups.
+    """Return what an environment for training holds: `main`, `train`, and the optional groups.
 
     Raises:
         UserError: pyproject.toml cannot be read, or names them otherwise than as a list of texts.
@@ -88,7 +90,7 @@ def groups(root: Path) -> tuple[str, ...]:
     chosen = _toml(root / "pyproject.toml").get("tool", {}).get("groundwork", {}).get("groups", [])
     if not isinstance(chosen, list) or not all(isinstance(group, str) for group in chosen):
         raise UserError('pyproject.toml: groups in [tool.groundwork] must be a list, as in ["ray"]')
-    return ("main", *chosen)
+    return (*RUNTIME, *chosen)
 
 
 def problems(root: Path) -> list[str]:
@@ -136,10 +138,11 @@ def pins(root: Path) -> list[str]:
     """Return `name==version` of every runtime package that this interpreter and system take.
 
     Raises:
-        UserError: the export is missing or cannot be read.
+        UserError: an export is missing or cannot be read.
     """
-    export = requirements(root / "requirements" / "main.txt")
-    return [f"{pin.name}=={pin.version}" for pin in export if pin.applies()]
+    exports = (requirements(root / "requirements" / f"{group}.txt") for group in RUNTIME)
+    found = {f"{pin.name}=={pin.version}" for export in exports for pin in export if pin.applies()}
+    return sorted(found)
 
 
 def moves(before: str, after: str) -> list[str]:

@@ -207,8 +207,9 @@ def features_sha256() -> str:
 
 
 def lock_sha256(root: Path) -> str:
-    """Hash poetry.lock together with the runtime export that environments are made from."""
-    return _sha256_of([root / "poetry.lock", root / "requirements" / "main.txt"], root)
+    """Hash poetry.lock together with the runtime exports that environments are made from."""
+    exports = [root / "requirements" / f"{group}.txt" for group in lock.RUNTIME]
+    return _sha256_of([root / "poetry.lock", *exports], root)
 
 
 def sha256_file(path: Path) -> str:
@@ -237,13 +238,15 @@ def git(root: Path, *arguments: str) -> str:
 def git_state(root: Path) -> tuple[str | None, list[str]]:
     """Return the commit and the paths that differ from it; (None, []) where there is none.
 
+    An image has no history: there ML_COMMIT names the commit that all of it is from.
+
     An untracked file counts only where it is code: a new notebook does not change a run. Nor does
     dvc.lock, which DVC writes while it runs.
     """
     try:
         commit = git(root, "rev-parse", "--verify", "HEAD").strip()
     except UserError:
-        return None, []
+        return os.environ.get("ML_COMMIT") or None, []
     prefix = git(root, "rev-parse", "--show-prefix").strip()
     lines = git(root, "status", "--porcelain", "-z", "--no-renames", "-uall", ".").split("\0")
     changes = [(line[:2], line[3:].removeprefix(prefix)) for line in lines if line]

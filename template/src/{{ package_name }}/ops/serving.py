@@ -286,13 +286,13 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
     return app
 
 
-def run(settings: Settings, reference: str = "champion") -> None:
+def run(settings: Settings, reference: str = "champion", release: Path | None = None) -> None:
     """Serve a registered version at the settings' address until told to end.
 
-    Raises UserError if there is no such version, it does not fit this code, or the port is taken.
+    `release` is a folder that already has all of it, as a container finds it: release.json and
+    bundle/. Raises UserError if there is no such version, it does not fit this code, or the port is
+    taken.
     """
-    from . import registry
-
     try:
         listener = supervisor.bind(settings.host, settings.port)
     except OSError as error:
@@ -300,16 +300,24 @@ def run(settings: Settings, reference: str = "champion") -> None:
             f"{settings.host}:{settings.port} cannot be used ({error.strerror}); stop what uses "
             "it, or choose another with --port or ML_PORT"
         ) from None
-    version = registry.resolve(settings, reference)
-    folder = settings.var_dir / "serving" / str(version.number)
-    service = Service(settings, registry.fetch(settings, version, folder))
-    about = {"version": version.number, "run_id": version.run_id, "digest": version.digest}
-    supervisor.write_json(folder / "release.json", about)
+    service = Service(settings, (release or _fetched(settings, reference)) / "bundle")
     service.load()
     server = _Server(service)
     log.info("version %s on http://%s:%s/predict", service.version, *listener.getsockname()[:2])
     with contextlib.suppress(KeyboardInterrupt):
         server.run([listener])
+
+
+def _fetched(settings: Settings, reference: str) -> Path:
+    """Bring a registered version here, and return the folder that it is in."""
+    from . import registry
+
+    version = registry.resolve(settings, reference)
+    folder = settings.var_dir / "serving" / str(version.number)
+    registry.fetch(settings, version, folder)
+    about = {"version": version.number, "run_id": version.run_id, "digest": version.digest}
+    supervisor.write_json(folder / "release.json", about)
+    return folder
 
 
 def main() -> None:
