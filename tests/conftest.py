@@ -9,6 +9,8 @@ from shutil import copy2, copytree, ignore_patterns
 import copier
 import pytest
 
+pytest_plugins = ["tests.containers"]
+
 ROOT = Path(__file__).parents[1]
 
 # The developer's own settings and git configuration must not leak in.

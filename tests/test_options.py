@@ -35,6 +35,8 @@ pytestmark = pytest.mark.slow
 
 FRAMEWORKS = [DEFAULTS | {"framework": framework} for framework in choices("framework")]
 COVERING = covering(FRAMEWORKS, COMBINATIONS)
+# Built on every change: each framework as it comes, and the one with the most options.
+CHOSEN = COVERING[: len(FRAMEWORKS) + 1]
 ON_CUDA = next(answers for answers in COVERING if answers["accelerator"] == "cuda")
 COMMAND = ".venv/bin/my-ml-project"
 # Tests of files that most answers have a part in.
@@ -145,7 +147,17 @@ def test_every_pair_of_answers_is_built() -> None:
     assert len(COVERING) < 20, "each takes minutes"
 
 
-@pytest.mark.parametrize("answers", COVERING, ids=name)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(
+            answers,
+            id=name(answers),
+            marks=[] if answers in CHOSEN else [pytest.mark.combination],
+        )
+        for answers in COVERING
+    ],
+)
 def test_a_project_is_built_and_used(template: Path, render: Render, answers: Answers) -> None:
     root = render(**answers)
     project = install(root, answers["python_version"])

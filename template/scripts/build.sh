@@ -131,10 +131,11 @@ build_image() {
     if [ "$engine" = docker ]; then
         DOCKER_BUILDKIT=1 docker build "${arguments[@]}" "$work/source" || return
         docker image inspect --format '{{.Id}}' "$name" >"$work/digest"
-    else # in the format of OCI: the other one names the container that it was built in
-        "$engine" build --layers --format oci --timestamp "$SOURCE_DATE_EPOCH" \
+    else # in the format of OCI: the other one names the container that it was built in. No cached
+        # layers: they take no notice of another COMMIT, and the image would name the one before.
+        "$engine" build --layers --no-cache --format oci --timestamp "$SOURCE_DATE_EPOCH" \
             "${arguments[@]}" "$work/source" || return
-        "$engine" images --no-trunc --format '{{.Digest}}' "$name" >"$work/digest"
+        "$engine" images --no-trunc --format '{{.Digest}}' "$name" | sort -u >"$work/digest" # a line a name
     fi
     printf '%s %s %s %s\n' "$stage" "$name" "$engine" "$(cat "$work/digest")" >>"$work/images"
 }

@@ -2,11 +2,13 @@
 # Usage: scripts/deploy.sh ENV [--version V]
 #        scripts/deploy.sh ENV rollback [N] | status | history | stop
 #
-# Lets a registered version answer requests: the champion, or version V. The release is built from
-# the version's own commit and lock, tried out beside the one that answers, replays the golden
-# predictions, and only then takes over. If anything is not right, the old one goes on answering.
+# Lets a registered version answer requests: the champion, or version V. The release is of the
+# version's own commit and lock. It is tried out beside the one that answers, replays the golden
+# predictions, shares the requests for ML_CANARY_SECONDS, and only then takes over. If anything is not
+# right, the old one goes on answering.
 #
 #   ENV        local: processes on this machine, at ML_HOST and ML_PORT
+#              compose: containers behind a gateway there, see compose.yaml and docs/runbook.md
 #   rollback   go back to the previous release, or to release N, with the same care; when nothing
 #              answers, to the release that answered last
 #   status     which release answers, and where

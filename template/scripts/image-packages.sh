@@ -29,7 +29,10 @@ export XDG_CACHE_HOME=/cache UV_CACHE_DIR=/cache/uv UV_LINK_MODE=copy
 
 PYTHON=$(type -P python3) || die "the base has no python3"
 find_uv || { bootstrap_uv "$PYTHON" && UV=$UV_KEPT; }
-[ -d /opt/venv ] || "$UV" venv --quiet --python "$PYTHON" /opt/venv
+if [ ! -d /opt/venv ]; then
+    "$UV" venv --quiet --python "$PYTHON" /opt/venv
+    rm -f /opt/venv/.gitignore
+fi
 for group; do
     "$UV" pip install --quiet --python /opt/venv/bin/python --require-hashes --no-deps \
         --compile-bytecode -r "$ROOT/requirements/$group.txt"

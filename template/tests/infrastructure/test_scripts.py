@@ -133,6 +133,46 @@ def test_build_refuses_uncommitted_changes(copy):
     assert "params.yaml" in one_line(result)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--image"], 2, "no stage ''"),
+        (["--image", "nowhere"], 2, "no stage 'nowhere'"),
+        (["--image", "serving", "--engine", "lxc"], 2, "not 'lxc'"),
+        (["--engine"], 2, "docker, podman or buildah"),
+        (["--secret", "token=/dev/null"], 2, "index=FILE or ca=FILE"),
+        (["--secret", "ca="], 2, "index=FILE or ca=FILE"),
+        (["--secret", "ca=no/such/file"], 1, "no/such/file: the file cannot be read"),
+    ],
+)
+def test_build_refuses_what_no_image_can_be_built_of(copy, arguments, code, told):
+    result = run(copy / "scripts" / "build.sh", *arguments, cwd=copy.parent)
+    assert result.returncode == code
+    assert told in one_line(result)
+    assert not (copy / "dist").exists()
+
+
+@pytest.mark.parametrize("installed", [False, True])
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [([], "no container engine works here"), (["--engine", "podman"], "podman does not work here")],
+)
+def test_build_refuses_an_engine_that_is_missing_or_broken(copy, tmp_path, installed, chosen, told):
+    """A machine that has little more than git; its engines, if there are any, cannot run."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    for name in ("bash", "basename", "dirname", "git", "grep", "head", "sed", "wc"):
+        (path / name).symlink_to(shutil.which(name))
+    for name in ("docker", "podman", "buildah") if installed else ():
+        (path / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        (path / name).chmod(0o755)
+    command = (path / "bash", copy / "scripts" / "build.sh", "--image", "serving", *chosen)
+    result = run(*command, cwd=copy.parent, PATH=str(path))
+    assert result.returncode == 1
+    assert told in one_line(result)
+    assert not (copy / ".venv").exists()
+
+
 def test_update_refuses_a_project_that_no_template_made(copy):
     (copy / ".copier-answers.yml").unlink(missing_ok=True)
     result = run(copy / "scripts" / "update.sh", cwd=copy.parent)

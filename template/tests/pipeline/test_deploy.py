@@ -9,6 +9,7 @@ import errno
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,7 +20,19 @@ import time
 import numpy as np
 import pytest
 
-from ..project import cli, deploy, errors, package, registry, settings, supervisor, workspace
+from ..project import (
+    canary,
+    cli,
+    deploy,
+    errors,
+    local,
+    package,
+    registry,
+    releases,
+    settings,
+    supervisor,
+    workspace,
+)
 
 SERVICE = """
 import argparse, json, os, pathlib, signal, socket, sys, threading, time
@@ -32,13 +45,37 @@ for name in ("private", "public", "control"):
 given = parser.parse_args()
 control = socket.socket(fileno=given.control)
 does = json.loads((given.bundle / "does.json").read_text())
-servers = []
+servers, counts, seconds = [], {}, []
+
+def metrics():
+    lines = ["# TYPE ml_requests counter"]
+    for status, count in counts.items():
+        lines.append(f'ml_requests_total{{path="/predict",status="{status}"}} {count}')
+    lines.append("# TYPE ml_request_seconds histogram")
+    lines.append(f'ml_request_seconds_sum{{path="/predict"}} {sum(seconds)}')
+    return "\\n".join(lines) + "\\n"
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/metrics":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(metrics().encode())
+            return
         self.answer(does.get("status", 200), {"model_digest": does["digest"]})
 
     def do_POST(self):
+        begun = time.monotonic()
+        if servers[1:]:  # public: what it does wrong it does only there
+            time.sleep(does.get("slow", 0))
+            status = does.get("public", 200)
+        else:
+            status = 200
+        counts[status] = counts.get(status, 0) + 1
+        seconds.append(time.monotonic() - begun)
+        if status != 200:
+            self.answer(status, {"detail": "no"})
+            return
         rows = json.loads(self.rfile.read(int(self.headers["content-length"])))["rows"]
         rows *= does.get("times", 1)
         self.answer(200, {"predictions": [{"score": does["score"]} for _ in rows]})
@@ -97,7 +134,7 @@ while any(thread.is_alive() for thread in threading.enumerate()[1:] if not threa
 """
 
 
-class Driver(deploy.Local):
+class Driver(local.Local):
     """Local, but for what a release is made of: `does` says how the next one behaves."""
 
     def __init__(self, config):
@@ -105,7 +142,7 @@ class Driver(deploy.Local):
         self.does = {}
 
     def build(self, number, reference):
-        folder = self.releases / str(number)
+        folder = self.releases.path(number)
         remove(folder)
         code = folder / "code" / "src" / package.__name__ / "ops"
         code.mkdir(parents=True)
@@ -118,7 +155,7 @@ class Driver(deploy.Local):
         (folder / "bundle").mkdir()
         for name, content in (("does", does), ("golden", golden)):
             (folder / "bundle" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-        release = deploy.Release(
+        release = releases.Release(
             version="1", digest=reference * 16, run_id="r", commit="c", package=package.__name__,
             python=sys.executable, source=str(folder / "code" / "src"),
             environment={"ML_LOG_PREDICTIONS": "1"},
@@ -135,7 +172,12 @@ class Driver(deploy.Local):
 def driver(tmp_path, monkeypatch):
     """An environment of its own on a free port, stopped at the end."""
     monkeypatch.setattr(workspace, "discard", lambda _root, folder: remove(folder))
-    made = Driver(settings.settings(root=tmp_path, var_dir=tmp_path / "var", port=free_port()))
+    monkeypatch.setattr(deploy, "_audit", lambda *_: None)
+    made = Driver(
+        settings.settings(
+            root=tmp_path, var_dir=tmp_path / "var", port=free_port(), canary_seconds=0
+        )
+    )
     yield made
     made.folder.mkdir(parents=True, exist_ok=True)
     made.stop()
@@ -188,7 +230,7 @@ class Load(threading.Thread):
         while self.going:
             try:
                 self.scores.append(ask(self.driver))
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
                 self.failed.append(error)
 
     def __enter__(self):
@@ -245,24 +287,91 @@ def test_a_release_that_is_not_right_never_takes_over(driver, does, reason, monk
     assert load.failed == []
     assert set(load.scores) == {1.0}
     assert driver.state().worker == worker
-    assert (last(driver)["outcome"], driver.kept()) == ("failed", [1])
+    assert (last(driver)["outcome"], driver.releases.kept()) == ("failed", [1])
     assert reason in last(driver)["reason"]
     driver.does = {}
     monkeypatch.undo()
     assert deploy.deploy(driver, "abcd")["release"] == 3
 
 
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ({"public": 500}, r"canary: \d+ of \d+ requests failed, 0 of \d+ on the old release"),
+        ({"public": 422}, r"canary: 100% of the requests were refused, 0% by the old release"),
+        ({"slow": 0.2}, r"canary: a request takes \d+ ms, \d+ ms on the old release"),
+    ],
+)
+def test_a_release_that_does_worse_than_the_old_one_is_taken_back(driver, does, reason):
+    deploy.deploy(driver, "abcd")
+    driver.settings.canary_seconds = 3
+    driver.does = does
+    with Load(driver), Load(driver), pytest.raises(errors.UserError, match=reason):
+        deploy.deploy(driver, "abcd")
+    with Load(driver) as load:
+        time.sleep(0.3)
+    assert load.failed == []
+    assert set(load.scores) == {1.0}
+    assert last(driver)["outcome"] == "failed"
+    assert re.search(reason, last(driver)["reason"])
+
+
+def test_a_release_that_does_as_well_shares_and_then_takes_over(driver):
+    deploy.deploy(driver, "abcd")
+    driver.settings.canary_seconds = 1
+    with Load(driver) as load:
+        done = deploy.deploy(driver, "abcd")
+    assert load.failed == []
+    shared, of = map(int, re.fullmatch(r"canary: (\d+) of (\d+) requests", done["canary"]).groups())
+    assert 0 < shared < of
+    assert ask(driver) == 2.0
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_deployment_killed_while_it_shares_leaves_the_old_release(driver, monkeypatch):
+    deploy.deploy(driver, "abcd")
+    driver.settings.canary_seconds = 1
+    monkeypatch.setattr(supervisor, "START_SECONDS", 1.0)
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(canary, "watch", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        deploy.deploy(driver, "abcd")
+        os._exit(0)
+    os.waitpid(child, 0)
+    with Load(driver) as load:
+        time.sleep(3)
+    assert load.failed == []
+    assert load.scores[-10:] == [1.0] * 10
+    assert deploy.deploy(driver, "abcd")["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("body", [b"not metrics {", None])
+def test_a_release_without_metrics_is_no_canary(body):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        if body is None:
+            server.close()
+        else:
+            threading.Thread(target=_once, args=(server, body), daemon=True).start()
+        with pytest.raises(errors.UserError, match="canary: /metrics failed"):
+            canary.read(address)
+
+
+def _once(server, body):
+    client, _ = server.accept()
+    with client:
+        client.recv(1000)
+        client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+
+
 def test_a_release_that_fails_only_when_it_takes_over_is_taken_back(driver, monkeypatch):
     deploy.deploy(driver, "abcd")
-    ready, calls = deploy._is_ready, []
+    ready = local.is_ready
 
     def broken_in_public(address, release):
-        calls.append(address)
-        if len(calls) == 2:
-            raise errors.UserError("the service is not ready: broken")
-        ready(address, release)
+        monkeypatch.setattr(local, "is_ready", ready)
+        raise errors.UserError("the service is not ready: broken")
 
-    monkeypatch.setattr(deploy, "_is_ready", broken_in_public)
+    monkeypatch.setattr(local, "is_ready", broken_in_public)
     with Load(driver) as load, pytest.raises(errors.UserError, match="broken"):
         deploy.deploy(driver, "abcd")
     assert load.failed == []
@@ -311,17 +420,13 @@ def test_a_port_in_use(driver):
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-@pytest.mark.parametrize("step", ["check", "_half_built", "_golden", "switch", "kept"])
+@pytest.mark.parametrize("step", ["check", "_half_built", "start", "switch", "status"])
 def test_a_deployment_killed_at_any_step_costs_nothing(driver, step, monkeypatch):
     """Before it does anything, half-built, built, tried out, and after all is done."""
     deploy.deploy(driver, "abcd")
-    do, calls = getattr(Driver, step), []
 
-    def killed(self, *arguments):
-        calls.append(arguments)
-        if step != "kept" or len(calls) > 1:  # asked first when a number is chosen
-            os.kill(os.getpid(), signal.SIGKILL)
-        return do(self, *arguments)
+    def killed(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
 
     with Load(driver) as load:
         if (child := os.fork()) == 0:
@@ -396,7 +501,7 @@ def test_rollback_says_what_it_cannot_do(driver):
     with pytest.raises(errors.UserError, match="release 1 is the one that answers"):
         deploy.rollback(driver, 1)
     deploy.deploy(driver, "abcd")
-    (driver.releases / "1" / "bundle" / "golden.json").write_text(
+    (driver.releases.path(1) / "bundle" / "golden.json").write_text(
         '{"inputs": [{"x": 1}], "scores": [9.0]}', encoding="utf-8"
     )
     with pytest.raises(errors.UserError, match="golden"):
@@ -446,7 +551,7 @@ def test_only_so_many_releases_are_kept(driver, monkeypatch):
     monkeypatch.setattr(deploy, "KEEP", 2)
     for _ in range(4):
         deploy.deploy(driver, "abcd")
-    assert driver.kept() == [3, 4]
+    assert driver.releases.kept() == [3, 4]
 
 
 @pytest.mark.xdist_group("workplace")
@@ -459,7 +564,7 @@ def test_without_a_champion_nothing_is_deployed(workplace, tmp_path):
         port=free_port(),
     )
     with pytest.raises(errors.UserError, match=r"nobody has no champion; run `\S+ promote`"):
-        deploy.deploy(deploy.Local(config))
+        deploy.deploy(local.Local(config))
 
 
 @pytest.mark.slow
@@ -467,8 +572,9 @@ def test_without_a_champion_nothing_is_deployed(workplace, tmp_path):
 @pytest.mark.usefixtures("workplace")
 def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsys):
     monkeypatch.setenv("ML_PORT", str(free_port()))
+    monkeypatch.setenv("ML_CANARY_SECONDS", "2")
     config = settings.settings()
-    driver = deploy.Local(config)
+    driver = local.Local(config)
     champion = registry.resolve(config, "champion")
 
     def run(*arguments):
@@ -479,7 +585,7 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
 
     try:
         assert f"release 1, version {champion.number}" in run()
-        golden = driver._golden(1)
+        golden = driver.releases.golden(1)
         body = json.dumps({"rows": golden.inputs})
         failed, answered, going = [], [], True
 
@@ -537,4 +643,4 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
     ],
 )
 def test_golden_scores_are_compared_number_by_number(score, expected, close):
-    assert deploy._close(score, expected, 1e-9) == close
+    assert releases.close(score, expected, 1e-9) == close

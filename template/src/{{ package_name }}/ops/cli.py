@@ -314,7 +314,7 @@ class Action(StrEnum):
 
 @app.command()
 def deploy(
-    environment: Annotated[str, typer.Argument(help="local")],
+    environment: Annotated[str, typer.Argument(help="local or compose")],
     action: Annotated[Action, typer.Argument()] = Action.DEPLOY,
     number: Annotated[int | None, typer.Argument(help="The release to roll back to.")] = None,
     reference: Annotated[

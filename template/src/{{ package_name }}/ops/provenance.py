@@ -212,6 +212,11 @@ def lock_sha256(root: Path) -> str:
     return _sha256_of([root / "poetry.lock", *exports], root)
 
 
+def sha256_text(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def sha256_file(path: Path) -> str:
     """Return the file's SHA-256 in hex."""
     with path.open("rb") as file:

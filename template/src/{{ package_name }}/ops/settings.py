@@ -58,6 +58,15 @@ class Settings(BaseSettings):
     log_predictions: bool = Field(
         default=True, description="keep served predictions for monitoring"
     )
+    image: str = Field(
+        "", description="image that serves; empty: what scripts/build.sh made of the model's commit"
+    )
+    canary_seconds: float = Field(
+        5, ge=0, description="seconds for which a new release shares requests with the old one"
+    )
+    canary_share: float = Field(
+        0.1, gt=0, lt=1, description="share of them that it gets, where a gateway deals them out"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much the service logs"
     )

@@ -1,9 +1,9 @@
 """Keeps one release answering on one port, for `deploy.sh local`; run by its path, stdlib only.
 
 It owns the listening socket and lends it to its workers. A new worker first answers on a port of
-its own, where a deployment tries it out; told to, it accepts from the shared socket beside the old
-one, which is then told to finish. So a switch loses no request, and the process that was tried out
-is the one that goes on. Its folder holds
+its own, where a deployment tries it out; told to share, it accepts from the public socket beside
+the old one; told to switch, the old one is told to finish. So a switch loses no request, and the
+process that was tried out is the one that goes on. Its folder holds
 
     supervisor.lock   locked while it lives, with its process id
     request.json      what deploy asks for; SIGHUP says that there is one
@@ -134,7 +134,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self.ask_to_stop)
         self.state: dict[str, Any] = {
             "pid": os.getpid(), "host": host, "port": port,
-            "release": None, "previous": None, "worker": None,
+            "release": None, "previous": None, "worker": None, "private": None,
         }  # fmt: skip
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             before = json.loads((folder / "state.json").read_text(encoding="utf-8"))
@@ -203,26 +203,43 @@ class Supervisor:
         alive = worker.look()
         if not alive or now > worker.deadline:
             reason = worker.reason()
-            worker.kill()
             self.coming = None
+            if alive:
+                self.dismiss(worker)
+            else:
+                worker.kill()
             self.failed(reason, now)
         elif worker.says("live"):
-            if self.serving:
-                self.serving.drain()
-                self.leaving.append(self.serving)
-            self.serving, self.coming, self.start_at = worker, None, None
-            if self.state["release"] != worker.number:
-                before = self.state["release"] or self.state["previous"]
-                self.state["previous"] = before if before != worker.number else None
-                self.state["release"] = worker.number
-                self.deaths = 0
-            self.answer()
-            self.save()
-        elif worker.says("ready"):
+            if self.trial:
+                self.answer(port=worker.port)
+            else:
+                self.take_over(worker)
+        elif worker.says("ready") and not worker.gone:
             if self.trial:
                 self.answer(port=worker.port)
             else:
                 worker.go()
+
+    def take_over(self, worker: Worker) -> None:
+        """Let the worker that is live be the only one."""
+        if self.serving:
+            self.dismiss(self.serving)
+        self.serving, self.coming, self.start_at = worker, None, None
+        if self.state["release"] != worker.number:
+            before = self.state["release"] or self.state["previous"]
+            self.state["previous"] = before if before != worker.number else None
+            self.state["release"] = worker.number
+            self.deaths = 0
+        self.answer()
+        self.save()
+
+    def dismiss(self, worker: Worker) -> None:
+        """End a worker; one that answers finishes what it has accepted."""
+        if worker.gone:
+            worker.drain()
+            self.leaving.append(worker)
+        else:
+            worker.kill()
 
     def failed(self, reason: str, now: float) -> None:
         """Give up a worker: a deployment's is the deployment's to mend, any other comes again."""
@@ -262,7 +279,7 @@ class Supervisor:
             self.deaths = 0
 
     def read_request(self, now: float) -> None:
-        """Do what a deployment asks for: `try` a release, `switch` to it or `drop` it."""
+        """Do what a deployment asks for: `try` a release, `share`, `switch` to it or `drop` it."""
         path = self.folder / "request.json"
         try:
             request = json.loads(path.read_text(encoding="utf-8"))
@@ -271,15 +288,16 @@ class Supervisor:
         except (OSError, ValueError, KeyError, TypeError):
             return
         path.unlink(missing_ok=True)
-        if what == "switch":
+        if what in {"share", "switch"}:
             if self.coming and self.trial and self.coming.number == number:
-                self.trial = False
+                self.trial = what == "share"
                 self.coming.go()
+                self.coming.deadline = now + seconds  # or it shares for ever, if nobody says more
             else:
                 self.answer(f"release {number} is not being tried out")
             return
         if self.coming:
-            self.coming.kill()
+            self.dismiss(self.coming)
             self.coming = None
             if not self.trial:  # a worker that died was coming back; it has to wait
                 self.start_at = now
@@ -301,6 +319,7 @@ class Supervisor:
     def save(self) -> None:
         """Write state.json."""
         self.state["worker"] = self.serving.process.pid if self.serving else None
+        self.state["private"] = self.serving.port if self.serving else None
         try:
             write_json(self.folder / "state.json", self.state)
         except OSError as error:  # a full disk stops deployments, not the service
@@ -339,8 +358,13 @@ def running(folder: Path) -> int | None:
 
 def write_json(path: Path, value: object) -> None:
     """Write `value` whole or not at all."""
+    write(path, json.dumps(value, indent=2) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write `text` whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
 

@@ -29,6 +29,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from mlflow.entities import (
     Dataset,
@@ -295,6 +296,19 @@ def _experiment(settings: Settings, client: MlflowClient) -> str:
     if found is None:
         raise UserError(f"MLflow has no experiment {settings.experiment}; run `{NAME} train`")
     return str(found.experiment_id)
+
+
+@explained
+def audit(settings: Settings, attempt: Mapping[str, Any]) -> None:
+    """Keep one attempt to deploy as a run of its own, beside the experiment that training has."""
+    client = connect(settings)
+    name = f"{settings.experiment}-deployments"
+    experiment = client.get_experiment_by_name(name)
+    place = experiment.experiment_id if experiment else client.create_experiment(name)
+    said = {key: str(value) for key, value in attempt.items() if value is not None}
+    run_id = client.create_run(place, run_name=said["action"], tags=said).info.run_id
+    client.log_metric(run_id, "seconds", attempt["seconds"])
+    client.set_terminated(run_id, "FINISHED" if attempt["outcome"] == "ok" else "FAILED")
 
 
 @explained

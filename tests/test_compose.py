@@ -1,0 +1,274 @@
+"""The platform of compose.yaml, run for real: trained against, deployed to, and broken."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from .conftest import ROOT, copy_template
+from .containers import BASE, PYTHON, TOGETHER, Docker, checked
+from .test_images import secrets  # noqa: F401
+from .test_options import COMMAND, Project, install
+from .test_project import MINUTES, free_port
+
+pytestmark = [pytest.mark.slow, TOGETHER]
+
+STAND_INS = ROOT / "tests/stand_ins"
+COMPOSE = ("docker-compose", "--profile", "release")
+# Grafana's image comes from a registry only.
+SERVICES = ("database", "tracking", "prometheus", "alertmanager")
+
+
+@dataclass
+class Platform:
+    """A project whose commands run where the platform's ports are reached."""
+
+    root: Path
+    docker: Docker
+    environment: dict[str, str]
+    ports: dict[str, str]
+    ends: dict[str, int] = field(default_factory=dict)
+
+    def command(self, *command: object, **changed: str) -> list[str]:
+        given = self.environment | changed
+        pairs = [f"{name}={value}" for name, value in given.items()]
+        there = ["nsenter", "-t", self.docker.daemon.pid, "-n"] if self.docker.daemon else []
+        return [str(part) for part in (*there, "env", "-C", self.root, *pairs, *command)]
+
+    def run(self, *command: object, **changed: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*command, **changed),
+            env=self.docker.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=10 * MINUTES,
+        )
+
+    def ok(self, *command: object, **changed: str) -> str:
+        return checked(self.run(*command, **changed))
+
+    def deploy(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        return self.run("scripts/deploy.sh", "compose", *arguments, **changed)
+
+    def history(self) -> list[dict[str, Any]]:
+        path = self.root / "var/deploy/compose/history.jsonl"
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(
+            (self.root / "var/deploy/compose/state.json").read_text("utf-8")
+        )
+        return state
+
+    def pid(self, service: str) -> int:
+        """The process of a container, as this machine numbers it."""
+        container = self.ok(*COMPOSE, "ps", "--quiet", service).strip()
+        return int(self.docker.ok("inspect", "--format", "{{.State.Pid}}", container))
+
+    @contextmanager
+    def load(self) -> Iterator[None]:
+        """Ask without a pause meanwhile; `ends` has what came of the requests."""
+        golden = next((self.root / "var/deploy/compose/releases").glob("*/bundle/golden.json"))
+        with subprocess.Popen(
+            self.command(sys.executable, STAND_INS / "load.py", self.ports["ML_PORT"], golden),
+            env=self.docker.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as asking:
+            try:
+                yield
+            finally:
+                told, _ = asking.communicate(timeout=2 * MINUTES)
+        self.ends = json.loads(told)
+        assert self.ends.get("200", 0) > 10
+
+
+@pytest.fixture(scope="module")
+def platform(
+    template: Path,
+    docker: Docker,
+    secrets: list[str],  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Platform]:
+    """The platform, healthy, with a champion that was trained against it."""
+    root = tmp_path_factory.mktemp("compose") / "platform"
+    copy_template(template, root, python_version=PYTHON)
+    install(root, PYTHON)
+    environment = {"BASE_IMAGE": BASE}
+    project = Project(root, docker.environment | environment)
+    options = ("--engine", "docker", *secrets, "--", "--network", "host")
+    project.ok("scripts/build.sh", "--image", "serving", "--image", "tracking", *options)
+    images = json.loads((root / "dist/manifest.json").read_text("utf-8"))["images"]
+    docker.ok("tag", images["tracking"]["name"], "my-ml-project-tracking")
+    given = (f"BASE_IMAGE={BASE}", f"SERVING={images['serving']['name']}")
+    arguments = [part for one in given for part in ("--build-arg", one)]
+    for name in ("haproxy", "postgres", "prometheus", "wrong", "unready", "failing"):
+        made = ("--target", name, "--tag", f"stand-in-{name}", *arguments)
+        docker.ok("build", "--network", "host", *made, STAND_INS)
+    names = ("ML_PORT", "TRACKING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
+    ports = {name: free_port() for name in names}
+    environment |= ports | {
+        "COMPOSE_FILE": f"compose.yaml:{STAND_INS}/compose.yml",
+        "DATABASE_PASSWORD": "of the database",
+        "GRAFANA_PASSWORD": "of nobody",
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['TRACKING_PORT']}",
+        "ML_CANARY_SECONDS": "2",
+        "ML_CANARY_SHARE": "0.5",
+        "PATH": f"{Path(sys.executable).parent}:{docker.environment['PATH']}",
+    }
+    with docker.networked():
+        made_platform = Platform(root, docker, environment, ports)
+        try:
+            made_platform.ok(*COMPOSE, "up", "--detach", "--wait", *SERVICES)
+            made_platform.ok(COMMAND, "prepare")
+            told = made_platform.ok(COMMAND, "train")
+            assert "registered: version 1, challenger" in told
+            made_platform.ok(COMMAND, "promote")
+            first = made_platform.deploy()
+            assert first.returncode == 0, first.stderr
+            yield made_platform
+        finally:
+            made_platform.run(*COMPOSE, "down", "--volumes", "--timeout", "5")
+
+
+def test_no_request_is_lost_when_releases_change(platform: Platform) -> None:
+    with platform.load():
+        for action in ((), ("rollback",)):
+            done = platform.deploy(*action)
+            assert done.returncode == 0, done.stderr
+    assert {*platform.ends} == {"200"}
+    entries = platform.history()[-2:]
+    assert [(entry["action"], entry["outcome"]) for entry in entries] == [
+        ("deploy", "ok"),
+        ("rollback", "ok"),
+    ]
+    shared, of = map(int, re.findall(r"\d+", entries[0]["canary"]))
+    assert 0 < shared < of
+    assert all(entry["image"].startswith("sha256:") for entry in entries)
+    # MLflow has them too, and tells who and when.
+    script = (
+        "import mlflow, json; c = mlflow.MlflowClient()\n"
+        "e = c.get_experiment_by_name('my-ml-project-deployments')\n"
+        "print(json.dumps([r.data.tags for r in c.search_runs([e.experiment_id])]))"
+    )
+    told = json.loads(platform.ok(".venv/bin/python", "-c", script))
+    assert len(told) == len(platform.history())
+    assert all({"who", "time", "commit", "image", "version", "outcome"} <= {*one} for one in told)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ("stand-in-wrong", r"golden prediction 0 is [\d.]+, but was [\d.]+ at training"),
+        ("stand-in-unready", r"docker-compose: container \S+ (is unhealthy|exited \(1\))"),
+        ("stand-in-failing", r"canary: \d+ of \d+ requests failed, 0 of \d+ on the old release"),
+        ("nowhere.invalid/image:1", "docker: "),
+    ],
+)
+def test_a_release_that_is_not_right_never_takes_over(
+    platform: Platform, image: str, reason: str
+) -> None:
+    before = platform.state()["release"]
+    with platform.load():
+        done = platform.deploy(ML_IMAGE=image)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"error: {reason}.*\n", done.stderr), done.stderr
+    assert platform.history()[-1]["outcome"] == "failed"
+    assert re.search(reason, platform.history()[-1]["reason"])
+    assert platform.state()["release"] == before
+    if image != "stand-in-failing":  # that it fails is seen by its share of the requests only
+        assert {*platform.ends} == {"200"}
+    with platform.load():
+        sleep(1)
+    assert {*platform.ends} == {"200"}
+
+
+@pytest.mark.parametrize("seconds", [1.5, 4, 8])
+def test_a_deployment_that_is_killed_costs_no_request(platform: Platform, seconds: float) -> None:
+    with platform.load():
+        deploying = subprocess.Popen(
+            platform.command("scripts/deploy.sh", "compose", ML_CANARY_SECONDS="10"),
+            env=platform.docker.environment,
+            start_new_session=True,
+        )
+        sleep(seconds)
+        os.killpg(deploying.pid, signal.SIGKILL)
+        deploying.wait()
+        done = platform.deploy()
+    assert done.returncode == 0, done.stderr
+    assert {*platform.ends} == {"200"}
+    assert [one["outcome"] for one in platform.history()[-2:]] == ["interrupted", "ok"]
+
+
+def test_a_release_that_dies_is_stood_in_for_and_comes_back(platform: Platform) -> None:
+    assert platform.deploy().returncode == 0  # there is one before it
+    state = platform.state()
+    slot = next(slot for slot, number in state["slots"].items() if number == state["release"])
+    with platform.load():
+        dead = platform.pid(slot)
+        os.kill(dead, signal.SIGKILL)
+        until = monotonic() + MINUTES
+        while platform.pid(slot) in {0, dead}:
+            assert monotonic() < until
+            sleep(0.5)
+        sleep(3)
+    # A request that was being answered just then may be lost: nobody knows what came of it.
+    assert sum(platform.ends.values()) - platform.ends["200"] <= 2
+    assert platform.state() == state
+
+
+def test_without_its_database_training_fails_and_registers_nothing(platform: Platform) -> None:
+    registered = "import mlflow; print(len(mlflow.MlflowClient().search_model_versions()))"
+    before = platform.ok(".venv/bin/python", "-c", registered)
+    training = subprocess.Popen(
+        platform.command(COMMAND, "train"),
+        env=platform.docker.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert training.stdout
+    assert training.stdout.readline().startswith("data: ")
+    platform.ok(*COMPOSE, "kill", "database")
+    _, said = training.communicate(timeout=5 * MINUTES)
+    assert training.returncode == 1
+    assert re.fullmatch(r"error: MLflow: .+\n", said), said
+    with platform.load():  # what answers does not need it
+        sleep(1)
+    assert {*platform.ends} == {"200"}
+    platform.ok(*COMPOSE, "up", "--detach", "--wait", "database", "tracking")
+    assert platform.ok(".venv/bin/python", "-c", registered) == before
+    assert "registered: version 1, challenger" in platform.ok(COMMAND, "train")  # the same model
+
+
+def test_prometheus_sees_the_release_and_the_gateway(platform: Platform) -> None:
+    address = f"http://127.0.0.1:{platform.ports['PROMETHEUS_PORT']}/api/v1/query?query="
+    wanted = {"ml_ready": "1", "haproxy_server_status": "1"}
+    script = "import sys, urllib.request as w; print(w.urlopen(sys.argv[1]).read().decode())"
+    until = monotonic() + MINUTES
+    for name in wanted:
+        found: list[Any] = []
+        while not found:
+            told = json.loads(platform.ok(sys.executable, "-c", script, address + name))
+            found = told["data"]["result"]
+            assert monotonic() < until, f"nothing is known of {name}"
+            sleep(1)
+
+
+def test_stopped_it_answers_no_more_and_starts_again(platform: Platform) -> None:
+    assert platform.deploy("stop").returncode == 0
+    assert "stopped" in platform.deploy("status").stdout
+    assert platform.deploy("rollback").returncode == 0, "what answered last answers again"
+    assert "answering" in platform.deploy("status").stdout

@@ -1,0 +1,354 @@
+"""The images are built by real engines, used with the least rights, and hold what they need."""
+
+import json
+import os
+import re
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import isclose
+from pathlib import Path
+from shlex import quote
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from .conftest import commit_all, copy_template, git
+from .containers import BASE, CERTIFICATES, PYTHON, TOGETHER, Docker, Engine
+from .test_options import Project, install
+from .test_project import MINUTES, free_port
+
+pytestmark = [pytest.mark.slow, TOGETHER]
+
+STAGES = ("serving", "training", "tracking", "test")
+# What a marker starts with, so that files are searched for one string only.
+MARKER = b"marker-of-"
+# Put where it gets into an image: what is looked for would be found.
+INSIDE = "src/my_ml_project/inside.py"
+# Put where it must not get into one from, although all but the last were committed by mistake.
+OUTSIDE = (".env", "data/train.csv", "secret.pem", ".netrc", "src/my_ml_project/stray.py")
+HARDENED = (
+    *("--read-only", "--tmpfs", "/tmp"),  # noqa: S108
+    *("--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges"),
+    *("--memory", "2g", "--pids-limit", "256"),
+)
+# Bring the champion to a folder, as a release has it.
+RELEASE = """
+import json
+from pathlib import Path
+from my_ml_project.ops import registry, settings
+config, folder = settings.settings(), Path("var/release")
+version = registry.resolve(config, "champion")
+registry.fetch(config, version, folder)
+about = {"version": version.number, "run_id": version.run_id, "digest": version.digest}
+(folder / "release.json").write_text(json.dumps(about))
+"""
+ASK = """
+import sys, urllib.request as web
+asked = web.Request(sys.argv[1], sys.stdin.buffer.read() or None)
+print(web.urlopen(asked, timeout=60).read().decode())
+"""
+
+
+TOOLS = {"pip", "uv", "setuptools", "poetry", "pytest", "ruff"}
+TRACKING = {"mlflow_skinny", "sqlalchemy"}
+# Of each stage, some packages that it needs and all that it must not have.
+PACKAGES: dict[str, tuple[set[str], set[str]]] = {
+    "serving": ({"fastapi", "scikit_learn"}, TOOLS | TRACKING | {"mlflow", "matplotlib"}),
+    "training": (TRACKING | {"matplotlib", "scikit_learn"}, TOOLS | {"mlflow"}),
+    "tracking": (TRACKING | {"mlflow"}, TOOLS),
+    "test": (TRACKING | {"pytest"}, set()),
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A project's images in Docker, by stage."""
+
+    commit: str
+    tracked: set[str]
+    images: dict[str, dict[str, str]]
+
+
+@dataclass
+class Content:
+    """Every file in an image's layers, replaced and removed ones too, and markers in any."""
+
+    files: dict[str, tarfile.TarInfo] = field(default_factory=dict)
+    markers: set[str] = field(default_factory=set)
+
+
+@pytest.fixture(scope="module")
+def planted(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project on the base's Python, committed, with much that must not get into an image."""
+    root = tmp_path_factory.mktemp("images") / "planted"
+    copy_template(template, root, python_version=PYTHON)
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    for name in (*OUTSIDE, INSIDE):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {MARKER.decode()}{path.name}\n", "utf-8")
+    with (root / ".git/info/exclude").open("a", encoding="utf-8") as exclude:
+        exclude.write(f"{OUTSIDE[-1]}\n")
+    git(root, "add", "--force", *OUTSIDE[:-1])
+    commit_all(root, "Start")
+    return root
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The options that give a build what this machine's network asks for."""
+    folder = tmp_path_factory.mktemp("secrets")
+    index = [
+        f"{name}={quote(value)}"
+        for name, value in os.environ.items()
+        if re.fullmatch(r"(PIP|UV)_\w*INDEX\w*", name)
+    ]
+    for name, text in (("index", "\n".join(index)), ("ca", CERTIFICATES.read_text("utf-8"))):
+        (folder / name).write_text(f"# {MARKER.decode()}{name}\n{text}\n", "utf-8")
+    return [part for name in ("index", "ca") for part in ("--secret", f"{name}={folder / name}")]
+
+
+def build(
+    root: Path, engine: Engine, stages: tuple[str, ...], secrets: list[str], *options: str
+) -> dict[str, Any]:
+    """Build images and return what dist/manifest.json says."""
+    project = Project(root, engine.environment | {"BASE_IMAGE": BASE})
+    wanted = [part for stage in stages for part in ("--image", stage)]
+    engine_options = ("--engine", engine.command, *secrets, "--", "--network", "host", *options)
+    project.ok("scripts/build.sh", *wanted, *engine_options)
+    manifest: dict[str, Any] = json.loads((root / "dist/manifest.json").read_text("utf-8"))
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def built(planted: Path, docker: Docker, secrets: list[str]) -> Iterator[Built]:
+    install(planted, PYTHON)
+    manifest = build(planted, docker, STAGES, secrets)
+    assert manifest["dirty"] is False
+    tracked = {*git(planted, "ls-files").split()}
+    yield Built(manifest["commit"], tracked, manifest["images"])
+    docker.forget(*(made["name"] for made in manifest["images"].values()))
+
+
+def layers(archive: tarfile.TarFile) -> Iterator[tuple[str, Content]]:
+    """Yield each file of what `docker save` wrote: a layer's content, or text about the image."""
+    for member in archive:
+        if not (data := archive.extractfile(member) if member.isfile() else None):
+            continue
+        content = Content()
+        try:
+            with tarfile.open(fileobj=data, mode="r:*") as layer:
+                for file in layer:
+                    content.files[file.name.removeprefix("./")] = file
+                    found = layer.extractfile(file) if file.isreg() else None
+                    content.markers |= markers(found.read() if found else b"")
+        except tarfile.ReadError:
+            data.seek(0)
+            content = Content(markers=markers(data.read()))
+        yield member.name, content
+
+
+def markers(data: bytes) -> set[str]:
+    if MARKER not in data:
+        return set()
+    return {found.decode() for found in re.findall(MARKER + rb"([\w.]+)", data)}
+
+
+@pytest.fixture(scope="module")
+def contents(
+    built: Built, docker: Docker, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Content]:
+    """What is in each stage's image."""
+    saved = tmp_path_factory.mktemp("saved") / "images.tar"
+    names = {made["name"]: stage for stage, made in built.images.items()}
+    docker.ok("save", "--output", saved, *names)
+    with tarfile.open(saved) as archive:
+        index = archive.extractfile("manifest.json")
+        assert index
+        images = json.load(index)
+        # A layer that several images share may be there once, with links to it.
+        links = {
+            member.name: os.path.normpath(Path(member.name).parent / member.linkname)
+            for member in archive
+            if member.issym()
+        }
+        parts = dict(layers(archive))
+    saved.unlink()
+    found: dict[str, Content] = {}
+    for image in images:
+        whole = found[names[image["RepoTags"][0]]] = Content()
+        for name in (image["Config"], *image["Layers"]):
+            part = parts[links.get(name, name)]
+            whole.files |= part.files
+            whole.markers |= part.markers
+    return found
+
+
+def test_the_manifest_names_images_that_docker_has(built: Built, docker: Docker) -> None:
+    assert {*built.images} == {*STAGES}
+    for stage, made in built.images.items():
+        (about,) = json.loads(docker.ok("image", "inspect", made["name"]))
+        assert made["engine"] == "docker"
+        assert made["digest"] == about["Id"]
+        assert made["name"].startswith(f"my-ml-project-{stage}:{built.commit[:12]}-")
+        assert about["Config"]["User"] == "10001:10001", "a number: Kubernetes compares with 0"
+        if stage != "tracking":
+            assert about["Config"]["Labels"]["org.opencontainers.image.revision"] == built.commit
+
+
+def test_a_model_is_trained_and_served(built: Built, docker: Docker, tmp_path: Path) -> None:
+    """Without root, rights or a file system to write to, and trained without a network."""
+    training, serving = (built.images[stage]["name"] for stage in ("training", "serving"))
+    volumes = [f"groundwork-{os.getpid()}-{name}" for name in ("var", "data")]
+    kept = ("--volume", f"{volumes[0]}:/app/var", "--volume", f"{volumes[1]}:/app/data")
+    train = ("run", "--rm", "--network", "none", *HARDENED, *kept)
+    containers = [f"{volumes[0]}-copy", f"{volumes[0]}-serving"]
+    try:
+        docker.ok(*train, training, "prepare")
+        told = docker.ok(*train, training, "train")
+        assert re.search(r"^registered: version 1, challenger$", told, re.MULTILINE), told
+        docker.ok(*train, training, "promote")
+        docker.ok(*train, "--entrypoint", "python", training, "-c", RELEASE)
+        docker.ok("create", "--name", containers[0], *kept, training)
+        docker.ok("cp", f"{containers[0]}:/app/var/release", tmp_path / "release")
+        run = json.loads((tmp_path / "release/bundle/provenance.json").read_text("utf-8"))
+        assert run["code"]["commit"] == built.commit
+        assert run["code"]["dirty"] == []
+
+        port = free_port()
+        with docker.networked():
+            start = ("run", "--detach", "--name", containers[1], "--health-interval", "1s")
+            reached = ("--publish", f"127.0.0.1:{port}:8000")
+            given = ("--volume", f"{tmp_path}/release:/release:ro")
+            docker.ok(*start, *HARDENED, *reached, *given, serving)
+            serve(docker, containers[1], port, tmp_path / "release")
+    finally:
+        docker.ok("rm", "--force", *containers)
+        docker.ok("volume", "rm", "--force", *volumes)
+
+
+def serve(docker: Docker, container: str, port: str, release: Path) -> None:
+    """Wait until it is healthy, get the scores that the model gave in training, and end it."""
+
+    def state() -> dict[str, Any]:
+        about: dict[str, Any] = json.loads(docker.ok("inspect", container))[0]["State"]
+        return about
+
+    until = monotonic() + 3 * MINUTES
+    while (now := state())["Health"]["Status"] != "healthy":
+        assert now["Running"], docker.run("logs", container)
+        assert monotonic() < until, now
+        sleep(0.5)
+
+    def ask(path: str, given: str = "") -> dict[str, Any]:
+        address = f"http://127.0.0.1:{port}/{path}"
+        told = docker.inside(sys.executable, "-c", ASK, address, given=given)
+        answer: dict[str, Any] = json.loads(told)
+        return answer
+
+    about = json.loads((release / "release.json").read_text("utf-8"))
+    ready = ask("readyz")
+    assert (ready["model_version"], ready["model_digest"]) == (
+        str(about["version"]),
+        about["digest"],
+    )
+    golden = json.loads((release / "bundle/golden.json").read_text("utf-8"))
+    answer = ask("predict", json.dumps({"rows": golden["inputs"]}))
+    assert len(answer["predictions"]) == len(golden["scores"]) > 0
+    for given, expected in zip(answer["predictions"], golden["scores"], strict=True):
+        assert isclose(given["score"], expected, rel_tol=golden.get("tolerance", 1e-9))
+    assert answer["run_id"] == about["run_id"]
+    docker.ok("stop", container)
+    ended = state()
+    assert (ended["ExitCode"], ended["OOMKilled"]) == (0, False), docker.run("logs", container)
+
+
+def of_project(stage: str, tracked: set[str]) -> set[str]:
+    """Return the project's files that belong into a stage's image, as /app has them."""
+    code = {file for file in tracked if file.startswith("src/")} | {"pyproject.toml", "params.yaml"}
+    match stage:
+        case "tracking":
+            return set()
+        case "serving":
+            return code
+    shipped = ("requirements/", "tests/", "scripts/lib.sh", "scripts/image-packages.sh")
+    more = {"poetry.lock", "tuning.json", "benchmark.json", "data/manifest.json"}
+    return code | more | {file for file in tracked if file.startswith(shipped)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+class TestContent:
+    def test_nothing_of_the_project_but_what_the_image_needs(
+        self, contents: dict[str, Content], built: Built, stage: str
+    ) -> None:
+        files = contents[stage].files
+        assert {
+            name[4:] for name, file in files.items() if file.isreg() and name[:4] == "app/"
+        } == (of_project(stage, built.tracked))
+        # What runs cannot change its own code.
+        assert {files[name].uid for name in files if name.startswith("app/src/")} <= {0}
+
+    def test_no_secret_and_no_stray_file_in_any_layer(
+        self, contents: dict[str, Content], stage: str
+    ) -> None:
+        expected = set() if stage == "tracking" else {Path(INSIDE).name}
+        assert contents[stage].markers == expected
+
+    def test_no_compiler_cache_or_history(self, contents: dict[str, Content], stage: str) -> None:
+        # An empty file, such as apt's lock, keeps nothing; a link to a compiler counts.
+        files = contents[stage].files.items()
+        names = [name for name, file in files if file.size or file.issym() or file.islnk()]
+        assert "usr/bin/python3" in names
+        compiler = r"(usr/)?(local/)?bin/([\w-]+-)?(gcc|cc|g\+\+|c\+\+|clang|ld|as|make)(-[\d.]+)?$"
+        left = r"(tmp|cache|run/secrets|root/\.\w+|usr/src|var/lib/apt/lists)/.|.+_history$"
+        assert [name for name in names if re.match(f"{compiler}|{left}", name)] == []
+        parts = {part for name in names for part in Path(name).parts}
+        assert not parts & {".git", ".hg", ".svn", ".env", ".netrc", ".pypirc", ".cache", ".ssh"}
+        assert not parts & {".pytest_cache", ".ruff_cache", ".mypy_cache", ".bash_history"}
+
+    def test_no_package_that_it_has_no_use_for(
+        self, contents: dict[str, Content], stage: str
+    ) -> None:
+        installed = {
+            found[1].lower()
+            for name in contents[stage].files
+            if (found := re.match(r"opt/venv/.*/([\w.]+)-[^/]+\.dist-info/METADATA", name))
+        }
+        needed, unwanted = PACKAGES[stage]
+        assert needed <= installed
+        assert not installed & unwanted
+
+
+def test_a_commit_is_one_image_wherever_it_is_built(
+    planted: Path,
+    buildah: Engine,
+    secrets: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another folder, umask and time of the files: the same. Another commit: another."""
+    digests = []
+    for folder, umask in (("one", 0o022), ("another/place", 0o077)):
+        before = os.umask(umask)
+        try:
+            git(tmp_path, "clone", "--quiet", str(planted), folder)
+            for path in (tmp_path / folder / "src").rglob("*"):
+                os.utime(path, (umask, umask))
+            manifest = build(tmp_path / folder, buildah, ("serving",), secrets)
+        finally:
+            os.umask(before)
+        digests.append(manifest["images"]["serving"]["digest"])
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", digests[0])
+    assert digests[0] == digests[1]
+
+    root = tmp_path / "one"
+    # In the same second and with the same files: only what names the commit is another.
+    monkeypatch.setenv("GIT_COMMITTER_DATE", git(root, "log", "-1", "--format=%cI").strip())
+    commit_all(root, "Another")
+    (other,) = build(root, buildah, ("serving",), secrets)["images"].values()
+    assert other["digest"] != digests[0]
+    assert other["digest"] in buildah.ok("images", "--no-trunc", "--format", "{{.Digest}}")
