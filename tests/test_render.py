@@ -85,7 +85,7 @@ def parse(paths: Iterable[Path]) -> None:
                 json.loads(text)
             case ".py":
                 ast.parse(text, path.name)
-            case ".ini" | ".cfg":
+            case ".ini":
                 configparser.ConfigParser(interpolation=None).read_string(text)
             case ".sh":
                 shell.append(path)
@@ -106,7 +106,7 @@ def show_no_trace(paths: Iterable[Path]) -> None:
         ):  # so is the export of an empty group
             continue
         # GitHub has expressions like Jinja's, shell has such lengths, Docker such formats.
-        bare = text.replace("${{", "").replace("${#", "").replace("'{{.", "")
+        bare = text.replace("${{", "").replace("${#", "").replace("'{{.", "").replace('"{{.', "")
         for trace in ("{{", "{%", "{#", ".jinja"):
             assert trace not in bare, f"{path} holds {trace}"
         assert not re.search(r"[ \t]+$", text, re.MULTILINE), f"{path} has a trailing blank"

@@ -50,9 +50,9 @@ servers, counts, seconds = [], {}, []
 def metrics():
     lines = ["# TYPE ml_requests counter"]
     for status, count in counts.items():
-        lines.append(f'ml_requests_total{{path="/predict",status="{status}"}} {count}')
+        lines.append('ml_requests_total{path="/predict",status="%s"} %s' % (status, count))
     lines.append("# TYPE ml_request_seconds histogram")
-    lines.append(f'ml_request_seconds_sum{{path="/predict"}} {sum(seconds)}')
+    lines.append('ml_request_seconds_sum{path="/predict"} %s' % sum(seconds))
     return "\\n".join(lines) + "\\n"
 
 class Handler(BaseHTTPRequestHandler):
