@@ -143,6 +143,18 @@ def test_the_log_survives_a_full_disk(tmp_path, split, monkeypatch):
     assert list(predictions.read(tmp_path)["prediction_id"]) == ["a", "c"]
 
 
+def test_the_log_forgets_days_that_are_long_past(tmp_path):
+    today = datetime.now(UTC).date()
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    names = [f"{today - timedelta(days=days)}.jsonl" for days in (8, 7, 1)]
+    for name in (*names, "notes.txt"):
+        (folder / name).touch()
+    predictions.Log(tmp_path, "1", DIGEST, days=7).problem("score not finite")
+    kept = {path.name for path in folder.iterdir()}
+    assert kept == {*names[1:], f"{today}.jsonl", "notes.txt"}
+
+
 def test_an_empty_log_can_be_read(tmp_path):
     logged = predictions.read(tmp_path)
     assert logged.empty

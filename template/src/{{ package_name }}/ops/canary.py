@@ -1,14 +1,13 @@
 """The canary: a new release answers part of the requests, and must do as well as the old one."""
 
-import http.client
 import time
 from dataclasses import dataclass, fields
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from .errors import UserError
+from .releases import Address, request
 
-Address = tuple[str, int]
 # So many requests of each before their times and refusals are compared.
 ENOUGH = 20
 # How much worse than the old one: a share of requests, and of their mean time.
@@ -38,15 +37,11 @@ class Count:
 
 def read(address: Address) -> Count:
     """Ask a service's /metrics. Raises UserError where it does not answer with metrics."""
-    connection = http.client.HTTPConnection(*address, timeout=10)
     try:
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
+        text = request(address, "GET", "/metrics")[1].decode()
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UserError(f"canary: /metrics failed: {str(error) or type(error).__name__}") from None
-    finally:
-        connection.close()
+    except (UserError, ValueError) as error:
+        raise UserError(f"canary: /metrics failed: {error}") from None
     own = [one for one in samples if one.labels.get("path") == "/predict"]
     answered = [one for one in own if one.name == "ml_requests_total"]
     return Count(

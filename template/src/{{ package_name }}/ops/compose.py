@@ -6,7 +6,6 @@ connection. The release before stays in its slot and answers when the new one do
 """
 
 import contextlib
-import http.client
 import os
 import shutil
 import time
@@ -17,8 +16,19 @@ from pydantic import BaseModel
 
 from . import provenance, supervisor
 from .errors import UserError
-from .releases import TOLD, Address, Release, Releases, ask, is_ready, reachable, tool
-from .settings import NAME, Settings, load_json
+from .releases import (
+    TOLD,
+    Address,
+    Release,
+    Releases,
+    ask,
+    is_ready,
+    load_state,
+    reachable,
+    request,
+    tool,
+)
+from .settings import NAME, Settings
 
 SLOTS = ("blue", "green")
 # Seconds that a container has to become ready, and a new release has to prove steady.
@@ -58,37 +68,25 @@ class Compose:
         # The gateway looks for what it is told of: a container that is gone would keep it waiting.
         state, running = self.state(), self._compose("ps", "--services").split()
         there = {slot: number for slot, number in state.slots.items() if slot in running}
+        if "gateway" in running and (at := self._port("gateway", 8000)) != self._public():
+            raise UserError(
+                f"the gateway answers on port {at[1]}; to move it to {self.settings.port}, run "
+                "scripts/deploy.sh compose stop, which answers no more until the next deployment"
+            )
         self._write(state.model_copy(update={"slots": there, "sharing": None, "starting": None}))
-        self._compose("up", "--detach", "--no-deps", "--wait", "gateway")
+        # Another one would not answer for a moment.
+        self._compose("up", "--detach", "--no-deps", "--no-recreate", "--wait", "gateway")
         self._reload()
 
     def build(self, number: int, reference: str) -> Release:
         """Bring the bundle of a registered version here, and find the image of its commit."""
-        # MLflow takes seconds to import, and a rollback has no use for it.
-        from . import registry
-
-        version = registry.resolve(self.settings, reference)
-        if not version.commit:
-            raise UserError(
-                f"version {version.number} was trained without a commit, so there is no image of "
-                "its code; commit, train and promote again"
-            )
-        self.releases.clear()
-        release = Release(
-            version=str(version.number),
-            digest=version.digest,
-            run_id=version.run_id,
-            commit=version.commit,
-            image=self._image(version.commit),
-        )
-        folder = self.releases.path(number)
-        registry.fetch(self.settings, version, folder)
+        version = self.releases.resolve(reference)
+        image = self._image(version.commit)
+        folder = self.releases.fetch(number, version)
         # The container's user is another one.
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
-        # Last: a release with this file is complete.
-        supervisor.write_json(folder / "release.json", release.model_dump())
-        return release
+        return self.releases.complete(number, version, image=image)
 
     def start(self, number: int) -> Address:
         """Start a release in the free slot; return its own address."""
@@ -119,7 +117,7 @@ class Compose:
         after = {"release": number, "previous": previous, "sharing": None, "starting": None}
         self._save(before.model_copy(update=after))
         try:
-            self._is_steady(release)
+            self._is_steady(release, self._port(before.slot(number) or "", 8000))
         except UserError:
             self._save(before.model_copy(update={"sharing": None}))
             self.abandon(number)
@@ -156,15 +154,7 @@ class Compose:
 
     def state(self) -> State:
         """Return state.json. Raises UserError if that is damaged."""
-        path = self.folder / "state.json"
-        if not path.exists():
-            return State()
-        try:
-            return load_json(path, State)
-        except UserError:
-            raise UserError(
-                f"{path} is damaged; delete it and deploy again (what answers goes on answering)"
-            ) from None
+        return load_state(self.folder / "state.json", State) or State()
 
     def _save(self, state: State) -> None:
         """Write the state, and have the gateway follow it."""
@@ -185,11 +175,16 @@ class Compose:
         wanted = routes.read_text(encoding="utf-8").rpartition("string ")[2].strip()
         end = time.monotonic() + RELOAD_SECONDS
         address = self._port("gateway", 8405)
-        while _name(address) != wanted:
+        while not self._goes_by(wanted, address):
             if time.monotonic() > end:
                 raise UserError("the gateway does not follow; see docker compose logs gateway")
             self._compose("kill", "--signal", "USR2", "gateway")
             time.sleep(0.3)
+
+    def _goes_by(self, wanted: str, address: Address) -> bool:
+        with contextlib.suppress(UserError):
+            return request(address, "GET", "/")[1].decode() == wanted
+        return False
 
     def _routes(self, state: State) -> Iterator[str]:
         name = provenance.sha256_text(state.model_dump_json())[:16]
@@ -247,8 +242,11 @@ class Compose:
         except UserError:
             return False
 
-    def _is_steady(self, release: Release) -> None:
-        """Raise UserError unless the gateway goes over to this release, and stays with it."""
+    def _is_steady(self, release: Release, own: Address) -> None:
+        """Raise UserError unless the gateway goes over to this release, and it stays ready.
+
+        It is asked at its own address, too: where it dies, the standby answers in public.
+        """
         end = time.monotonic() + 10
         while True:
             try:
@@ -261,7 +259,8 @@ class Compose:
         end = time.monotonic() + STEADY_SECONDS
         while time.monotonic() < end:
             is_ready(self._public(), release)
-            time.sleep(0.2)
+            is_ready(own, release)
+            time.sleep(0.1)
 
     def _compose(self, *arguments: str) -> str:
         """Run Docker Compose on the project's file, with the slots filled as state.json says."""
@@ -278,15 +277,3 @@ class Compose:
 
     def _docker(self, *arguments: str) -> str:
         return tool("docker", *arguments, cwd=self.settings.root)
-
-
-def _name(address: Address) -> str:
-    """Return by which slots.cfg the gateway goes."""
-    connection = http.client.HTTPConnection(*address, timeout=5)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().read().decode()
-    except (OSError, http.client.HTTPException):
-        return ""
-    finally:
-        connection.close()

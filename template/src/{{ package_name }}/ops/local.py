@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from . import supervisor
 from .errors import UserError
-from .releases import TOLD, Address, Release, Releases, is_ready, reachable
-from .settings import PACKAGE, Settings, load_json
+from .releases import TOLD, Address, Release, Releases, is_ready, load_state, reachable
+from .settings import PACKAGE, Settings
 
 
 class Answer(BaseModel):
@@ -66,24 +66,14 @@ class Local:
 
     def build(self, number: int, reference: str) -> Release:
         """Bring bundle, code and environment of a registered version together."""
-        # MLflow takes seconds to import, and a rollback has no use for it.
-        from . import registry, workspace
+        from . import workspace
 
-        version = registry.resolve(self.settings, reference)
-        if not version.commit:
-            raise UserError(
-                f"version {version.number} was trained without a commit, so its code is not to be "
-                "had; commit, train and promote again"
-            )
-        self.releases.clear()
-        folder = self.releases.path(number)
-        registry.fetch(self.settings, version, folder)
+        version = self.releases.resolve(reference)
+        folder = self.releases.fetch(number, version)
         code = workspace.checkout(self.settings.root, version.commit, folder / "code")
-        release = Release(
-            version=str(version.number),
-            digest=version.digest,
-            run_id=version.run_id,
-            commit=version.commit,
+        return self.releases.complete(
+            number,
+            version,
             package=PACKAGE,
             python=str(workspace.environment(code, self.settings)),
             source=str(code / "src"),
@@ -91,12 +81,10 @@ class Local:
                 "ML_ROOT": str(self.settings.root),
                 "ML_VAR_DIR": str(self.settings.var_dir),
                 "ML_LOG_PREDICTIONS": str(int(self.settings.log_predictions)),
+                "ML_KEEP_PREDICTIONS_DAYS": str(self.settings.keep_predictions_days),
                 "ML_LOG_LEVEL": self.settings.log_level,
             },
         )
-        # Last: a release with this file is complete.
-        supervisor.write_json(folder / "release.json", release.model_dump())
-        return release
 
     def start(self, number: int) -> Address:
         """Start a release beside the one that answers; return its own address."""
@@ -156,15 +144,7 @@ class Local:
 
     def state(self) -> State | None:
         """Return what the supervisor last said. Raises UserError if that is damaged."""
-        path = self.folder / "state.json"
-        if not path.exists():
-            return None
-        try:
-            return load_json(path, State)
-        except UserError:
-            raise UserError(
-                f"{path} is damaged; delete it and deploy again (what answers goes on answering)"
-            ) from None
+        return load_state(self.folder / "state.json", State)
 
     def _start(self) -> int:
         """Start the supervisor in a session of its own: it outlives us and our terminal."""

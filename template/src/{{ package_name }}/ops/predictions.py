@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,18 @@ from .. import schema
 
 ABOUT = ["prediction_id", "time", "model_version", "model_digest", "score", "problem"]
 FEATURE = "feature."
+# The files' names.
+DAYS = "????-??-??.jsonl"
 
 
 class Log:
     """Appends to var/predictions; several processes may do so at once."""
 
-    def __init__(self, var_dir: Path, version: str, digest: str) -> None:
-        """Write as the model of this version and digest."""
+    def __init__(self, var_dir: Path, version: str, digest: str, days: int = 90) -> None:
+        """Write as the model of this version and digest; files older than `days` are removed."""
         self.folder = var_dir / "predictions"
         self.about = {"model_version": version, "model_digest": digest}
+        self.days = days
         self.torn = False
 
     def predictions(self, ids: Sequence[str], features: pd.DataFrame, scores: np.ndarray) -> None:
@@ -53,6 +56,8 @@ class Log:
         # write that a full disk cut short, a line break keeps the next line whole.
         content = ("\n" + text if self.torn else text).encode()
         path = self.folder / f"{now.date().isoformat()}.jsonl"
+        if not path.exists():
+            self._prune(now.date() - timedelta(days=self.days))
         target = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             self.torn = os.write(target, content) < len(content)
@@ -60,6 +65,11 @@ class Log:
             os.close(target)
         if self.torn:
             raise OSError("the disk is full")
+
+    def _prune(self, oldest: date) -> None:
+        for path in self.folder.glob(DAYS):
+            if path.stem < oldest.isoformat():
+                path.unlink(missing_ok=True)  # another process may be at it, too
 
 
 def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:
@@ -69,7 +79,7 @@ def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:
     left out. Without any line the frame is empty, with the columns of ABOUT.
     """
     entries = []
-    for path in sorted((var_dir / "predictions").glob("????-??-??.jsonl")):
+    for path in sorted((var_dir / "predictions").glob(DAYS)):
         if since and path.stem < since.isoformat():
             continue
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

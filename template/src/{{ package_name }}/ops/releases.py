@@ -10,13 +10,18 @@ import json
 import math
 import subprocess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from . import supervisor
 from .errors import UserError
 from .settings import Settings, load_json
 
+if TYPE_CHECKING:
+    from .registry import Version
+
+_State = TypeVar("_State", bound=BaseModel)
 Address = tuple[str, int]
 # What the history tells of a release.
 TOLD = {"version", "digest", "run_id", "commit", "image"}
@@ -123,9 +128,60 @@ class Releases:
             if not (folder / "release.json").exists():
                 self.drop(int(folder.name))
 
+    def resolve(self, reference: str) -> "Version":
+        """Return the registered version to release. Raises UserError where its code is not known.
+
+        What was left behind by deployments that were killed while they built goes first.
+        """
+        # MLflow takes seconds to import, and a rollback has no use for it.
+        from . import registry
+
+        version = registry.resolve(self.settings, reference)
+        if not version.commit:
+            raise UserError(
+                f"version {version.number} was trained without a commit, so its code is not to be "
+                "had; commit, train and promote again"
+            )
+        self.clear()
+        return version
+
+    def fetch(self, number: int, version: "Version") -> Path:
+        """Bring a version's bundle into the release's folder, and return that."""
+        from . import registry
+
+        registry.fetch(self.settings, version, self.path(number))
+        return self.path(number)
+
+    def complete(self, number: int, version: "Version", **how: Any) -> Release:
+        """Write release.json, the last of all: a release that has it is complete."""
+        release = Release(
+            version=str(version.number),
+            digest=version.digest,
+            run_id=version.run_id,
+            commit=version.commit,
+            **how,
+        )
+        supervisor.write_json(self.path(number) / "release.json", release.model_dump())
+        return release
+
     def _folders(self) -> list[Path]:
         found = self.folder.glob("[0-9]*")
         return sorted((f for f in found if f.name.isdecimal()), key=lambda f: int(f.name))
+
+
+def load_state(path: Path, kind: type[_State]) -> _State | None:
+    """Return an environment's state.json, None before there is one.
+
+    Raises UserError if it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return load_json(path, kind)
+    except UserError:
+        raise UserError(
+            f"{path} is damaged; delete it and deploy again (what answers goes on answering)"
+        ) from None
 
 
 def tool(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
@@ -184,13 +240,22 @@ def close(score: object, expected: object, tolerance: float) -> bool:
 def ask(
     address: Address, method: str, path: str, body: object = None
 ) -> tuple[int, dict[str, Any]]:
-    """Return status and answer of a request. Raises UserError where there is no answer."""
+    """Return status and answer of a request. Raises UserError where there is no answer in JSON."""
+    status, text = request(address, method, path, json.dumps(body) if body is not None else None)
+    try:
+        return status, json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{method} {path} failed: {error}") from None
+
+
+def request(address: Address, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+    """Return status and body of an answer. Raises UserError where there is none."""
     connection = http.client.HTTPConnection(*address, timeout=30)
     try:
-        connection.request(method, path, json.dumps(body) if body is not None else None)
+        connection.request(method, path, body)
         response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
         raise UserError(f"{method} {path} failed: {str(error) or type(error).__name__}") from None
     finally:
         connection.close()

@@ -103,7 +103,9 @@ class Service:
             raise UserError(self.reason) from error
         digest = bundle.manifest.model_digest
         self.predictions = (
-            predictions.Log(self.settings.var_dir, self.version, digest)
+            predictions.Log(
+                self.settings.var_dir, self.version, digest, self.settings.keep_predictions_days
+            )
             if self.settings.log_predictions
             else None
         )
