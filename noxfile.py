@@ -56,3 +56,17 @@ def bench(session: nox.Session) -> None:
     """Measure rendering, set-up and the way to a reproduced model, as ratios. Takes minutes."""
     session.run("scripts/test.sh", "--setup", external=True)
     session.run(BIN / "python", "benchmarks/bench.py", *session.posargs, external=True)
+
+
+@nox.session
+def bench_images(session: nox.Session) -> None:
+    """Measure builds of the images, and their sizes. Needs Docker."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    session.run(BIN / "python", "benchmarks/images.py", *session.posargs, external=True)
+
+
+@nox.session
+def bench_serving(session: nox.Session) -> None:
+    """Compare the service with `mlflow models serve`, in turn. Needs wrk."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    session.run(BIN / "python", "benchmarks/serving.py", *session.posargs, external=True)

@@ -89,7 +89,8 @@ def snapshot(into: Path) -> Path:
 def copy(template: Path, into: Path, **answers: str) -> None:
     """Render a template with `answers`, else its defaults, as a new process does."""
     if (template / "questions").exists():
-        answers["python_version"] = f"{sys.version_info.major}.{sys.version_info.minor}"
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        answers = {"python_version": here, **answers}
     given = [part for pair in answers.items() for part in ("--data", "=".join(pair))]
     options = ("--defaults", "--overwrite", "--quiet", "--vcs-ref", "HEAD", *given)
     run(sys.executable, "-m", "copier", "copy", *options, template, into)
@@ -220,7 +221,7 @@ def main() -> None:
         "--cold",
         nargs="*",
         metavar="FRAMEWORK",
-        help="also from an empty cache, which downloads up to 4 GB each (default: all)",
+        help="those to set up from an empty cache, too, which downloads up to 4 GB (default: all)",
     )
     given = parser.parse_args()
     # uv is beside this Python in the template's environment.

@@ -1,0 +1,175 @@
+"""Compare the service with `mlflow models serve` on the same registered model, in turn.
+
+Usage: serving.py [--seconds N] [--clients N]
+
+One row a request, clients that ask again at once, one process a server. Ours checks the row against
+the schema, computes the features and keeps the prediction; MLflow's is given the features. Needs
+wrk, which makes the load.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from socket import create_server
+
+from bench import committed, copy, run, snapshot
+
+AIM = 3
+START_SECONDS = 120
+ROUNDS = 3
+# Writes the same row as either server takes it.
+ROWS = """
+import json, sys
+from pathlib import Path
+from my_ml_project.ops import dataset, features, settings
+from my_ml_project import schema
+rows = dataset.read(settings.settings()).holdout.head(1)
+inputs = rows.drop(columns=[schema.IDENTIFIER, schema.TARGET]).to_json(orient="records")
+built = features.build(rows).to_json(orient="records")
+folder = Path(sys.argv[1])
+(folder / "ours.json").write_text(json.dumps({"rows": json.loads(inputs)}))
+(folder / "mlflow.json").write_text(json.dumps({"dataframe_records": json.loads(built)}))
+"""
+LOAD = """
+wrk.method, wrk.headers["Content-Type"] = "POST", "application/json"
+local file = io.open("%s")
+wrk.body = file:read("*a")
+function done(summary, latency)
+    local e = summary.errors
+    print(string.format('{"rate": %%f, "p50": %%f, "p99": %%f, "errors": %%d}',
+        summary.requests / summary.duration * 1e6, latency:percentile(50) / 1e3,
+        latency:percentile(99) / 1e3, e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+
+@dataclass
+class Server:
+    """How to start a server, and where it is ready and predicts."""
+
+    name: str
+    command: list[object]
+    ready: str
+    predict: str
+    body: Path
+
+    @contextmanager
+    def started(self, project: Path, log: Path) -> Iterator[tuple[str, float]]:
+        """Yield its address and the seconds that it took to be ready; end it."""
+        with create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
+        begun = time.perf_counter()
+        with log.open("w", encoding="utf-8") as said:
+            service = subprocess.Popen(
+                [str(part) for part in (*self.command, "--port", port)],
+                cwd=project,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        try:
+            while not answers(address + self.ready):
+                if service.poll() is not None or time.perf_counter() - begun > START_SECONDS:
+                    sys.exit(f"error: {self.name} does not start: {log.read_text('utf-8')}")
+                time.sleep(0.01)
+            yield address, time.perf_counter() - begun
+        finally:
+            os.killpg(service.pid, 15)
+            service.wait()
+
+    def load(self, address: str, scratch: Path, clients: int, seconds: int) -> dict[str, float]:
+        """Ask without a pause; return requests a second, and percentiles in milliseconds."""
+        script = scratch / "load.lua"
+        script.write_text(LOAD % self.body, "utf-8")
+        options = ("--threads", 1, "--connections", clients, "--duration", seconds, "--latency")
+        command = ["wrk", *options, "--script", script, address + self.predict]
+        done = subprocess.run([str(part) for part in command], check=True, capture_output=True)
+        told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        if told["errors"]:
+            sys.exit(f"error: {self.name} failed {told['errors']:.0f} requests")
+        return told
+
+
+def answers(address: str) -> bool:
+    """Tell whether a server answers there with 200."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def servers(scratch: Path) -> tuple[Path, Server, Server]:
+    """Make a project with a champion; return it, its service and MLflow's, as one lock has them."""
+    template = snapshot(scratch / "template")
+    project = scratch / "project"
+    copy(template, project)
+    committed(project)
+    run("scripts/setup.sh", cwd=project)
+    cli = project / ".venv/bin/my-ml-project"
+    for name in ("prepare", "train", "promote"):
+        run(cli, name, cwd=project)
+    run(project / ".venv/bin/python", "-c", ROWS, scratch, cwd=project)
+    whole = scratch / "mlflow"
+    locked = [project / f"requirements/{name}.txt" for name in ("main", "train", "tracking")]
+    run("uv", "venv", "--quiet", "--python", sys.executable, whole)
+    run("uv", "pip", "sync", "--quiet", "--python", whole / "bin/python", *locked)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{project}/var/mlflow.db"
+    model = ("--model-uri", "models:/my-ml-project@champion", "--env-manager", "local")
+    mlflow = [whole / "bin/mlflow", "models", "serve", *model, "--workers", 1]
+    ours = Server("serve", [cli, "serve"], "/readyz", "/predict", scratch / "ours.json")
+    other = Server("mlflow models serve", mlflow, "/ping", "/invocations", scratch / "mlflow.json")
+    return project, ours, other
+
+
+def main() -> None:
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=10, help="of load each time")
+    parser.add_argument("--clients", type=int, default=8, help="that ask at once")
+    given = parser.parse_args()
+    if not shutil.which("wrk"):
+        sys.exit("error: wrk is not installed; it makes the load, and Debian has it")
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        project, *both = servers(scratch)
+        rounds: dict[str, list[dict[str, float]]] = {server.name: [] for server in both}
+        for _ in range(ROUNDS):
+            for server in both:
+                with server.started(project, scratch / "log") as (address, start):
+                    server.load(address, scratch, given.clients, 2)  # to warm up
+                    told = server.load(address, scratch, given.clients, given.seconds)
+                    rounds[server.name].append(told | {"start": start})
+    typical = {
+        name: {key: statistics.median(one[key] for one in told) for key in told[0]}
+        for name, told in rounds.items()
+    }
+    for name, told in typical.items():
+        print(
+            f"{name}: {told['rate']:.0f} requests/s, p50 {told['p50']:.1f} ms, "
+            f"p99 {told['p99']:.1f} ms, ready after {told['start']:.1f} s"
+        )
+    ours, other = typical.values()
+    ratio = ours["rate"] / other["rate"]
+    verdict = "as aimed" if ratio >= AIM else f"below the aim of {AIM}"
+    print(f"throughput: {ratio:.1f} times MLflow's, {verdict}")
+    for key in ("p50", "p99", "start"):
+        print(f"{key}: {ours[key] / other[key]:.2f} times MLflow's")
+
+
+if __name__ == "__main__":
+    main()
