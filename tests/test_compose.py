@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copy2
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
+import yaml
 
 from .conftest import ROOT, copy_template
-from .containers import BASE, PYTHON, TOGETHER, Docker, checked
+from .containers import BASE, PYTHON, TOGETHER, Docker, checked, run
 from .test_images import secrets  # noqa: F401
 from .test_options import COMMAND, Project, install
 from .test_project import MINUTES, free_port
@@ -114,7 +116,7 @@ def platform(
     docker.ok("tag", images["tracking"]["name"], "my-ml-project-tracking")
     given = (f"BASE_IMAGE={BASE}", f"SERVING={images['serving']['name']}")
     arguments = [part for one in given for part in ("--build-arg", one)]
-    for name in ("haproxy", "postgres", "prometheus", "wrong", "unready", "failing"):
+    for name in ("haproxy", "postgres", "prometheus", "wrong", "unready", "failing", "dying"):
         made = ("--target", name, "--tag", f"stand-in-{name}", *arguments)
         docker.ok("build", "--network", "host", *made, STAND_INS)
     names = ("ML_PORT", "TRACKING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
@@ -128,6 +130,11 @@ def platform(
         "ML_CANARY_SHARE": "0.5",
         "PATH": f"{Path(sys.executable).parent}:{docker.environment['PATH']}",
     }
+    deployments = root / "var/deploy"
+    deployments.mkdir(parents=True, exist_ok=True)
+    # A disk of its own, to be filled.
+    disk = ["mount", "-t", "tmpfs", "-o", "size=64m", "none", deployments]
+    checked(run(disk, docker.environment))
     with docker.networked():
         made_platform = Platform(root, docker, environment, ports)
         try:
@@ -141,6 +148,7 @@ def platform(
             yield made_platform
         finally:
             made_platform.run(*COMPOSE, "down", "--volumes", "--timeout", "5")
+            checked(run(["umount", deployments], docker.environment))
 
 
 def test_no_request_is_lost_when_releases_change(platform: Platform) -> None:
@@ -212,6 +220,78 @@ def test_a_deployment_that_is_killed_costs_no_request(platform: Platform, second
     assert [one["outcome"] for one in platform.history()[-2:]] == ["interrupted", "ok"]
 
 
+def test_a_release_that_dies_of_real_requests_is_taken_back(platform: Platform) -> None:
+    before = platform.state()["release"]
+    with platform.load():
+        done = platform.deploy(ML_IMAGE="stand-in-dying", ML_CANARY_SECONDS="0")
+        sleep(3)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: it did not stay ready: .+\n", done.stderr), done.stderr
+    assert platform.state()["release"] == before
+    answered = platform.ends.pop("200")
+    assert sum(platform.ends.values()) <= 2, "those that it died of"
+    assert answered > 10
+
+
+def test_two_deployments_at_once_are_one_too_many(platform: Platform) -> None:
+    first = subprocess.Popen(
+        platform.command("scripts/deploy.sh", "compose", ML_CANARY_SECONDS="5"),
+        env=platform.docker.environment,
+    )
+    pending = platform.root / "var/deploy/compose/attempt.json"
+    until = monotonic() + MINUTES
+    while not pending.exists():
+        assert monotonic() < until
+        sleep(0.1)
+    second = platform.deploy()
+    assert (second.returncode, second.stderr) == (
+        1,
+        "error: another deployment is under way; try again when it has ended\n",
+    )
+    assert first.wait(3 * MINUTES) == 0
+    assert platform.history()[-1]["outcome"] == "ok"
+
+
+def test_without_the_registry_nothing_changes(platform: Platform) -> None:
+    before = platform.state()["release"]
+    with platform.load():
+        done = platform.deploy(MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .+\n", done.stderr), done.stderr
+    assert {*platform.ends} == {"200"}
+    assert platform.history()[-1]["outcome"] == "failed"
+    assert platform.state()["release"] == before
+
+
+@pytest.mark.parametrize("left", [0, 16 * 1024])
+def test_a_full_disk_costs_no_request(platform: Platform, left: int) -> None:
+    """Full at once, or in the middle of it; the next deployment, with room again, succeeds."""
+    before, filler = platform.state()["release"], platform.root / "var/deploy/filler"
+    with filler.open("wb") as file:
+        free = os.statvfs(filler)
+        file.truncate()
+        file.write(bytes(free.f_bavail * free.f_frsize - left))
+    try:
+        with platform.load():
+            done = platform.deploy()
+    finally:
+        filler.unlink()
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*No space left on device\n", done.stderr), done.stderr
+    assert {*platform.ends} == {"200"}
+    assert platform.state()["release"] == before
+    assert platform.deploy().returncode == 0
+
+
+def test_the_gateway_does_not_move_while_it_answers(platform: Platform) -> None:
+    with platform.load():
+        done = platform.deploy(ML_PORT=free_port())
+    assert done.returncode == 1
+    port = platform.ports["ML_PORT"]
+    assert re.fullmatch(rf"error: the gateway answers on port {port}; .+ stop.+\n", done.stderr)
+    assert {*platform.ends} == {"200"}
+
+
 def test_a_release_that_dies_is_stood_in_for_and_comes_back(platform: Platform) -> None:
     assert platform.deploy().returncode == 0  # there is one before it
     state = platform.state()
@@ -267,8 +347,54 @@ def test_prometheus_sees_the_release_and_the_gateway(platform: Platform) -> None
             sleep(1)
 
 
+def test_prometheus_accepts_its_files(platform: Platform) -> None:
+    there = ("--volume", f"{platform.root}/deploy/monitoring:/etc/prometheus:ro")
+    promtool = ("--entrypoint", "promtool", "stand-in-prometheus", "check", "config")
+    run_there = ("run", "--rm", "--network", "none", *there)
+    platform.docker.ok(*run_there, *promtool, "/etc/prometheus/prometheus.yml")
+
+
+def test_alerts_fire_when_their_tests_say_and_no_test_passes_without(
+    platform: Platform, tmp_path: Path
+) -> None:
+    monitoring = platform.root / "deploy/monitoring"
+    rules = yaml.safe_load((monitoring / "alerts.yml").read_text("utf-8"))
+    alerts = [one for group in rules["groups"] for one in group["rules"] if "alert" in one]
+    for silent in (None, *alerts):
+        folder = tmp_path / (silent["alert"] if silent else "all")
+        folder.mkdir()
+        copy2(monitoring / "alerts_test.yml", folder)
+        before = silent and silent["expr"]
+        if silent:
+            silent["expr"] = "vector(0) > 1"
+        (folder / "alerts.yml").write_text(yaml.safe_dump(rules), "utf-8")
+        if silent:
+            silent["expr"] = before
+    tmp_path.chmod(0o755)
+    each = "for one in *; do promtool test rules $one/alerts_test.yml >/dev/null && echo $one; done"
+    there = ("--volume", f"{tmp_path}:/alerts:ro", "--workdir", "/alerts", "--entrypoint", "sh")
+    run_there = ("run", "--rm", "--network", "none", *there)
+    passing = platform.docker.ok(
+        *run_there, "stand-in-prometheus", "-c", f"{each} 2>/dev/null; true"
+    )
+    assert len(alerts) >= 10
+    assert passing.split() == ["all"]
+
+
 def test_stopped_it_answers_no_more_and_starts_again(platform: Platform) -> None:
     assert platform.deploy("stop").returncode == 0
     assert "stopped" in platform.deploy("status").stdout
+    port = platform.ports["ML_PORT"]
+    take = f"import socket; there = socket.create_server(('', {port})); input()"
+    with subprocess.Popen(
+        platform.command(sys.executable, "-c", take),
+        env=platform.docker.environment,
+        stdin=subprocess.PIPE,
+    ) as other:
+        sleep(1)
+        refused = platform.deploy("rollback")
+        other.communicate(b"\n")
+    assert refused.returncode == 1
+    assert re.fullmatch(rf"error: .*{port}.*(in use|allocated).*\n", refused.stderr), refused.stderr
     assert platform.deploy("rollback").returncode == 0, "what answered last answers again"
     assert "answering" in platform.deploy("status").stdout

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from .conftest import commit_all, copy_template, git
-from .containers import BASE, CERTIFICATES, PYTHON, TOGETHER, Docker, Engine
+from .containers import BASE, CERTIFICATES, PYTHON, TOGETHER, Docker, Engine, checked, run
 from .test_options import Project, install
 from .test_project import MINUTES, free_port
 
@@ -278,6 +278,32 @@ def of_project(stage: str, tracked: set[str]) -> set[str]:
     shipped = ("requirements/", "tests/", "scripts/lib.sh", "scripts/image-packages.sh")
     more = {"poetry.lock", "tuning.json", "benchmark.json", "data/manifest.json"}
     return code | more | {file for file in tracked if file.startswith(shipped)}
+
+
+def test_the_devcontainer_sets_the_project_up(
+    planted: Path, docker: Docker, tmp_path: Path
+) -> None:
+    """As an editor does: it builds the stage, mounts the checkout, runs what comes after."""
+    root = tmp_path / "workspace"
+    git(tmp_path, "clone", "--quiet", str(planted), root.name)
+    wanted = json.loads((root / ".devcontainer/devcontainer.json").read_text("utf-8"))
+    recipe = wanted["build"]
+    files = ("--file", root / ".devcontainer" / recipe["dockerfile"])
+    options = ("--target", recipe["target"], "--network", "host", "--tag", "develop")
+    base = ("--build-arg", f"BASE_IMAGE={BASE}")
+    context = root / ".devcontainer" / recipe["context"]
+    buildkit = docker.environment | {"DOCKER_BUILDKIT": "1"}
+    checked(run(["docker", "build", *options, *base, *files, context], buildkit))
+    for path in (root, *root.rglob("*")):
+        os.chown(path, 1000, 1000, follow_symlinks=False)
+    trusted = [f"--env={name}={CERTIFICATES}" for name in ("PIP_CERT", "SSL_CERT_FILE")]
+    mounted = ("--volume", f"{root}:/workspace", "--workdir", "/workspace")
+    user = ("--user", wanted["remoteUser"], "--network", "host", *trusted)
+    script = f"{wanted['postCreateCommand']} && scripts/test.sh --layer data"
+    told = docker.ok("run", "--rm", *mounted, *user, "develop", "bash", "-c", script)
+    assert re.search(r"\d+ passed", told), told
+    assert git(root, "-c", f"safe.directory={root}", "status", "--porcelain") == ""
+    docker.forget("develop")
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -12,11 +12,12 @@ from .conftest import ROOT, files, git
 BIN = Path(sys.executable).parent
 
 
-def run(tool: str, *arguments: object, cwd: Path) -> None:
+def run(tool: str, *arguments: object, cwd: Path) -> str:
     done = subprocess.run(
         [BIN / tool, *map(str, arguments)], cwd=cwd, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def scripts(folder: Path) -> list[Path]:

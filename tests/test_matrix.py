@@ -1,5 +1,6 @@
 """Every combination of answers, rendered: its own files and no other, clean, locked."""
 
+import json
 import os
 import subprocess
 import sys
@@ -269,3 +270,20 @@ def test_all_pipelines_follow_gitlabs_schema(matrix: Matrix) -> None:
     pipelines = [folder / name for folder, (name,) in matrix.files(".gitlab-ci.yml")]
     schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
     run("check-jsonschema", *schema, *pipelines, cwd=ROOT)
+
+
+def test_every_platform_is_one_that_compose_knows(matrix: Matrix, tmp_path: Path) -> None:
+    """By its schema, and as Docker Compose itself reads it, with the services of a release."""
+    platforms = [folder / name for folder, (name,) in matrix.files("compose.yaml")]
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *platforms, cwd=ROOT)
+    made_up = tmp_path / "env"
+    made_up.write_text("DATABASE_PASSWORD=made-up\nGRAFANA_PASSWORD=made-up\n", "utf-8")
+    on_gpus = set()
+    for platform in platforms:
+        command = ("--env-file", made_up, "--file", platform, "--profile", "release", "config")
+        told = json.loads(run("docker-compose", *command, "--format", "json", cwd=ROOT))
+        limits = {name: one["deploy"]["resources"] for name, one in told["services"].items()}
+        assert {"blue", "green", "gateway", "database", "tracking"} <= limits.keys()
+        assert all({"cpus", "memory", "pids"} <= one["limits"].keys() for one in limits.values())
+        on_gpus.add(tuple(sorted(name for name, one in limits.items() if "reservations" in one)))
+    assert on_gpus == {(), ("blue", "green")}

@@ -1,5 +1,6 @@
 """The service: its contract, what it refuses and how it says so, and what it counts."""
 
+import asyncio
 import json
 import shutil
 import socket
@@ -14,6 +15,7 @@ from ..project import (
     data,
     errors,
     features,
+    flavor,
     intake,
     model,
     predictions,
@@ -22,6 +24,7 @@ from ..project import (
     schema,
     serving,
     settings,
+    supervisor,
 )
 
 pytestmark = pytest.mark.xdist_group("workplace")
@@ -77,9 +80,13 @@ def golden(bundle):
     return json.loads((bundle / "golden.json").read_text(encoding="utf-8"))
 
 
+def body(*rows):
+    """Rows as they are: NaN and Infinity too."""
+    return json.dumps({"rows": list(rows)}).encode()
+
+
 def post(client, *rows):
-    """Send rows as they are: NaN and Infinity too."""
-    return client.post("/predict", content=json.dumps({"rows": list(rows)}))
+    return client.post("/predict", content=body(*rows))
 
 
 def metric(client, name, **labels):
@@ -272,6 +279,52 @@ def test_a_score_that_is_no_number_is_never_given(client, row, config, monkeypat
     assert len(predictions.features(logged)) == 1
 
 
+def test_requests_answered_together_get_what_each_gets_alone(service, bundle, config):
+    inputs = golden(bundle)["inputs"][:4]
+    bodies = [
+        body(inputs[0]),
+        body({**inputs[1], NUMBER: None}),
+        b"{",
+        body(*inputs[1:3]),
+        body(inputs[3]),
+    ]
+    together = service.predict(bodies)
+    alone = [service.predict([one])[0] for one in bodies]
+    assert [type(answer) for answer in together] == [type(answer) for answer in alone]
+    assert [str(answer) for answer in together[1:3]] == [str(answer) for answer in alone[1:3]]
+    for one, other in zip(together, alone, strict=True):
+        if isinstance(one, serving.Answer):
+            scores = [[p.score for p in answer.predictions] for answer in (one, other)]
+            np.testing.assert_allclose(*scores, rtol=flavor.TOLERANCE)
+    # Logged and counted once each time.
+    assert len(predictions.read(config.var_dir)) == 2 * len(inputs)
+    assert service.instruments.violations.labels(NUMBER)._value.get() == 2
+
+
+def test_a_row_that_cannot_be_scored_fails_for_its_own_request_only(
+    service, bundle, config, monkeypatch
+):
+    inputs, predict = golden(bundle)["inputs"][:3], model.predict
+
+    def fail_for_one(fitted, x):
+        scores = np.array(predict(fitted, x), dtype="float64")
+        return np.where(rows_of(scores, inputs[1], x), np.nan, scores)
+
+    def rows_of(scores, row, x):
+        wanted = features.features.build(pd.DataFrame([row])).to_numpy()
+        found = (x.to_numpy() == wanted).all(axis=1)
+        return found.reshape(-1, *[1] * (scores.ndim - 1))
+
+    monkeypatch.setattr(model, "predict", fail_for_one)
+    first, second, third = service.predict([body(row) for row in inputs])
+    assert isinstance(first, serving.Answer)
+    assert isinstance(third, serving.Answer)
+    assert (second.status, second.detail[:16]) == (500, "the score of row")
+    assert service.instruments.failures._value.get() == 1
+    logged = predictions.read(config.var_dir)
+    assert logged["problem"].dropna().tolist() == ["score not finite"]
+
+
 def test_a_model_that_raises_is_told_without_its_words(client, row, monkeypatch, caplog):
     def fail(_model, _x):
         raise ValueError(f"could not convert {SECRET}")
@@ -348,6 +401,32 @@ def test_a_server_that_is_ending_asks_its_clients_to_hang_up(client, service, ro
     assert "connection" not in post(client, row).headers
     service.draining = True
     assert post(client, row).headers["connection"] == "close"
+
+
+def test_answers_are_sent_at_once():
+    """With Nagle's algorithm, a small answer waits 40 ms for the client to confirm its header."""
+
+    async def connect():
+        connected = asyncio.Event()
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport):
+                self.at_once = transport.get_extra_info("socket").getsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_NODELAY
+                )
+                made.append(self)
+                connected.set()
+
+        made: list[Protocol] = []
+        listener = supervisor.bind("127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(Protocol, sock=listener)
+        async with server:
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            await connected.wait()
+            writer.close()
+        return made[0].at_once
+
+    assert asyncio.run(connect()) == 1
 
 
 def test_a_port_in_use_and_an_unknown_version_are_said_in_one_line(workplace, monkeypatch):

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 
 from .. import example
 from ..project import (
@@ -288,6 +291,21 @@ def test_a_bundle_with_another_model_in_it_is_refused(workplace, tmp_path):
     shutil.rmtree(folder / "model")
     with pytest.raises(errors.UserError, match="cannot be read"):
         pipeline.load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("free", "said"), [(1000, "No space left on device"), (10**12, "MLflow: check the path")]
+)
+def test_a_bundle_that_does_not_come_says_why(workplace, tmp_path, monkeypatch, free, said):
+    version = registry.resolve(workplace.config, "champion")
+
+    def fail(*_):
+        raise MlflowException("check the path")
+
+    monkeypatch.setattr(MlflowClient, "download_artifacts", fail)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(errors.UserError, match=said):
+        registry.fetch(workplace.config, version, tmp_path)
 
 
 def test_contributions_explain_one_score(workplace, inputs):

@@ -113,11 +113,12 @@ class Compose:
     def switch(self, number: int) -> None:
         """Let it have all requests, and the one before none unless this one dies."""
         before, release = self.state(), self.releases.get(number)
+        own = self._port(before.slot(number) or "", 8000)
         previous = before.release if before.release != number else before.previous
         after = {"release": number, "previous": previous, "sharing": None, "starting": None}
         self._save(before.model_copy(update=after))
         try:
-            self._is_steady(release, self._port(before.slot(number) or "", 8000))
+            self._is_steady(release, own)
         except UserError:
             self._save(before.model_copy(update={"sharing": None}))
             self.abandon(number)
@@ -259,7 +260,10 @@ class Compose:
         end = time.monotonic() + STEADY_SECONDS
         while time.monotonic() < end:
             is_ready(self._public(), release)
-            is_ready(own, release)
+            try:
+                is_ready(own, release)
+            except UserError as error:
+                raise UserError(f"it did not stay ready: {error}") from None
             time.sleep(0.1)
 
     def _compose(self, *arguments: str) -> str:

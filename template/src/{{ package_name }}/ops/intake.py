@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,16 @@ import pandas as pd
 
 from .. import schema
 from . import dataset
+from .acceptance import Acceptance
 
+Row = Mapping[str, Any]
 MAX_ROWS = 1000
 MAX_BODY = 1024 * 1024
 # A refusal names this many places and counts the rest.
 MAX_SHOWN = 50
 NOT_FINITE = "must be a finite number"
-COLUMNS: Mapping[str, Any] = schema.Inputs.to_schema().columns
+ACCEPTANCE = Acceptance(schema.Inputs.to_schema())
+COLUMNS: Mapping[str, Any] = ACCEPTANCE.schema.columns
 LARGEST = {"i": 2**63 - 1, "u": 2**64 - 1, "f": sys.float_info.max}
 
 
@@ -51,6 +54,11 @@ class Misfit:
 
 def read(body: bytes) -> pd.DataFrame:
     """Return the rows of `{"rows": [{…}, …]}`, as the schema types them. Raises RefusedError."""
+    return check(parse(body))
+
+
+def parse(body: bytes) -> list[Row]:
+    """Return the rows of a body, each value of its column's kind. Raises RefusedError."""
     try:
         sent = json.loads(body)
     except (ValueError, RecursionError):
@@ -60,19 +68,37 @@ def read(body: bytes) -> pd.DataFrame:
         raise RefusedError(422, 'the body must be {"rows": [{…}, …]}')
     if not 1 <= len(rows) <= MAX_ROWS:
         raise RefusedError(422, f"between 1 and {MAX_ROWS} rows are allowed, not {len(rows)}")
-    broken = [misfit for number, row in enumerate(rows) for misfit in _misfits(number, row)]
-    if not broken:
-        names = [name for name in COLUMNS if any(name in row for row in rows)]
-        frame, rules = dataset.validate(
-            pd.DataFrame({name: [row.get(name) for row in rows] for name in names}), schema.Inputs
-        )
-        if not rules:
-            return frame
-        for rule in rules:
-            places: list[int | None] = [*rule.rows] or [None]
-            broken += [Misfit(row, rule.column, rule.rule) for row in places]
+    if broken := [misfit for number, row in enumerate(rows) for misfit in _misfits(number, row)]:
+        raise _refusal(broken)
+    return rows
+
+
+def named(rows: Sequence[Row]) -> list[str]:
+    """Return the columns that any of the rows has, in the schema's order."""
+    return [name for name in COLUMNS if any(name in row for row in rows)]
+
+
+def check(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return parsed rows as the schema types them. Raises RefusedError where they break a rule."""
+    names = named(rows)
+    accepted = ACCEPTANCE.accept(rows, names)
+    if accepted is not None:
+        return accepted
+    frame, rules = dataset.validate(
+        pd.DataFrame({name: [row.get(name) for row in rows] for name in names}), schema.Inputs
+    )
+    if not rules:
+        return frame
+    broken = []
+    for rule in rules:
+        places: list[int | None] = [*rule.rows] or [None]
+        broken += [Misfit(row, rule.column, rule.rule) for row in places]
+    raise _refusal(broken)
+
+
+def _refusal(broken: "list[Misfit]") -> "RefusedError":
     more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-    raise RefusedError(422, f"{broken[0]}{more}", broken)
+    return RefusedError(422, f"{broken[0]}{more}", broken)
 
 
 def describe() -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """Registered versions: `challenger` has passed the gate, `champion` is the one that serves."""
 
+import errno
 import json
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,7 +123,20 @@ def fetch(settings: Settings, version: Version, into: Path) -> Path:
     """Download all that serving needs of `version` into `into`; return the bundle's folder."""
     client = tracking.connect(settings)
     into.mkdir(parents=True, exist_ok=True)
-    return Path(client.download_artifacts(version.run_id, tracking.BUNDLE, str(into)))
+    try:
+        return Path(client.download_artifacts(version.run_id, tracking.BUNDLE, str(into)))
+    except MlflowException:  # which does not say why
+        if shutil.disk_usage(into).free < _size(client, version.run_id, tracking.BUNDLE):
+            raise UserError(f"{into}: {os.strerror(errno.ENOSPC)}") from None
+        raise
+
+
+def _size(client: MlflowClient, run_id: str, path: str) -> int:
+    """Return the bytes of a run's artifacts in the folder `path`."""
+    return sum(
+        _size(client, run_id, found.path) if found.is_dir else found.file_size or 0
+        for found in client.list_artifacts(run_id, path)
+    )
 
 
 def _crown(settings: Settings, client: MlflowClient, history: list[int]) -> None:

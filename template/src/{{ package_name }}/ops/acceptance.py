@@ -1,0 +1,98 @@
+"""A quick yes for rows that keep every rule, so that a single request need not wait for pandera.
+
+pandera takes most of the time of a small request. The rules that are simple, of columns that are
+plain numbers, are kept here by comparing; pandera's own checks judge the rest one by one. What is
+not accepted here is not refused: pandera judges it in full, and says what is wrong.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+Test = Callable[[Any], bool]
+
+
+def _in_range(min_value: Any, max_value: Any, include_min: bool, include_max: bool) -> Test:  # noqa: FBT001 - pandera's names
+    low = operator.le if include_min else operator.lt
+    high = operator.le if include_max else operator.lt
+    return lambda value: bool(low(min_value, value) and high(value, max_value))
+
+
+# pandera's built-in checks by name, made from what each calls its statistics.
+SIMPLE: Mapping[str, Callable[..., Test]] = {
+    "in_range": _in_range,
+    "isin": lambda allowed_values: frozenset(allowed_values).__contains__,
+    "greater_than": lambda min_value: lambda value: bool(value > min_value),
+    "greater_than_or_equal_to": lambda min_value: lambda value: bool(value >= min_value),
+    "less_than": lambda max_value: lambda value: bool(value < max_value),
+    "less_than_or_equal_to": lambda max_value: lambda value: bool(value <= max_value),
+}
+PLAIN = ("int64", "float64")
+
+
+class Acceptance:
+    """The rules of one schema; made once."""
+
+    def __init__(self, schema: pa.DataFrameSchema) -> None:
+        """Sort the rules into those that are quickly kept and those that are pandera's."""
+        self.schema = schema
+        self.tests: dict[str, list[Test]] = {}
+        for name, column in schema.columns.items():
+            tests = [_simple(check) for check in column.checks]
+            if str(column.dtype) in PLAIN and None not in tests:
+                self.tests[name] = [test for test in tests if test]
+        # What looks at several rows at once, or changes them otherwise, is left to pandera.
+        columns = schema.columns.values()
+        self.usable = all(schema.coerce or column.coerce for column in columns) and not (
+            any(column.unique or column.parsers or column.regex for column in columns)
+            or any(column.default is not None for column in columns)
+            or schema.unique
+            or schema.parsers
+            or schema.index
+            or schema.ordered
+            or schema.dtype
+            or schema.add_missing_columns
+        )
+
+    def accept(
+        self, rows: Sequence[Mapping[str, Any]], names: Sequence[str]
+    ) -> pd.DataFrame | None:
+        """Return rows, parsed and with the columns `names`, typed; None where that is not sure."""
+        if not self.usable:
+            return None
+        try:
+            columns = {name: self._column(name, [row[name] for row in rows]) for name in names}
+            frame = pd.DataFrame(columns)
+            if all(bool(check(frame).check_passed) for check in self.schema.checks):
+                return frame
+        except Exception:  # noqa: BLE001 - whatever it is, pandera tells it better
+            return None
+        return None
+
+    def _column(self, name: str, values: list[Any]) -> "np.ndarray | pd.Series":
+        """Return a column's values, typed. Raises ValueError where one breaks a rule."""
+        column = self.schema.columns[name]
+        if name in self.tests:
+            wrong = any(value is None or value != value for value in values)  # noqa: PLR0124 - NaN
+            if wrong or not all(test(value) for test in self.tests[name] for value in values):
+                raise ValueError(name)
+            return np.array(values, dtype=str(column.dtype))
+        series: pd.Series = column.dtype.coerce(pd.Series(values, name=name))
+        if series.isna().any() or not all(check(series).check_passed for check in column.checks):
+            raise ValueError(name)
+        return series
+
+
+def _simple(check: pa.Check) -> Test | None:
+    """Return a built-in check as a test of one value; None for any other."""
+    make = SIMPLE.get(check.name or "")
+    if check.raise_warning or make is None:
+        return None
+    try:
+        return make(**(check.statistics or {}))
+    except TypeError:  # a check of the project's own with such a name
+        return None

@@ -1,0 +1,130 @@
+"""What is accepted quickly is what pandera accepts, and comes out the same."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+
+from ..project import acceptance, data, dataset, intake, schema
+
+
+def rows_of(frame):
+    """Rows as a request has them."""
+    return frame.astype(object).to_dict("records")
+
+
+def valid(number):
+    """Rows of the project's own data."""
+    rows = data.load().head(number)[list(intake.COLUMNS)]
+    return rows_of(dataset.validate(rows, schema.Inputs)[0])
+
+
+def agreed(accepting, model, rows):
+    """Whether rows are accepted quickly, after a look at what pandera makes of them."""
+    quickly = accepting.accept(rows, list(rows[0]))
+    typed, broken = dataset.validate(pd.DataFrame(rows), model)
+    if quickly is not None:
+        assert broken == []
+        pd.testing.assert_frame_equal(quickly, typed)
+    return quickly is not None
+
+
+def numbers():
+    """Each column of numbers, with the numbers at which its rules turn, and those just beside."""
+    for name, column in intake.COLUMNS.items():
+        if intake._kind(column) in intake.LARGEST:
+            turns = {0, -1, 1e300, np.nan}
+            for check in column.checks:
+                for value in (check.statistics or {}).values():
+                    turns |= {*value} if isinstance(value, list | tuple | set) else {value}
+            turns = {float(turn) for turn in turns if isinstance(turn, int | float)}
+            beside = {math.nextafter(turn, way) for turn in turns for way in (-math.inf, math.inf)}
+            yield name, sorted(turns | beside | {turn + 1 for turn in turns}, key=repr)
+
+
+def test_the_projects_own_rows_are_accepted_quickly():
+    accepting = intake.ACCEPTANCE
+    assert agreed(accepting, schema.Inputs, valid(50)) is accepting.usable
+    assert agreed(accepting, schema.Inputs, valid(1)) is accepting.usable
+
+
+@pytest.mark.parametrize(("name", "values"), list(numbers())[:20])
+def test_at_the_edges_of_every_rule_pandera_agrees(name, values):
+    first, second = valid(2)
+    for value in values:
+        agreed(intake.ACCEPTANCE, schema.Inputs, [first, {**second, name: value}])
+
+
+class Many(pa.DataFrameModel):
+    """Rules of every sort."""
+
+    high: float = pa.Field(gt=0, lt=1)
+    whole: int = pa.Field(ge=0, le=9)
+    narrow: np.float32 = pa.Field(le=0.3)
+    text: str = pa.Field(str_matches="^[a-z]+$")
+    maybe: float = pa.Field(nullable=True)
+    own: float
+
+    class Config:
+        """As the template's."""
+
+        strict = True
+        coerce = True
+
+    @pa.check("own")
+    @classmethod
+    def is_not_thirteen(cls, own):
+        """A rule that only pandera knows."""
+        return own != 13
+
+
+FIRST = {"high": 0.5, "whole": 3, "narrow": 0.25, "text": "abc", "maybe": 1.0, "own": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "quickly"),
+    [
+        ({}, True),
+        ({"high": 1}, False),
+        ({"high": 0}, False),
+        ({"whole": 9}, True),
+        ({"whole": 10}, False),
+        ({"narrow": 0.3}, True),
+        ({"narrow": 0.4}, False),
+        ({"text": "ABC"}, False),
+        ({"maybe": None}, False),  # right, but left to pandera
+        ({"own": 13}, False),
+    ],
+)
+def test_every_sort_of_rule_counts(changed, quickly):
+    accepting = acceptance.Acceptance(Many.to_schema())
+    assert agreed(accepting, Many, [FIRST, {**FIRST, **changed}]) is quickly
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"unique": ["a"]},
+        {"ordered": True},
+        {"add_missing_columns": True},
+        {"parsers": pa.Parser(lambda rows: rows)},
+        {"index": pa.Index(int)},
+        {"coerce": False},
+        {"columns": {"a": pa.Column(int, unique=True)}},
+        {"columns": {"a": pa.Column(int, default=1)}},
+        {"columns": {"a": pa.Column(int, parsers=pa.Parser(abs))}},
+    ],
+    ids=" ".join,
+)
+def test_what_looks_at_more_than_a_row_is_left_to_pandera(rules):
+    made = pa.DataFrameSchema(**{"columns": {"a": pa.Column(int)}, "coerce": True, **rules})
+    assert acceptance.Acceptance(made).accept([{"a": 1}], ["a"]) is None
+
+
+def test_a_check_of_ones_own_by_a_known_name_is_pandera_s():
+    odd = pa.Check(lambda values: values % 2 == 1, name="isin")
+    accepting = acceptance.Acceptance(pa.DataFrameSchema({"a": pa.Column(int, odd, coerce=True)}))
+    assert accepting.accept([{"a": 3}], ["a"]) is not None
+    assert accepting.accept([{"a": 2}], ["a"]) is None
