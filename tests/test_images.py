@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from .conftest import commit_all, copy_template, git
-from .containers import BASE, CERTIFICATES, PYTHON, TOGETHER, Docker, Engine, checked, run
+from .containers import BASE, CERTIFICATES, PYTHON, TOGETHER, Docker, Engine, checked, need, run
 from .test_options import Project, install
 from .test_project import MINUTES, free_port
 
@@ -356,15 +356,17 @@ def test_a_commit_is_one_image_wherever_it_is_built(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another folder, umask and time of the files: the same. Another commit: another."""
+    """Another folder, umask, time of the files and engine: the same. Another commit: another."""
+    need("podman")
+    podman = Engine("podman", buildah.environment)
     digests = []
-    for folder, umask in (("one", 0o022), ("another/place", 0o077)):
+    for folder, umask, engine in (("one", 0o022, buildah), ("another/place", 0o077, podman)):
         before = os.umask(umask)
         try:
             git(tmp_path, "clone", "--quiet", str(planted), folder)
             for path in (tmp_path / folder / "src").rglob("*"):
                 os.utime(path, (umask, umask))
-            manifest = build(tmp_path / folder, buildah, ("serving",), secrets)
+            manifest = build(tmp_path / folder, engine, ("serving",), secrets)
         finally:
             os.umask(before)
         digests.append(manifest["images"]["serving"]["digest"])
