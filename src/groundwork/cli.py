@@ -1,10 +1,10 @@
-"""The command line: `groundwork questions`, `groundwork lock`."""
+"""The command line: `groundwork questions`, `groundwork lock`, `groundwork catalog`."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from . import lock, questions, template
+from . import catalog, lock, questions, template
 from .errors import UserError
 
 
@@ -56,7 +56,30 @@ def _parser() -> argparse.ArgumentParser:
         help="let every package move to its newest version that fits",
     )
     command.set_defaults(run=_lock)
+
+    command = commands.add_parser(
+        "catalog", help="write forms for Backstage and a stub for cookiecutter"
+    )
+    command.add_argument("into", type=Path, metavar="FOLDER", help="where the catalog is kept")
+    command.add_argument("--url", required=True, help="where everybody clones the template from")
+    command.add_argument("--version", required=True, help="the tag that new projects start from")
+    command.add_argument("--owner", default="platform", help="who answers for it (%(default)s)")
+    command.add_argument(
+        "--host",
+        choices=catalog.HOSTS,
+        default="github",
+        help="where repositories are (%(default)s)",
+    )
+    command.set_defaults(run=_catalog)
     return parser
+
+
+def _catalog(options: argparse.Namespace) -> int:
+    root = template.find_root(options.template)
+    made = catalog.Catalog(root, options.url, options.version, options.owner, options.host)
+    for path in made.write(options.into):
+        print(f"wrote {options.into / path}")
+    return 0
 
 
 def _questions(options: argparse.Namespace) -> int:
