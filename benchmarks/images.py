@@ -36,7 +36,7 @@ def changed(project: Path, name: str) -> None:
 
 
 def bench_changes(project: Path) -> None:
-    """Time builds of the service's image, each beside one from nothing."""
+    """Time builds of the service's image, beside one from nothing."""
     building(project, "serving")()  # what is downloaded is kept
     cold = seconds(building(project, "serving", "--no-cache"))
     print(f"image serving, no layer cached: {cold:.1f} s")

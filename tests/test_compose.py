@@ -283,12 +283,16 @@ def test_a_full_disk_costs_no_request(platform: Platform, left: int) -> None:
     assert platform.deploy().returncode == 0
 
 
-def test_the_gateway_does_not_move_while_it_answers(platform: Platform) -> None:
+@pytest.mark.parametrize("name", ["ML_HOST", "ML_PORT"])
+def test_the_gateway_does_not_move_while_it_answers(platform: Platform, name: str) -> None:
+    wanted = {"ML_HOST": "0.0.0.0", "ML_PORT": platform.ports["ML_PORT"]}  # noqa: S104
+    if name == "ML_PORT":
+        wanted = {"ML_HOST": "127.0.0.1", "ML_PORT": free_port()}
     with platform.load():
-        done = platform.deploy(ML_PORT=free_port())
+        done = platform.deploy(**wanted)
     assert done.returncode == 1
-    port = platform.ports["ML_PORT"]
-    assert re.fullmatch(rf"error: the gateway answers on port {port}; .+ stop.+\n", done.stderr)
+    moved = rf"on 127.0.0.1:{platform.ports['ML_PORT']}; to move it to {':'.join(wanted.values())},"
+    assert re.fullmatch(rf"error: the gateway answers {moved} .+ stop.+\n", done.stderr)
     assert {*platform.ends} == {"200"}
 
 

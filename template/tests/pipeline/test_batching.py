@@ -9,15 +9,15 @@ from ..project import batching
 
 
 class Answers:
-    """Doubles numbers, once it may; an odd one is an error. Keeps what it was asked together."""
+    """Doubles lengths, once it may; an odd one is an error. Keeps what it was asked together."""
 
     def __init__(self):
         self.asked, self.may = [], threading.Event()
 
     def __call__(self, given):
         self.may.wait(10)
-        self.asked.append(given)
-        return [ValueError(str(one)) if one % 2 else 2 * one for one in given]
+        self.asked.append([len(one) for one in given])
+        return [ValueError("odd") if len(one) % 2 else 2 * len(one) for one in given]
 
 
 async def begun():
@@ -26,12 +26,12 @@ async def begun():
         await asyncio.sleep(0)
 
 
-async def ask(answer, numbers, most=64):
+async def ask(answer, numbers, most=64, size=1000):
     """Ask for the first, and for the others while that one is being answered."""
-    batches = batching.Batches(answer, most)
-    first = asyncio.create_task(batches.ask(numbers[0]))
+    batches = batching.Batches(answer, most, size)
+    first = asyncio.create_task(batches.ask(b"x" * numbers[0]))
     await begun()
-    others = [asyncio.create_task(batches.ask(number)) for number in numbers[1:]]
+    others = [asyncio.create_task(batches.ask(b"x" * number)) for number in numbers[1:]]
     await begun()
     others[0].cancel()
     answer.may.set()
@@ -44,7 +44,7 @@ def test_what_waits_is_answered_together():
     assert answer.asked == [[0], [2, 4, 5, 6]]
     assert (told[0], told[2], told[4]) == (0, 8, 12)
     assert isinstance(told[1], asyncio.CancelledError), "a client that has gone stops nobody"
-    assert str(told[3]) == "5", "an error is for the one it belongs to"
+    assert str(told[3]) == "odd", "an error is for the one it belongs to"
 
 
 def test_no_more_at_once_than_allowed():
@@ -53,8 +53,14 @@ def test_no_more_at_once_than_allowed():
     assert answer.asked == [[0], [2, 4], [6, 8], [10]]
 
 
+def test_long_ones_are_asked_alone():
+    answer = Answers()
+    asyncio.run(ask(answer, [0, 2, 4, 6, 20, 2], size=10))
+    assert answer.asked == [[0], [2, 4], [6], [20], [2]]
+
+
 def test_what_fails_altogether_fails_for_each_and_the_next_are_answered():
-    answers = iter([ZeroDivisionError("no"), [1]])
+    answers = iter([ZeroDivisionError("no"), [1, 2], [1]])
 
     def answer(_given):
         if isinstance(told := next(answers), Exception):
@@ -62,9 +68,11 @@ def test_what_fails_altogether_fails_for_each_and_the_next_are_answered():
         return told
 
     async def twice():
-        batches = batching.Batches(answer, 2)
+        batches = batching.Batches(answer, 2, 1000)
         with pytest.raises(ZeroDivisionError, match="no"):
-            await batches.ask(1)
-        return await batches.ask(1)
+            await batches.ask(b"1")
+        with pytest.raises(RuntimeError, match="2 answers to 1 requests"):
+            await batches.ask(b"1")
+        return await batches.ask(b"1")
 
     assert asyncio.run(twice()) == 1

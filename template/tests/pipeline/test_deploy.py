@@ -352,7 +352,7 @@ def test_a_release_without_metrics_is_no_canary(body):
             server.close()
         else:
             threading.Thread(target=_once, args=(server, body), daemon=True).start()
-        with pytest.raises(errors.UserError, match="canary: /metrics failed"):
+        with pytest.raises(errors.UserError, match="canary: GET /metrics failed"):
             canary.read(address)
 
 

@@ -49,7 +49,7 @@ class Acceptance:
         columns = schema.columns.values()
         self.usable = all(schema.coerce or column.coerce for column in columns) and not (
             any(column.unique or column.parsers or column.regex for column in columns)
-            or any(column.default is not None for column in columns)
+            or any(column.default is not None or _kind(column) in "mM" for column in columns)
             or schema.unique
             or schema.parsers
             or schema.index
@@ -67,7 +67,7 @@ class Acceptance:
         try:
             columns = {name: self._column(name, [row[name] for row in rows]) for name in names}
             frame = pd.DataFrame(columns)
-            if all(bool(check(frame).check_passed) for check in self.schema.checks):
+            if all(_passes(check, frame) for check in self.schema.checks):
                 return frame
         except Exception:  # noqa: BLE001 - whatever it is, pandera tells it better
             return None
@@ -81,10 +81,21 @@ class Acceptance:
             if wrong or not all(test(value) for test in self.tests[name] for value in values):
                 raise ValueError(name)
             return np.array(values, dtype=str(column.dtype))
-        series: pd.Series = column.dtype.coerce(pd.Series(values, name=name))
-        if series.isna().any() or not all(check(series).check_passed for check in column.checks):
+        # As objects: no value is first made something else for the sake of its neighbours.
+        series: pd.Series = column.dtype.coerce(pd.Series(values, name=name, dtype=object))
+        if series.isna().any() or not all(_passes(check, series) for check in column.checks):
             raise ValueError(name)
         return series
+
+
+def _passes(check: pa.Check, values: "pd.Series | pd.DataFrame") -> bool:
+    """Ask a check of pandera's; one that says nothing of each row may depend on the others."""
+    result = check(values)
+    return isinstance(result.check_output, pd.Series) and bool(result.check_passed)
+
+
+def _kind(column: pa.Column) -> str:
+    return str(getattr(getattr(column.dtype, "type", None), "kind", "O"))
 
 
 def _simple(check: pa.Check) -> Test | None:

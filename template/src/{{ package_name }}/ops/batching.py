@@ -6,14 +6,14 @@ busy service can do. Where requests come one by one, none waits for another.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Generic, TypeVar
 
 from fastapi.concurrency import run_in_threadpool
 
 # Seconds between two batches of a busy service.
 PAUSE = 0.002
-_Given = TypeVar("_Given")
+_Given = TypeVar("_Given", bound=Sized)
 _Answer = TypeVar("_Answer")
 
 
@@ -21,10 +21,16 @@ class Batches(Generic[_Given, _Answer]):
     """Calls `answer` with all that waits, in a thread, one call after the other."""
 
     def __init__(
-        self, answer: Callable[[Sequence[_Given]], Sequence[_Answer | Exception]], most: int
+        self,
+        answer: Callable[[Sequence[_Given]], Sequence[_Answer | Exception]],
+        most: int,
+        size: int,
     ) -> None:
-        """Ask `answer` for the answers to at most `most` at once, each of which may be an error."""
-        self.answer, self.most = answer, most
+        """Ask `answer` for the answers to at most `most` at once, each of which may be an error.
+
+        Together they are no longer than `size`, but for one that is so alone.
+        """
+        self.answer, self.most, self.size = answer, most, size
         self.waiting: deque[tuple[_Given, asyncio.Future[_Answer]]] = deque()
         self.working: asyncio.Task[None] | None = None
 
@@ -39,7 +45,13 @@ class Batches(Generic[_Given, _Answer]):
     async def _work(self) -> None:
         try:
             while self.waiting:
-                batch = [self.waiting.popleft() for _ in range(min(self.most, len(self.waiting)))]
+                batch = [self.waiting.popleft()]
+                size = len(batch[0][0])
+                while self.waiting and len(batch) < self.most:
+                    size += len(self.waiting[0][0])
+                    if size > self.size:
+                        break
+                    batch.append(self.waiting.popleft())
                 await self._settle(batch)
                 if len(batch) > 1:  # those who were answered ask again, and can come along
                     await asyncio.sleep(PAUSE)
@@ -52,6 +64,9 @@ class Batches(Generic[_Given, _Answer]):
             answers = await run_in_threadpool(self.answer, [given for given, _ in batch])
         except Exception as error:  # noqa: BLE001 - each is told
             answers = [error] * len(batch)
+        if len(answers) != len(batch):
+            wrong = RuntimeError(f"{len(answers)} answers to {len(batch)} requests")
+            answers = [wrong] * len(batch)
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():  # the client has gone
                 continue

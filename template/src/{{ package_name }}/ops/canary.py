@@ -38,10 +38,12 @@ class Count:
 def read(address: Address) -> Count:
     """Ask a service's /metrics. Raises UserError where it does not answer with metrics."""
     try:
-        text = request(address, "GET", "/metrics")[1].decode()
+        text = request(address, "GET", "/metrics", timeout=10)[1].decode()
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
-    except (UserError, ValueError) as error:
-        raise UserError(f"canary: /metrics failed: {error}") from None
+    except UserError as error:
+        raise UserError(f"canary: {error}") from None
+    except ValueError as error:
+        raise UserError(f"canary: GET /metrics failed: {error}") from None
     own = [one for one in samples if one.labels.get("path") == "/predict"]
     answered = [one for one in own if one.name == "ml_requests_total"]
     return Count(

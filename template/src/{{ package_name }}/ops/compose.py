@@ -68,11 +68,14 @@ class Compose:
         # The gateway looks for what it is told of: a container that is gone would keep it waiting.
         state, running = self.state(), self._compose("ps", "--services").split()
         there = {slot: number for slot, number in state.slots.items() if slot in running}
-        if "gateway" in running and (at := self._port("gateway", 8000)) != self._public():
-            raise UserError(
-                f"the gateway answers on port {at[1]}; to move it to {self.settings.port}, run "
-                "scripts/deploy.sh compose stop, which answers no more until the next deployment"
-            )
+        if "gateway" in running:
+            wanted = f"{self.settings.host}:{self.settings.port}"
+            at = self._compose("port", "gateway", "8000").strip()
+            if at != wanted:
+                raise UserError(
+                    f"the gateway answers on {at}; to move it to {wanted}, run scripts/deploy.sh "
+                    "compose stop, which answers no more until the next deployment"
+                )
         self._write(state.model_copy(update={"slots": there, "sharing": None, "starting": None}))
         # Another one would not answer for a moment.
         self._compose("up", "--detach", "--no-deps", "--no-recreate", "--wait", "gateway")
@@ -184,7 +187,7 @@ class Compose:
 
     def _goes_by(self, wanted: str, address: Address) -> bool:
         with contextlib.suppress(UserError):
-            return request(address, "GET", "/")[1].decode() == wanted
+            return request(address, "GET", "/", timeout=5)[1].decode() == wanted
         return False
 
     def _routes(self, state: State) -> Iterator[str]:

@@ -178,7 +178,7 @@ def _truncated(rows: pd.DataFrame, checked: pd.DataFrame) -> list[Violation]:
     found = []
     for column in checked.select_dtypes("integer"):
         numbers = pd.to_numeric(rows[column])
-        cut = np.flatnonzero(numbers != checked[column])
+        cut = np.flatnonzero((numbers != checked[column]).fillna(value=False))
         if cut.size:
             found.append(Violation(str(column), "must be whole numbers", cut.tolist()))
     return found

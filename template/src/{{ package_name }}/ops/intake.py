@@ -78,15 +78,21 @@ def named(rows: Sequence[Row]) -> list[str]:
     return [name for name in COLUMNS if any(name in row for row in rows)]
 
 
+def accept(rows: Sequence[Row]) -> pd.DataFrame | None:
+    """Return parsed rows as the schema types them, if it is plain that they keep every rule."""
+    return ACCEPTANCE.accept(rows, named(rows))
+
+
 def check(rows: Sequence[Row]) -> pd.DataFrame:
     """Return parsed rows as the schema types them. Raises RefusedError where they break a rule."""
-    names = named(rows)
-    accepted = ACCEPTANCE.accept(rows, names)
+    accepted = accept(rows)
     if accepted is not None:
         return accepted
     frame, rules = dataset.validate(
-        pd.DataFrame({name: [row.get(name) for row in rows] for name in names}), schema.Inputs
+        pd.DataFrame({name: [row.get(name) for row in rows] for name in named(rows)}), schema.Inputs
     )
+    if not rules and not frame.index.equals(pd.RangeIndex(len(rows))):
+        raise RefusedError(500, "the schema drops or moves rows, so no row could be told its score")
     if not rules:
         return frame
     broken = []

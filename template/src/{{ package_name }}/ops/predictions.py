@@ -56,8 +56,7 @@ class Log:
         # write that a full disk cut short, a line break keeps the next line whole.
         content = ("\n" + text if self.torn else text).encode()
         path = self.folder / f"{now.date().isoformat()}.jsonl"
-        if not path.exists():
-            self._prune(now.date() - timedelta(days=self.days))
+        first = not path.exists()
         target = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             self.torn = os.write(target, content) < len(content)
@@ -65,11 +64,14 @@ class Log:
             os.close(target)
         if self.torn:
             raise OSError("the disk is full")
+        if first:
+            self._prune(now.date() - timedelta(days=self.days))
 
     def _prune(self, oldest: date) -> None:
         for path in self.folder.glob(DAYS):
             if path.stem < oldest.isoformat():
-                path.unlink(missing_ok=True)  # another process may be at it, too
+                with contextlib.suppress(OSError):  # tomorrow is another day
+                    path.unlink()
 
 
 def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:

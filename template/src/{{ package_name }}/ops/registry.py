@@ -126,7 +126,9 @@ def fetch(settings: Settings, version: Version, into: Path) -> Path:
     try:
         return Path(client.download_artifacts(version.run_id, tracking.BUNDLE, str(into)))
     except MlflowException:  # which does not say why
-        if shutil.disk_usage(into).free < _size(client, version.run_id, tracking.BUNDLE):
+        here = sum(path.stat().st_size for path in into.rglob("*"))
+        missing = _size(client, version.run_id, tracking.BUNDLE) - here
+        if shutil.disk_usage(into).free < missing:
             raise UserError(f"{into}: {os.strerror(errno.ENOSPC)}") from None
         raise
 

@@ -248,9 +248,11 @@ def ask(
         raise UserError(f"{method} {path} failed: {error}") from None
 
 
-def request(address: Address, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+def request(
+    address: Address, method: str, path: str, body: str | None = None, *, timeout: float = 30
+) -> tuple[int, bytes]:
     """Return status and body of an answer. Raises UserError where there is none."""
-    connection = http.client.HTTPConnection(*address, timeout=30)
+    connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
         connection.request(method, path, body)
         response = connection.getresponse()

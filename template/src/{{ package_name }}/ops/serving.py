@@ -48,8 +48,8 @@ from .settings import settings as load_settings
 WINDOW, ENOUGH = 1000, 100
 # Seconds for which a server that was told to end lets its clients hang up by themselves.
 DRAIN_SECONDS = 10.0
-# Requests that are answered together at most.
-MAX_BATCH = 64
+# How many requests are answered together at most, and how many bytes unless one alone has more.
+MAX_BATCH, MAX_BATCH_BYTES = 64, 128 * 1024
 PATHS = ("/predict", "/healthz", "/readyz", "/metrics")
 
 log = logging.getLogger("uvicorn.error")
@@ -122,7 +122,7 @@ class Service:
         self.bundle, self.reason = bundle, ""
 
     def predict(self, bodies: Sequence[bytes]) -> list[Answer | Exception]:
-        """Check, score and log the rows of requests; what one gets does not depend on the others.
+        """Check, score and log the rows of requests. What is wrong with one is no other's affair.
 
         An answer that is a RefusedError is to be told to who asked.
         """
@@ -145,24 +145,45 @@ class Service:
     def _together(
         self, bundle: pipeline.Bundle, requests: dict[int, list[intake.Row]]
     ) -> dict[int, Answer | Exception]:
-        """Answer numbered requests whose rows have the same columns."""
+        """Answer numbered requests whose rows have the same columns; what fails, in halves."""
         told: list[Callable[[], None]] = []
+        every = [row for rows in requests.values() for row in rows]
+        answers: dict[int, Answer | Exception] = {}
+        failed: RefusedError | None = None
         try:
-            rows = intake.check([row for rows in requests.values() for row in rows])
-            x, scores, labels = self._score(bundle, rows, told)
+            rows = intake.check(every) if len(requests) == 1 else intake.accept(every)
+            if rows is not None:
+                x, scores, labels = self._score(bundle, rows, told)
+                ids = [uuid.uuid4().hex for _ in every]
+                answers = self._answers(bundle, requests, ids, scores, labels)
         except RefusedError as refused:
-            if len(requests) > 1:  # whose rows it is, each by itself shows
-                alone = (self._together(bundle, {number: own}) for number, own in requests.items())
-                return {number: answer for one in alone for number, answer in one.items()}
-            for tell in told:
-                tell()
-            self._count(refused)
-            return dict.fromkeys(requests, refused)
+            failed = refused
+        except Exception as error:  # noqa: BLE001 - it must not reach those who asked at the same time
+            failed = RefusedError(500, f"answering failed: {type(error).__name__}")
+            told.append(partial(self._failed, "answering failed"))
+        if not answers and len(requests) > 1:
+            numbered = list(requests.items())
+            half = len(numbered) // 2
+            parts = (dict(numbered[:half]), dict(numbered[half:]))
+            return self._together(bundle, parts[0]) | self._together(bundle, parts[1])
         for tell in told:
             tell()
-        ids = [uuid.uuid4().hex for _ in scores]
-        if self.live:
+        if failed:
+            self._count(failed)
+            return dict.fromkeys(requests, failed)
+        if self.live and rows is not None:
             self._record(ids, rows, x, scores)
+        return answers
+
+    def _answers(
+        self,
+        bundle: pipeline.Bundle,
+        requests: dict[int, list[intake.Row]],
+        ids: list[str],
+        scores: np.ndarray,
+        labels: list[Any],
+    ) -> dict[int, Answer | Exception]:
+        """Deal out what was found for all rows, in their order."""
         each_row = iter(zip(ids, scores.tolist(), labels, strict=True))
         return {
             number: Answer(
@@ -183,8 +204,8 @@ class Service:
         """Remember what was answered, for the gauges and for monitoring."""
         highest = evaluation.highest(scores).tolist()
         with self.lock:
-            self.window["input"].extend(rows.to_dict("records"))
-            self.window["feature"].extend(x.to_dict("records"))
+            self.window["input"].extend(rows.tail(WINDOW).to_dict("records"))
+            self.window["feature"].extend(x.tail(WINDOW).to_dict("records"))
             self.window["score"].extend({"score": score} for score in highest)
         self.instruments.rows.inc(len(rows))
         if self.instruments.scores:
@@ -295,7 +316,7 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
             threading.Thread(target=_load_and_tell, args=(service,), daemon=True).start()
         yield
 
-    batches = Batches(service.predict, MAX_BATCH)
+    batches = Batches(service.predict, MAX_BATCH, MAX_BATCH_BYTES)
     app = FastAPI(title=NAME, lifespan=lifespan)
     app.state.service = service
     app.add_middleware(_Measured, service=service)

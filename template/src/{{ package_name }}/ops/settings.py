@@ -58,7 +58,9 @@ class Settings(BaseSettings):
     log_predictions: bool = Field(
         default=True, description="keep served predictions for monitoring"
     )
-    keep_predictions_days: int = Field(90, ge=1, description="days for which they are kept")
+    keep_predictions_days: int = Field(
+        90, ge=1, le=36500, description="days for which they are kept"
+    )
     image: str = Field(
         "", description="image that serves; empty: what scripts/build.sh made of the model's commit"
     )
