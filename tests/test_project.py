@@ -155,8 +155,10 @@ def test_every_name_that_the_environment_takes_is_reserved(machine: Machine) -> 
 
 def start(machine: Machine, environment: dict[str, str]) -> subprocess.Popen[str]:
     """Start new.sh with a relative DEST, from a folder that is neither here nor there."""
+    # In the background of a script, interrupts are ignored, which whatever is started inherits.
+    heeding = ("env", "--default-signal=INT")
     return subprocess.Popen(
-        ["../groundwork/scripts/new.sh", "again", "--", "--data", "project_name=Again"],
+        [*heeding, "../groundwork/scripts/new.sh", "again", "--", "--data", "project_name=Again"],
         cwd=machine.home.parent / "elsewhere",
         env=environment,
         text=True,

@@ -304,7 +304,7 @@ def test_a_release_that_is_not_right_never_takes_over(driver, does, reason, monk
 )
 def test_a_release_that_does_worse_than_the_old_one_is_taken_back(driver, does, reason):
     deploy.deploy(driver, "abcd")
-    driver.settings.canary_seconds = 3
+    driver.settings.canary_seconds = 6  # for enough requests, slow as they may be
     driver.does = does
     with Load(driver), Load(driver), pytest.raises(errors.UserError, match=reason):
         deploy.deploy(driver, "abcd")

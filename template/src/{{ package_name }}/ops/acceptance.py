@@ -5,6 +5,7 @@ plain numbers, are kept here by comparing; pandera's own checks judge the rest o
 not accepted here is not refused: pandera judges it in full, and says what is wrong.
 """
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -77,8 +78,8 @@ class Acceptance:
         """Return a column's values, typed. Raises ValueError where one breaks a rule."""
         column = self.schema.columns[name]
         if name in self.tests:
-            wrong = any(value is None or value != value for value in values)  # noqa: PLR0124 - NaN
-            if wrong or not all(test(value) for test in self.tests[name] for value in values):
+            tests = [_is_whole if str(column.dtype) == "int64" else _is_number, *self.tests[name]]
+            if not all(test(value) for test in tests for value in values):
                 raise ValueError(name)
             return np.array(values, dtype=str(column.dtype))
         # As objects: no value is first made something else for the sake of its neighbours.
@@ -86,6 +87,14 @@ class Acceptance:
         if series.isna().any() or not all(_passes(check, series) for check in column.checks):
             raise ValueError(name)
         return series
+
+
+def _is_number(value: Any) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return _is_number(value) and value % 1 == 0
 
 
 def _passes(check: pa.Check, values: "pd.Series | pd.DataFrame") -> bool:
