@@ -32,9 +32,12 @@ def agreed(accepting, model, rows):
 
 
 def numbers():
-    """Each column of numbers, with the numbers at which its rules turn, and those just beside."""
+    """One column of numbers for each set of rules, and where these turn, or nearly."""
+    seen = set()
     for name, column in intake.COLUMNS.items():
-        if intake._kind(column) in intake.LARGEST:
+        rules = str((column.dtype, [(check.name, check.statistics) for check in column.checks]))
+        if intake._kind(column) in intake.LARGEST and rules not in seen:
+            seen.add(rules)
             turns = {0, -1, 1e300, np.nan}
             for check in column.checks:
                 for value in (check.statistics or {}).values():
@@ -51,7 +54,7 @@ def test_the_projects_own_rows_are_accepted_quickly():
         assert agreed(accepting, schema.Inputs, [row]) is accepting.usable
 
 
-@pytest.mark.parametrize(("name", "values"), list(numbers())[:20])
+@pytest.mark.parametrize(("name", "values"), list(numbers()))
 def test_at_the_edges_of_every_rule_pandera_agrees(name, values):
     first, second = valid(2)
     for value in values:
