@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ..project import data, dataset, errors, features, intake, package, schema, settings
+from ..project import (
+    acceptance,
+    data,
+    dataset,
+    errors,
+    features,
+    intake,
+    package,
+    schema,
+    settings,
+)
 
-KINDS = {name: intake._kind(column) for name, column in intake.COLUMNS.items()}
+KINDS = {name: acceptance.kind_of(column) for name, column in intake.COLUMNS.items()}
 # A dozen stand for all columns of numbers: a picture has one for each of its pixels.
 NUMBERS = [name for name, kind in KINDS.items() if kind in {"f", "i"}][:12]
 

@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ..project import (
+    acceptance,
     data,
     errors,
     features,
@@ -30,7 +31,7 @@ from ..project import (
 pytestmark = pytest.mark.xdist_group("workplace")
 SECRET = 987654.5
 COLUMNS = schema.Inputs.to_schema().columns
-KINDS = {name: intake._kind(column) for name, column in COLUMNS.items()}
+KINDS = {name: acceptance.kind_of(column) for name, column in COLUMNS.items()}
 WHOLE = [name for name, kind in KINDS.items() if kind == "i"]
 NUMBERS = [name for name, kind in KINDS.items() if kind == "f"] or WHOLE
 # A number that is a feature as well, if there is one; else the one that varies most.

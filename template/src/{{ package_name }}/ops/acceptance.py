@@ -32,7 +32,17 @@ SIMPLE: Mapping[str, Callable[..., Test]] = {
     "less_than": lambda max_value: lambda value: bool(value < max_value),
     "less_than_or_equal_to": lambda max_value: lambda value: bool(value <= max_value),
 }
-PLAIN = ("int64", "float64")
+
+
+def _is_number(value: Any) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return _is_number(value) and value % 1 == 0
+
+
+PLAIN: Mapping[str, Test] = {"int64": _is_whole, "float64": _is_number}
 
 
 class Acceptance:
@@ -43,14 +53,15 @@ class Acceptance:
         self.schema = schema
         self.tests: dict[str, list[Test]] = {}
         for name, column in schema.columns.items():
-            tests = [_simple(check) for check in column.checks]
-            if str(column.dtype) in PLAIN and None not in tests:
-                self.tests[name] = [test for test in tests if test]
+            typed = PLAIN.get(str(column.dtype))
+            tests = [test for check in column.checks if (test := _simple(check))]
+            if typed and len(tests) == len(column.checks):
+                self.tests[name] = [typed, *tests]
         # What looks at several rows at once, or changes them otherwise, is left to pandera.
         columns = schema.columns.values()
         self.usable = all(schema.coerce or column.coerce for column in columns) and not (
             any(column.unique or column.parsers or column.regex for column in columns)
-            or any(column.default is not None or _kind(column) in "mM" for column in columns)
+            or any(column.default is not None or kind_of(column) in "mM" for column in columns)
             or schema.unique
             or schema.parsers
             or schema.index
@@ -78,8 +89,7 @@ class Acceptance:
         """Return a column's values, typed. Raises ValueError where one breaks a rule."""
         column = self.schema.columns[name]
         if name in self.tests:
-            tests = [_is_whole if str(column.dtype) == "int64" else _is_number, *self.tests[name]]
-            if not all(test(value) for test in tests for value in values):
+            if not all(test(value) for test in self.tests[name] for value in values):
                 raise ValueError(name)
             return np.array(values, dtype=str(column.dtype))
         # As objects: no value is first made something else for the sake of its neighbours.
@@ -89,21 +99,14 @@ class Acceptance:
         return series
 
 
-def _is_number(value: Any) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return _is_number(value) and value % 1 == 0
-
-
 def _passes(check: pa.Check, values: "pd.Series | pd.DataFrame") -> bool:
     """Ask a check of pandera's; one that says nothing of each row may depend on the others."""
     result = check(values)
     return isinstance(result.check_output, pd.Series) and bool(result.check_passed)
 
 
-def _kind(column: pa.Column) -> str:
+def kind_of(column: pa.Column) -> str:
+    """Return NumPy's letter for a column's kind: i, u, f or b; O for text and all else."""
     return str(getattr(getattr(column.dtype, "type", None), "kind", "O"))
 
 

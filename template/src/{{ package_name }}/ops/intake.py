@@ -10,7 +10,7 @@ import pandas as pd
 
 from .. import schema
 from . import dataset
-from .acceptance import Acceptance
+from .acceptance import Acceptance, kind_of
 
 Row = Mapping[str, Any]
 MAX_ROWS = 1000
@@ -91,10 +91,10 @@ def check(rows: Sequence[Row]) -> pd.DataFrame:
     frame, rules = dataset.validate(
         pd.DataFrame({name: [row.get(name) for row in rows] for name in named(rows)}), schema.Inputs
     )
-    if not rules and not frame.index.equals(pd.RangeIndex(len(rows))):
-        raise RefusedError(500, "the schema drops or moves rows, so no row could be told its score")
     if not rules:
-        return frame
+        if frame.index.equals(pd.RangeIndex(len(rows))):
+            return frame
+        raise RefusedError(500, "the schema drops or moves rows, so no row could be told its score")
     broken = []
     for rule in rules:
         places: list[int | None] = [*rule.rows] or [None]
@@ -111,7 +111,10 @@ def describe() -> dict[str, Any]:
     """Return the request body's description for OpenAPI."""
     types = {"i": "integer", "u": "integer", "f": "number", "b": "boolean"}
     fields = {
-        name: {"type": types.get(_kind(column), "string"), "description": column.description or ""}
+        name: {
+            "type": types.get(kind_of(column), "string"),
+            "description": column.description or "",
+        }
         for name, column in COLUMNS.items()
     }
     row = {
@@ -136,7 +139,7 @@ def _misfits(number: int, row: object) -> list[Misfit]:
         elif row[name] is None:
             reason = None if column.nullable else "is null"
         else:
-            reason = _misfit(row[name], _kind(column))
+            reason = _misfit(row[name], kind_of(column))
         if reason:
             found[name] = reason
     return [Misfit(number, name, reason) for name, reason in found.items()]
@@ -152,8 +155,3 @@ def _misfit(value: object, kind: str) -> str | None:
     if not abs(value) <= LARGEST[kind]:
         return NOT_FINITE  # NaN and Infinity, which JSON does not know but Python's parser reads
     return "must be a whole number" if kind != "f" and value % 1 else None
-
-
-def _kind(column: Any) -> str:
-    """Return NumPy's letter for a column's kind: i, u, f or b; O for text and all else."""
-    return str(getattr(getattr(column.dtype, "type", None), "kind", "O"))
