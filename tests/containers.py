@@ -6,11 +6,13 @@ cannot be had on this machine is skipped with the reason.
 
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from shutil import which
 from tempfile import TemporaryDirectory, mkdtemp
 from time import monotonic, sleep
@@ -23,6 +25,8 @@ TOGETHER = pytest.mark.xdist_group("containers")
 PYTHON = "3.11"
 # Has the shape that both engines look for among their own images first.
 BASE = f"localhost/groundwork-base:{PYTHON}"
+# Begins what must not be in an image, so that files are searched for one string only.
+MARKER = b"marker-of-"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # Debian 12's own Python is 3.11. The host's certificates are what reaches the package index.
 RECIPE = [
@@ -242,3 +246,17 @@ def buildah(base: Path) -> Iterator[Engine]:
         engine.ok("add", container, base, "/")
         engine.ok("commit", "--rm", container, BASE)
         yield engine
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The options that give a build what this machine's network asks for."""
+    folder = tmp_path_factory.mktemp("secrets")
+    index = [
+        f"{name}={quote(value)}"
+        for name, value in os.environ.items()
+        if re.fullmatch(r"(PIP|UV)_\w*INDEX\w*", name)
+    ]
+    for name, text in (("index", "\n".join(index)), ("ca", CERTIFICATES.read_text("utf-8"))):
+        (folder / name).write_text(f"# {MARKER.decode()}{name}\n{text}\n", "utf-8")
+    return [part for name in ("index", "ca") for part in ("--secret", f"{name}={folder / name}")]

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import copier
 import pytest
 import yaml
 from jsonschema import Draft7Validator, ValidationError, validate
@@ -19,7 +18,7 @@ from groundwork.errors import UserError
 
 from .combinations import COMBINATIONS, DEFAULTS, OPTIONS, asked
 from .conftest import ROOT, commit_all, copy_template, files, git
-from .test_update import release
+from .test_update import release, update
 
 PRESETS = catalog.presets(ROOT)
 URL = "https://git.example.com/platform/groundwork.git"
@@ -219,7 +218,7 @@ def test_what_backstage_makes_is_a_project_that_can_be_updated(
 def updates(template_folder: Path, project: Path) -> None:
     commit_all(project, "Complete")
     release(template_folder, "v999.1.0", {"template/tox.ini": "\n; moved on\n"})
-    copier.run_update(project, defaults=True, quiet=True, overwrite=True, unsafe=False)
+    update(project)
     assert (project / "tox.ini").read_text("utf-8").endswith("; moved on\n")
 
 

@@ -19,7 +19,6 @@ import yaml
 
 from .conftest import ROOT, copy_template
 from .containers import BASE, PYTHON, TOGETHER, Docker, checked, run
-from .test_images import secrets  # noqa: F401
 from .test_options import COMMAND, Project, install
 from .test_project import MINUTES, free_port
 
@@ -108,7 +107,7 @@ class Platform:
 def platform(
     template: Path,
     docker: Docker,
-    secrets: list[str],  # noqa: F811
+    secrets: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Platform]:
     """The platform, healthy, with a champion that was trained against it."""

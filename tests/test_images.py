@@ -9,22 +9,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isclose
 from pathlib import Path
-from shlex import quote
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
 from .conftest import commit_all, copy_template, git
-from .containers import BASE, CERTIFICATES, PYTHON, TOGETHER, Docker, Engine, checked, need, run
+from .containers import (
+    BASE,
+    CERTIFICATES,
+    MARKER,
+    PYTHON,
+    TOGETHER,
+    Docker,
+    Engine,
+    checked,
+    need,
+    run,
+)
 from .test_options import Project, install
 from .test_project import MINUTES, free_port
 
 pytestmark = [pytest.mark.slow, TOGETHER]
 
 STAGES = ("serving", "training", "tracking", "test")
-# What a marker starts with, so that files are searched for one string only.
-MARKER = b"marker-of-"
 # Put where it gets into an image: what is looked for would be found.
 INSIDE = "src/my_ml_project/inside.py"
 # Put where it must not get into one from, although all but the last were committed by mistake.
@@ -96,20 +104,6 @@ def planted(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(root, "add", "--force", *OUTSIDE[:-1])
     commit_all(root, "Start")
     return root
-
-
-@pytest.fixture(scope="module")
-def secrets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The options that give a build what this machine's network asks for."""
-    folder = tmp_path_factory.mktemp("secrets")
-    index = [
-        f"{name}={quote(value)}"
-        for name, value in os.environ.items()
-        if re.fullmatch(r"(PIP|UV)_\w*INDEX\w*", name)
-    ]
-    for name, text in (("index", "\n".join(index)), ("ca", CERTIFICATES.read_text("utf-8"))):
-        (folder / name).write_text(f"# {MARKER.decode()}{name}\n{text}\n", "utf-8")
-    return [part for name in ("index", "ca") for part in ("--secret", f"{name}={folder / name}")]
 
 
 def build(

@@ -54,7 +54,7 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("copier"):
-    command = [sys.executable, "-m", "copier", "recopy", "--force", "--vcs-ref=:current:"]
+    command = [sys.executable, "-m", *"{RECOPY}".split()]
     sys.exit(subprocess.run(command, check=False).returncode)
 print("Copier is not installed for this Python. In the new folder, run: {RECOPY}")
 """
@@ -253,7 +253,7 @@ class Catalog:
 
     def skeleton(self) -> dict[str, str]:
         """Return the files that Backstage's fetch:template fills in."""
-        lines = [f"_commit: {json.dumps(self.version)}", f"_src_path: {json.dumps(self.url)}"]
+        lines = self._origin()
         for name in self.questions:
             value = f"{name}: ${{{{ values.{name} | dump }}}}"
             lines.append(f"{{% if values.{name} %}}{value}{{% endif %}}")
@@ -266,7 +266,7 @@ class Catalog:
     def stub(self) -> dict[str, str]:
         """Return the files of a cookiecutter template that asks the same questions."""
         context: dict[str, Any] = {}
-        lines = [f"_commit: {json.dumps(self.version)}", f"_src_path: {json.dumps(self.url)}"]
+        lines = self._origin()
         for name, question in self.questions.items():
             default = question["default"]
             if name == "package_name":
@@ -285,6 +285,10 @@ class Catalog:
                 name="{{ cookiecutter.project_name }}"
             ),
         }
+
+    def _origin(self) -> list[str]:
+        """Return the first lines of a file of answers: where the project comes from."""
+        return [f"_commit: {json.dumps(self.version)}", f"_src_path: {json.dumps(self.url)}"]
 
     def _condition(self, name: str) -> str | None:
         """Return the question that decides whether this one is asked, None where it always is."""
