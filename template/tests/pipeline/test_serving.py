@@ -336,6 +336,18 @@ def test_a_model_that_raises_is_told_without_its_words(client, row, monkeypatch,
     monkeypatch.setattr(model, "predict", fail)
     answer = post(client, row)
     assert (answer.status_code, answer.json()) == (500, {"detail": "scoring failed: ValueError"})
+    assert "scoring failed: ValueError, File" in caplog.text
+    assert str(SECRET) not in caplog.text
+
+
+def test_an_error_past_the_model_is_told_without_its_words(client, row, monkeypatch, caplog):
+    def fail(*_):
+        raise ValueError(f"could not convert {SECRET}")
+
+    monkeypatch.setattr(serving.Service, "_answers", fail)
+    answer = post(client, row)
+    assert (answer.status_code, answer.json()) == (500, {"detail": "answering failed: ValueError"})
+    assert "answering failed: ValueError, File" in caplog.text
     assert str(SECRET) not in caplog.text
 
 

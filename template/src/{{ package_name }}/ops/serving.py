@@ -160,7 +160,7 @@ class Service:
             failed = refused
         except Exception as error:  # noqa: BLE001 - it must not reach those who asked at the same time
             failed = RefusedError(500, f"answering failed: {type(error).__name__}")
-            told.append(partial(self._failed, "answering failed"))
+            told.append(partial(self._failed, "answering failed", error))
         if not answers and len(requests) > 1:
             numbered = list(requests.items())
             half = len(numbered) // 2
@@ -269,10 +269,8 @@ class Service:
         Raises RefusedError.
         """
 
-        def failed(what: str, *words: object) -> None:
-            if words:
-                told.append(partial(log.error, *words))
-            told.append(partial(self._failed, what))
+        def failed(what: str, error: Exception | None = None) -> None:
+            told.append(partial(self._failed, what, error))
 
         def not_finite(kind: str, times: int) -> None:
             told.append(partial(self.instruments.nonfinite.labels(kind).inc, times))
@@ -283,9 +281,7 @@ class Service:
             scores = np.asarray(model.predict(bundle.model, x), dtype="float64")
             labels = model.decide(scores).tolist()
         except Exception as error:  # noqa: BLE001 - a feature or a model may raise anything
-            # Without the error's own words, which may hold values.
-            where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
-            failed("scoring failed", "scoring failed: %s, %s", type(error).__name__, where)
+            failed("scoring failed", error)
             raise RefusedError(500, f"scoring failed: {type(error).__name__}") from None
         if not evaluation.shaped(scores, len(rows)):
             failed("scores of the wrong shape")
@@ -298,8 +294,12 @@ class Service:
             )
         return x, scores, labels
 
-    def _failed(self, what: str) -> None:
+    def _failed(self, what: str, error: Exception | None) -> None:
         self.instruments.failures.inc()
+        if error:
+            # Without the error's own words, which may hold values.
+            where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
+            log.error("%s: %s, %s", what, type(error).__name__, where)
         if self.predictions:
             try:
                 self.predictions.problem(what)
