@@ -9,7 +9,7 @@ from shutil import copy2, copytree, ignore_patterns
 import copier
 import pytest
 
-pytest_plugins = ["tests.containers"]
+pytest_plugins = ["tests.containers", "tests.versions"]
 
 ROOT = Path(__file__).parents[1]
 

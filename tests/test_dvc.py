@@ -84,7 +84,7 @@ def test_a_stale_lock_is_found(render: Render) -> None:
 
 
 def test_a_lock_belongs_to_the_project_once_it_is_there() -> None:
-    assert "/dvc.lock" in (ROOT / "includes/owned.txt").read_text("utf-8").split()
+    assert "/dvc.lock" in (ROOT / "includes/ownership.yml").read_text("utf-8").split()
 
 
 def test_without_dvc_there_is_no_trace_of_it(project: Path) -> None:

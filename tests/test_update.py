@@ -10,8 +10,9 @@ from .combinations import DEFAULTS, OPTIONS, choices, refusals
 from .conftest import ROOT, Render, commit_all, copy_template, files, freeze, git
 
 OWNED = [
-    line.replace("{{ package_name }}", "my_ml_project").lstrip("/")
-    for line in (ROOT / "includes/owned.txt").read_text("utf-8").splitlines()
+    line.strip().removeprefix("/").replace("{{ package_name }}", "my_ml_project")
+    for line in (ROOT / "includes/ownership.yml").read_text("utf-8").splitlines()
+    if line.startswith("    /")
 ]
 
 
@@ -181,26 +182,34 @@ def test_an_answer_can_be_switched_and_switched_back(
     assert git(project, "diff", "HEAD~2") == ""
 
 
-def test_every_release_and_the_last_commit_update_cleanly_to_the_template_as_it_stands(
+def test_every_release_and_the_last_commit_update_to_the_template_as_it_stands(
     tmp_path: Path,
 ) -> None:
+    """Cleanly where nothing was edited; where every file was, no line of it is lost."""
     template = tmp_path / "template"
     git(tmp_path, "clone", "--quiet", "--no-local", str(ROOT), str(template))
     git(template, "tag", "v998.0.0")
     releases = git(template, "tag", "--list", "v*").split()
-    for tag in releases:
-        project = tmp_path / tag
-        copier.run_copy(
-            str(template), project, defaults=True, quiet=True, vcs_ref=tag, unsafe=False
-        )
-        git(project, "init", "--quiet", "--initial-branch", "main")
-        commit_all(project, "Start")
     stands = freeze(tmp_path / "now")
     git(template, "fetch", "--quiet", str(stands), "v999.0.0:refs/tags/v999.0.0")
     for tag in releases:
-        update(tmp_path / tag)
-        assert git(tmp_path / tag, "ls-files", "--unmerged") == "", tag
-        assert "_commit: v999.0.0" in (tmp_path / tag / ".copier-answers.yml").read_text("utf-8")
+        plain, edited = tmp_path / tag, tmp_path / f"{tag}-edited"
+        copier.run_copy(str(template), plain, defaults=True, quiet=True, vcs_ref=tag, unsafe=False)
+        git(plain, "init", "--quiet", "--initial-branch", "main")
+        commit_all(plain, "Start")
+        copytree(plain, edited)
+        names = [path for path in files(edited) if path.name != ".copier-answers.yml"]
+        for path in names:
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\nmine: not to be lost\n")
+        commit_all(edited, "Edit everything")
+        for project in (plain, edited):
+            update(project)
+            answers = (project / ".copier-answers.yml").read_text("utf-8")
+            assert "_commit: v999.0.0" in answers
+        assert git(plain, "ls-files", "--unmerged") == "", tag
+        lost = [path for path in names if b"not to be lost" not in path.read_bytes()]
+        assert not lost, tag
 
 
 def test_making_a_project_from_the_newest_tag_is_what_copier_does_unasked(

@@ -1,10 +1,10 @@
-"""The command line: `groundwork questions`, `groundwork lock`, `groundwork catalog`."""
+"""The command line: `groundwork fleet`, and what keeps the template itself."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from . import catalog, lock, questions, template
+from . import catalog, fleet, lock, questions, template
 from .errors import UserError
 
 
@@ -71,7 +71,62 @@ def _parser() -> argparse.ArgumentParser:
         help="where repositories are (%(default)s)",
     )
     command.set_defaults(run=_catalog)
+
+    command = commands.add_parser(
+        "fleet", help="show how many projects stand to the standard, or update them all on branches"
+    )
+    command.add_argument(
+        "projects", nargs="*", metavar="PROJECT", help="a repository's folder or address"
+    )
+    command.add_argument("--file", type=Path, help="take more from this file, one a line")
+    command.add_argument(
+        "--update", action="store_true", help="make a branch with the newest standard in each"
+    )
+    command.add_argument(
+        "--to", default="", metavar="VERSION", help="that version and not the newest"
+    )
+    command.add_argument(
+        "--html", type=Path, metavar="PAGE", help="write what is shown as a page too"
+    )
+    command.add_argument("--jobs", type=int, help="how many at a time (default: one a processor)")
+    command.set_defaults(run=_fleet)
     return parser
+
+
+def _fleet(options: argparse.Namespace) -> int:
+    names = list(
+        dict.fromkeys([*options.projects, *(_lines(options.file) if options.file else [])])
+    )
+    if not names:
+        raise UserError("there is no project to look at; name some, or a --file that does")
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError("--jobs must be at least 1")
+    if options.html:  # not after an hour
+        _write(options.html, "")
+    rows: dict[str, fleet.Row] = {}
+    for row in fleet.survey(names, update=options.update, to=options.to, jobs=options.jobs):
+        rows[row.name] = row
+        print(f"[{len(rows)}/{len(names)}] {row.name}: {row.state}", file=sys.stderr, flush=True)
+    ordered = [rows[name] for name in names]
+    print(fleet.table(ordered))
+    if options.html:
+        _write(options.html, fleet.page(ordered))
+    return int(any(row.state in {"failed", "conflict"} for row in ordered))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    return [line for line in lines if line]
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _catalog(options: argparse.Namespace) -> int:

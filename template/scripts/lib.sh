@@ -71,6 +71,10 @@ cause() {
         *"network connectivity is disabled"* | *"onnection refused"* | *"ConnectError"*)
         die "$1: a package is not in the cache and the package index cannot be reached"
         ;;
+    *"Unknown revision"*) die "$1: the template has no such version; its versions are its tags" ;;
+    *"Local template must be"* | *"in git-tracked templates"* | *"nable to access"* | *"not read from remote"*)
+        die "$1: the template cannot be reached; is _src_path in .copier-answers.yml where it is?"
+        ;;
     *) die "$1: $(grep -v -e '^[[:space:]]*$' -e '^hint:' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
     esac
 }

@@ -49,6 +49,21 @@ def test_owners_are_asked_about_nothing_that_is_gone():
             assert (ROOT / line.split()[0].lstrip("/")).exists(), line
 
 
+def undecided(root):
+    """Return the files with places where a person has to decide between two edits."""
+    command = ("git", "grep", "--no-index", "--exclude-standard", "-lE", "^(<{7}|>{7}) ", "--", ".")
+    told = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert told.returncode in {0, 1}, told.stderr
+    return told.stdout.splitlines()
+
+
+def test_no_update_was_left_undecided(tmp_path):
+    """Settle what this lists, then run scripts/lock.sh."""
+    assert undecided(ROOT) == []
+    (tmp_path / "tox.ini").write_text("<<<<<<< yours\na\n=======\nb\n>>>>>>> theirs\n", "utf-8")
+    assert undecided(tmp_path) == ["tox.ini"]
+
+
 def test_hooks_run_the_tools_that_the_lock_pins():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert [repo["repo"] for repo in config["repos"]] == ["local"]

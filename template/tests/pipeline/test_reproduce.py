@@ -1,5 +1,6 @@
 """A run is done again exactly; whatever is changed, the verdict names its layer."""
 
+import json
 import platform
 import shutil
 import subprocess
@@ -94,6 +95,8 @@ def test_a_run_made_with_uncommitted_changes_is_not_exact(
     changed(name.replace("src/model.py", source_file), old, new)
     verdict = reproduce.reproduce(workplace.config, recorded(workplace))
     assert first(verdict) == layer, verdict.lines()
+    told = json.loads((workplace.config.var_dir / "reproduced.json").read_text(encoding="utf-8"))
+    assert told["verdict"] == f"differs, first in {layer}"
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -223,5 +226,7 @@ def test_a_run_is_reproduced_exactly_elsewhere(project_factory, monkeypatch, tmp
     verdict = reproduce.reproduce(elsewhere)
     assert verdict.exact, verdict.lines()
     assert verdict.lines()[-1] == "reproduced: exact"
+    told = json.loads((root / "var" / "reproduced.json").read_text(encoding="utf-8"))
+    assert told.items() >= {"run_id": verdict.run_id, "verdict": "exact"}.items()
     assert list((root / "var" / "envs").glob("*/bin/python"))
     assert "prunable" not in provenance.git(root, "worktree", "list", "--porcelain")

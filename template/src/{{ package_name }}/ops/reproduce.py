@@ -1,10 +1,12 @@
 """Do a run again, somewhere else, and say layer by layer whether the same came out."""
 
+import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,6 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """Return the report, a line for each layer and one that sums it up."""
-        first = next(iter(self.differences), None)
         told = []
         for layer in LAYERS:
             if layer in self.differences:
@@ -48,8 +49,13 @@ class Verdict:
             else:
                 state = "not reached"
             told.append(f"  {layer:<9} {state}")
-        summary = "exact" if first is None else f"differs, first in {first}"
-        return [*told, f"reproduced: {summary}"]
+        return [*told, f"reproduced: {self.summary}"]
+
+    @property
+    def summary(self) -> str:
+        """Return `exact`, or the first layer that differs."""
+        first = next(iter(self.differences), None)
+        return "exact" if first is None else f"differs, first in {first}"
 
 
 def reproduce(settings: Settings, reference: str = "latest", *, here: bool = False) -> Verdict:
@@ -57,7 +63,8 @@ def reproduce(settings: Settings, reference: str = "latest", *, here: bool = Fal
 
     The run's commit is checked out into a new folder, its environment is built from that commit's
     lock, and its training runs in a new process. With `here`, the present working tree and
-    environment are used instead: would they still give that run? Raises UserError where the run,
+    environment are used instead: would they still give that run? Otherwise, what came of it is left
+    in var/reproduced.json, for those who look after many projects. Raises UserError where the run,
     its commit or its environment is not to be had.
     """
     client = tracking.connect(settings)
@@ -69,9 +76,18 @@ def reproduce(settings: Settings, reference: str = "latest", *, here: bool = Fal
             return _again(settings, run_id, wanted, settings.root, place, here=True)
         if wanted.code.commit is None:
             reason = {"code": "the run was made without a commit"}
-            return Verdict(run_id, wanted, reason, retrained=False)
-        with workspace.borrowed(settings.root, wanted.code.commit, place / "code") as project:
-            return _again(settings, run_id, wanted, project, place, here=False)
+            verdict = Verdict(run_id, wanted, reason, retrained=False)
+        else:
+            with workspace.borrowed(settings.root, wanted.code.commit, place / "code") as project:
+                verdict = _again(settings, run_id, wanted, project, place, here=False)
+    told = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run_id": run_id,
+        "commit": wanted.code.commit,
+        "verdict": verdict.summary,
+    }
+    dataset.write(settings.var_dir / "reproduced.json", f"{json.dumps(told, indent=2)}\n".encode())
+    return verdict
 
 
 def _again(

@@ -1,0 +1,187 @@
+"""Many projects: how far each is behind the standard, and updates of all of them at once."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from .errors import UserError
+from .merge import ANSWERS, GitError, Repository, drift, git, merge, resolved
+from .standard import Answers, Standard
+
+COLUMNS = ("project", "version", "newest", "behind", "changed", "reproduced", "")
+
+
+@dataclass
+class Row:
+    """What is known of a project. `state` is current, behind, updated, conflict or failed."""
+
+    name: str
+    state: str = "failed"
+    note: str = ""
+    version: str = ""
+    newest: str = ""
+    behind: int | None = None
+    changed: list[str] | None = field(default=None)
+    reproduced: str = ""
+
+    def cells(self) -> list[str]:
+        """Return what a table shows, in the order of COLUMNS."""
+        numbers = (self.behind, None if self.changed is None else len(self.changed))
+        told = ["" if number is None else str(number) for number in numbers]
+        words = f"{self.state}: {self.note}" if self.note else self.state
+        return [self.name, self.version, self.newest, *told, self.reproduced, words]
+
+
+def survey(
+    names: list[str], *, update: bool = False, to: str = "", jobs: int | None = None
+) -> Iterator[Row]:
+    """Look at each project, and with `update` make a branch with the newest standard.
+
+    Yields a row for each as soon as it is known. A project is a folder in a git repository, a bare
+    repository or the address of one; nothing that is checked out changes. Where the branch is
+    there already, it is left as it is.
+    """
+    with tempfile.TemporaryDirectory(prefix="groundwork-fleet-") as cache:
+        look = partial(_look, cache=Path(cache), update=update, to=to)
+        pool = ProcessPoolExecutor(jobs or os.cpu_count())
+        try:
+            asked = {pool.submit(look, name): name for name in names}
+            for future in as_completed(asked):
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    note = "the process that looked at it was killed; run this again"
+                    yield Row(asked[future], note=note)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _look(name: str, *, cache: Path, update: bool, to: str) -> Row:
+    row = Row(name)
+    try:
+        _fill(row, cache, update=update, to=to)
+    except (UserError, GitError, OSError) as error:
+        row.state, row.note = "failed", " ".join(str(error).split())
+    except Exception as error:  # noqa: BLE001 - one project must not stop the others
+        row.state, row.note = "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return row
+
+
+def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
+    remote = re.match(r"[\w.+-]+://|[\w.-]+@[\w.-]+:", row.name) is not None
+    repository = _open(row.name, cache, remote=remote)
+    text = _read(repository, ANSWERS)
+    answers = Answers(text)
+    standard = Standard(answers.source, cache / "templates")
+    row.version, row.newest = answers.version, to or standard.newest()
+    row.behind = standard.behind(answers.version)
+    row.reproduced = _reproduced(repository.folder)
+    with tempfile.TemporaryDirectory(dir=cache) as place:
+        old, new = Path(place, "old"), Path(place, "new")
+        old.mkdir()
+        standard.render(answers.version, answers, old)
+        row.changed = [one.path for one in drift(repository, old, repository.tree())]
+        row.state = "behind" if row.behind else "current"
+        if not update or (not row.behind and not to):
+            return
+        branch = f"standard-{row.newest}"
+        if _has(repository, branch, remote=remote):
+            row.state, row.note = "updated", f"branch {branch} was there"
+            return
+        new.mkdir()
+        standard.render(row.newest, answers, new)
+        merged = merge(repository, old, new)
+        if merged.tree == repository.tree():
+            row.state = "current"
+            return
+        if merged.conflicts:
+            row.state = "conflict"
+            row.note = f"scripts/update.sh, then decide in {', '.join(merged.conflicts)}"
+            return
+        files = Path(place, "merged")
+        repository.write(merged.tree, files)
+        own = not resolved(files, new)
+        message = f"Update the standard from {answers.version} to {row.newest}"
+        if own:
+            message += "\n\nThis project has packages of its own: run scripts/lock.sh."
+        commit = repository.commit_project(merged.tree, message)
+        if remote:
+            git(repository.folder, "push", "--quiet", "origin", f"{commit}:refs/heads/{branch}")
+        else:
+            git(repository.folder, "update-ref", f"refs/heads/{branch}", commit, "0" * len(commit))
+        row.state = "updated"
+        row.note = f"branch {branch}" + ("; run scripts/lock.sh on it" if own else "")
+
+
+def _open(name: str, cache: Path, *, remote: bool) -> Repository:
+    if remote:
+        clone = cache / "projects" / sha256(name.encode()).hexdigest()[:16]
+        clone.parent.mkdir(exist_ok=True)
+        git(clone.parent, "clone", "--quiet", "--bare", "--depth", "1", name, str(clone))
+        return Repository(clone)
+    folder = Path(name)
+    if not folder.is_dir():
+        raise UserError("there is no such folder")
+    try:
+        repository = Repository(folder)
+        repository.tree()
+    except GitError:
+        raise UserError("it is not a git repository with a commit") from None
+    return repository
+
+
+def _read(repository: Repository, path: str) -> str:
+    line = repository.files(repository.tree()).get(path)
+    if line is None:
+        raise UserError(f"it has no {path}; groundwork adopt brings a project onto the standard")
+    return repository.git("cat-file", "blob", line.split()[2])
+
+
+def _has(repository: Repository, branch: str, *, remote: bool) -> bool:
+    where = f"refs/heads/{branch}"
+    if remote:
+        return bool(git(repository.folder, "ls-remote", "origin", where))
+    return bool(repository.git("for-each-ref", where))
+
+
+def _reproduced(folder: Path) -> str:
+    """Return when the last `reproduce` was and what came of it, where this machine knows."""
+    try:
+        told = json.loads((folder / "var/reproduced.json").read_text(encoding="utf-8"))
+        return f"{told['at'][:10]} {told['verdict']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def table(rows: list[Row]) -> str:
+    """Return rows as text, in columns."""
+    lines = [list(COLUMNS), *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+    return "\n".join(line.rstrip() for line in padded)
+
+
+def page(rows: list[Row]) -> str:
+    """Return rows as an HTML page that needs nothing else."""
+    text = resources.files(__package__).joinpath("fleet.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    states = {
+        state: sum(row.state == state for row in rows) for state in (row.state for row in rows)
+    }
+    return environment.from_string(text).render(rows=rows, columns=COLUMNS, states=states, now=now)

@@ -1,0 +1,163 @@
+"""A template's versions, and what a project with certain answers looks like at one of them."""
+
+import fcntl
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import copier
+import jinja2
+import yaml
+from packaging.version import InvalidVersion, Version
+
+from .errors import UserError
+from .merge import ANSWERS, GitError, Repository, git
+
+# What Copier understands beside what git does.
+SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
+
+
+class Answers:
+    """What a project's .copier-answers.yml says."""
+
+    def __init__(self, text: str) -> None:
+        """Read it. Raises UserError where it does not say which template the project is from."""
+        self.text = text
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError:
+            content = None
+        if not isinstance(content, dict):
+            raise UserError(f"{ANSWERS} cannot be read; git log tells what it was")
+        for key in ("_src_path", "_commit"):
+            if not isinstance(content.get(key), str):
+                raise UserError(
+                    f"{ANSWERS} has no {key}, so there is no telling what it is made of"
+                )
+        self.source: str = content["_src_path"]
+        self.version: str = content["_commit"]
+        self.content: dict[str, Any] = content
+
+
+class Standard:
+    """A template, cloned once into `cache` for every project and process that asks."""
+
+    def __init__(self, source: str, cache: Path) -> None:
+        """Clone it, or use the clone that is there. Raises UserError where it is not to be had."""
+        self.source = source
+        self.folder = cache / hashlib.sha256(source.encode()).hexdigest()[:16]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        clone = self.folder / "clone"
+        with _alone(self.folder / "lock"):
+            if not clone.exists():
+                try:
+                    git(self.folder, "clone", "--quiet", "--bare", address(source), "partial")
+                except GitError as error:
+                    raise UserError(f"the template at {source} cannot be had: {error}") from None
+                (self.folder / "partial").rename(clone)
+        self.repository = Repository(clone)
+
+    @cached_property
+    def versions(self) -> list[str]:
+        """The released versions, oldest first."""
+        found = {tag: _version(tag) for tag in self.repository.git("tag", "--list").split()}
+        released = {tag: one for tag, one in found.items() if one and not one.is_prerelease}
+        return sorted(released, key=released.__getitem__)
+
+    def newest(self) -> str:
+        """Return the newest version. Raises UserError where there is none."""
+        if not self.versions:
+            raise UserError(f"the template at {self.source} has no version; tag one")
+        return self.versions[-1]
+
+    def behind(self, version: str) -> int:
+        """Return how many versions came out after that one, which may lie between two."""
+        own = _version(re.sub(r"-\d+-g[0-9a-f]+\Z", "", version))
+        later = (_version(tag) for tag in self.versions)
+        return sum(own is None or (one is not None and one > own) for one in later)
+
+    def render(self, version: str, answers: Answers, into: Path, **data: object) -> None:
+        """Render into an empty folder what a project with these answers has at a version.
+
+        Raises:
+            UserError: there is no such version, or it refuses an answer.
+        """
+        template = self._checkout(version)
+        lines = answers.text.splitlines(keepends=True)
+        ours = [line for line in lines if not line.startswith(("_commit:", "_src_path:"))]
+        (into / ANSWERS).write_text(f"_src_path: {json.dumps(str(template))}\n" + "".join(ours))
+        recopy(into, f"{version} of the template", data)
+        # As if Copier had taken it from where the project does.
+        source = next(line for line in lines if line.startswith("_src_path:"))
+        text = (into / ANSWERS).read_text(encoding="utf-8")
+        where = f"_commit: {version}\n{source}".replace("\\", r"\\")
+        text = re.sub(r"(?m)^_src_path:.*\n", where, text, count=1)
+        (into / ANSWERS).write_text(text, encoding="utf-8")
+
+    def _checkout(self, version: str) -> Path:
+        """Return a folder with the template's files at a version, outside of git.
+
+        Copier reads such a folder in place; it would clone a repository for each render.
+        """
+        try:
+            tree = self.repository.tree(version)
+        except GitError:
+            raise UserError(f"the template at {self.source} has no version {version}") from None
+        folder = self.folder / tree
+        with _alone(self.folder / "lock"):
+            if not folder.exists():
+                partial = self.folder / f"{tree}.partial"
+                self.repository.write(tree, partial)
+                partial.rename(folder)
+        return folder
+
+
+def recopy(project: Path, what: str, data: Mapping[str, object]) -> None:
+    """Render a project's template anew over it, as its answers file says.
+
+    Raises:
+        UserError: the template cannot be read, or refuses an answer.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            copier.run_recopy(
+                project, data=dict(data), defaults=True, overwrite=True, quiet=True, unsafe=False
+            )
+        except (
+            copier.errors.CopierError,
+            jinja2.TemplateError,
+            yaml.YAMLError,
+            ValueError,
+            TypeError,
+        ) as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{what} cannot be rendered: {said}") from None
+
+
+def address(source: str) -> str:
+    """Return what git clones for a `_src_path`."""
+    for short, full in SHORT.items():
+        if source.startswith(short):
+            return full + source.removeprefix(short)
+    return source
+
+
+def _version(tag: str) -> Version | None:
+    try:
+        return Version(tag)
+    except InvalidVersion:
+        return None
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,256 @@
+"""Many projects at once: what is shown, branches made beside the work, one's failure no other's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from groundwork import cli, fleet
+from groundwork.merge import ANSWERS
+
+from .conftest import commit_all, copy_template, files, git
+from .test_scenarios import own_dependency
+from .versions import NEWEST, append, begin, change
+
+BRANCH = f"standard-{NEWEST}"
+
+
+@pytest.fixture(scope="session")
+def first(moved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project at the first version."""
+    return begin(moved, tmp_path_factory.mktemp("fleet") / "first", "v1.0.0")
+
+
+@pytest.fixture
+def project(first: Path, tmp_path: Path) -> Path:
+    """A copy of it that is the test's own."""
+    return copytree(first, tmp_path / "project")
+
+
+def answer(project: Path, name: str, value: str) -> None:
+    """Change a line of the answers by hand."""
+    path = project / ANSWERS
+    lines = path.read_text("utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith(f"{name}:")]
+    path.write_text("\n".join([*kept, f"{name}: {value}", ""]), "utf-8")
+    commit_all(project, "By hand")
+
+
+def survey(*names: object, **options: object) -> dict[str, fleet.Row]:
+    rows = fleet.survey([str(name) for name in names], **options)  # type: ignore[arg-type]
+    return {Path(row.name).name: row for row in rows}
+
+
+def state(project: Path) -> tuple[str, ...]:
+    """Return all of a checkout that an update must leave alone."""
+    told = ("rev-parse HEAD", "status --porcelain", "diff", "branch --show-current")
+    return tuple(git(project, *words.split()) for words in told)
+
+
+def broken(first: Path, into: Path) -> dict[str, str]:
+    """Make five projects that cannot be looked at, each with what is said of it."""
+    into.mkdir()
+    for name in ("none", "unread", "unknown", "unreached"):
+        copytree(first, into / name)
+    (into / "none" / ANSWERS).unlink()
+    (into / "unread" / ANSWERS).write_text("a: [", "utf-8")
+    for name in ("none", "unread"):
+        commit_all(into / name, "Broken")
+    answer(into / "unknown", "_commit", "v7.0.0")
+    answer(into / "unreached", "_src_path", str(into / "nowhere"))
+    (into / "plain").mkdir()
+    return {
+        "none": "it has no .copier-answers.yml; groundwork adopt",
+        "unread": ".copier-answers.yml cannot be read",
+        "unknown": "has no version v7.0.0",
+        "unreached": "nowhere cannot be had",
+        "plain": "it is not a git repository with a commit",
+    }
+
+
+def test_what_is_wrong_with_one_is_told_and_stops_no_other(
+    first: Path, moved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = broken(first, tmp_path / "broken")
+    current = begin(moved, tmp_path / "current", NEWEST)
+    append(current / "tox.ini", "; mine")
+    (current / "docs/runbook.md").unlink()
+    (current / "params.yaml").write_text("mine\n", "utf-8")
+    append(current / "docs/own.md", "mine")
+    commit_all(current, "Edit")
+    (current / "var").mkdir()
+    told = {"at": "2026-01-02T03:04:05+00:00", "verdict": "exact"}
+    (current / "var/reproduced.json").write_text(json.dumps(told), "utf-8")
+    listed = tmp_path / "fleet.txt"
+    names = [*(tmp_path / "broken" / name for name in wrong), tmp_path / "nowhere"]
+    listed.write_text("# all\n\n" + "".join(f"{name} # one\n" for name in names), "utf-8")
+    page = tmp_path / "fleet.html"
+
+    status = cli.main(
+        ["fleet", str(first), str(current), "--file", str(listed), "--html", str(page)]
+    )
+    assert status == 1
+    out = capsys.readouterr().out.splitlines()
+    cells = {Path(line.split()[0]).name: line.split() for line in out[1:]}
+    assert cells["first"][1:] == ["v1.0.0", NEWEST, "2", "0", "behind"]
+    assert cells["current"][1:] == [NEWEST, NEWEST, "0", "2", "2026-01-02", "exact", "current"]
+    for name, words in {**wrong, "nowhere": "there is no such folder"}.items():
+        (line,) = (line for line in out[1:] if line.split()[0].endswith(f"/{name}"))
+        assert "failed: " in line
+        assert words in line
+
+    text = page.read_text("utf-8")
+    body = text[text.index("<tbody>") : text.index("</tbody>") + len("</tbody>")]
+    rows = ET.fromstring(body)  # noqa: S314 - our own page
+    shown = [[cell.findtext("details/summary") or cell.text or "" for cell in row] for row in rows]
+    assert len(shown) == len(out) - 1
+    assert shown[1][1:5] == [NEWEST, NEWEST, "0", "2"]
+    details = rows[1].find("td/details")
+    assert details is not None
+    assert (details[0].tail or "").split(", ") == ["docs/runbook.md", "tox.ini"]
+
+
+def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
+    project: Path, moved: Path, tmp_path: Path
+) -> None:
+    (project / "uncommitted.md").write_text("mine\n", "utf-8")
+    append(project / "tox.ini", "; not committed")
+    before = state(project)
+    row = survey(project, update=True)["project"]
+    assert (row.state, row.note) == ("updated", f"branch {BRANCH}")
+    assert state(project) == before
+    commit = git(project, "rev-parse", BRANCH)
+    assert git(project, "rev-parse", f"{BRANCH}~") == git(project, "rev-parse", "HEAD")
+    assert survey(project, update=True)["project"].note == f"branch {BRANCH} was there"
+    assert git(project, "rev-parse", BRANCH) == commit
+
+    git(project, "worktree", "add", "--quiet", str(tmp_path / "branch"), BRANCH)
+    fresh = copy_template(moved, tmp_path / "fresh")
+    names = [path.relative_to(fresh) for path in files(fresh)]
+    there = [path.relative_to(tmp_path / "branch") for path in files(tmp_path / "branch")]
+    assert [name for name in there if name != Path(".git")] == names
+    answers = yaml.safe_load((fresh / ANSWERS).read_text("utf-8"))
+    for name in names:
+        content = (tmp_path / "branch" / name).read_bytes()
+        if name == Path(ANSWERS):
+            assert yaml.safe_load(content) == answers | {"license": "MIT"}
+        elif name.name not in {"model.py", "LICENSE", "pyproject.toml", "README.md"}:
+            assert content == (fresh / name).read_bytes(), name
+
+
+def test_conflicts_are_told_and_make_no_branch(project: Path) -> None:
+    append(project / "tox.ini", "; mine")
+    commit_all(project, "Edit")
+    row = survey(project, update=True)["project"]
+    assert row.state == "conflict"
+    assert row.note == "scripts/update.sh, then decide in tox.ini"
+    assert git(project, "branch", "--list", BRANCH) == ""
+
+
+def test_packages_of_its_own_are_kept_and_told(project: Path) -> None:
+    own_dependency(project)
+    commit_all(project, "humanize")
+    row = survey(project, update=True)["project"]
+    assert row.note == f"branch {BRANCH}; run scripts/lock.sh on it"
+    lock = git(project, "show", f"{BRANCH}:poetry.lock")
+    assert lock.count('name = "humanize"') == 1
+    assert 'name = "idna"\nversion = "3.10"' not in lock
+    assert "humanize" in git(project, "show", f"{BRANCH}:pyproject.toml")
+
+
+@pytest.mark.parametrize("kind", ["bare", "url", "subfolder"])
+def test_a_bare_repository_an_address_and_a_folder_of_a_larger_one_are_updated_too(
+    project: Path, tmp_path: Path, kind: str
+) -> None:
+    if kind == "subfolder":
+        larger = tmp_path / "larger"
+        git(tmp_path, "init", "--quiet", "--initial-branch", "main", "larger")
+        append(larger / "README.md", "All of it.")
+        copytree(project, larger / "one", ignore=lambda *_: [".git"])
+        commit_all(larger, "One")
+        repository, name, folder = larger, str(larger / "one"), "one/"
+    else:
+        repository = tmp_path / "bare.git"
+        git(tmp_path, "clone", "--quiet", "--bare", str(project), str(repository))
+        name, folder = (f"file://{repository}" if kind == "url" else str(repository)), ""
+    (row,) = fleet.survey([name], update=True)
+    assert (row.state, row.behind) == ("updated", 2), row.note
+    changed = git(repository, "diff", "--name-only", "main", BRANCH).split()
+    assert f"{folder}tox.ini" in changed
+    assert all(path.startswith(folder) for path in changed)
+    (row,) = fleet.survey([name], update=True)
+    assert row.note == f"branch {BRANCH} was there"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_one_that_is_stopped_half_way_goes_on_from_there(
+    first: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    projects = [copytree(first, tmp_path / f"p{number}") for number in range(6)]
+    before = [state(project) for project in projects]
+    command = [sys.executable, "-m", "groundwork", "fleet", "--update", "--jobs", "2", *projects]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr
+        assert process.stderr.readline().startswith("[1/6] ")
+        os.killpg(process.pid, how)
+        said = process.stderr.read().splitlines()
+    assert process.returncode == (-9 if how == signal.SIGKILL else 130)
+    if how == signal.SIGINT:
+        assert [line for line in said if not line.startswith("[")] == [
+            "error: interrupted; nothing is half-written, run it again"
+        ]
+    assert [state(project) for project in projects] == before
+    made = [project for project in projects if git(project, "branch", "--list", BRANCH)]
+    assert 1 <= len(made) < len(projects)
+    rows = survey(*projects, update=True)
+    assert {row.state for row in rows.values()} == {"updated"}
+    assert sum(row.note.endswith("was there") for row in rows.values()) == len(made)
+    trees = {git(project, "rev-parse", f"{BRANCH}^{{tree}}") for project in projects}
+    assert len(trees) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "there is no project to look at"),
+        (["--file", "nowhere"], "nowhere cannot be read"),
+        (["p", "--html", "nowhere/x.html"], "nowhere/x.html cannot be written"),
+        (["p", "--jobs", "0"], "--jobs must be at least 1"),
+    ],
+)
+def test_what_was_typed_wrongly_is_one_line(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["fleet", *arguments]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {words}")
+
+
+def test_a_version_that_is_not_there_is_told(project: Path) -> None:
+    row = survey(project, update=True, to="v9.9.9")["project"]
+    assert (row.state, row.note.split("has ")[1]) == ("failed", "no version v9.9.9")
+
+
+def test_an_answer_that_the_new_version_refuses_is_told(project: Path) -> None:
+    change(project / ANSWERS, "python_version: '3.12'", "python_version: '2.7'")
+    commit_all(project, "By hand")
+    row = survey(project)["project"]
+    assert row.state in {"failed", "behind"}

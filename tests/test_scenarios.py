@@ -1,0 +1,267 @@
+"""What becomes of a project's edits when the standard moves on, by each way to update."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import copier
+import pytest
+import yaml
+
+from groundwork import merge
+from groundwork.standard import Answers, Standard
+
+from .conftest import commit_all, copy_template, files, git
+from .versions import (
+    CI_FILE,
+    DROPPED,
+    GUIDE,
+    MODEL,
+    MOVED,
+    NEWEST,
+    RENAMED,
+    VERSIONS,
+    append,
+    begin,
+    change,
+)
+
+MINE = "mine, and not to be lost"
+PACKAGE = """\
+[[package]]
+name = "humanize"
+version = "4.13.0"
+description = "Python humanize utilities"
+optional = false
+python-versions = ">=3.9"
+groups = ["main"]
+files = [
+    {file = "humanize-4.13.0-py3-none-any.whl", \
+hash = "sha256:b810820b31891813b1673e8fec7f1ed3312061eab2f26e3fa192c393d11ed25f"},
+]
+
+"""
+
+
+@dataclass
+class Edit:
+    """What a user did, and what is to come of it."""
+
+    do: Callable[[Path], None]
+    # Files that are not as in a fresh project afterwards; those with the user's lines in them.
+    own: list[str] = field(default_factory=list)
+    # Files in which a person must decide, by scripts/update.sh and by plain Copier.
+    conflicts: list[str] = field(default_factory=list)
+    copier: list[str] = field(default_factory=list)
+    # How often the user's line was written; more often is fine, less is a loss.
+    times: int = 1
+    before: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    # Since when the standard changes what the edit is about.
+    since: str = VERSIONS[1]
+
+
+def nothing(_: Path) -> None:
+    """Leave everything as it was rendered."""
+
+
+def own_dependency(root: Path) -> None:
+    end = "`poetry add` appends below\n"
+    change(root / "pyproject.toml", end, f'{end}    "humanize (>=4,<5)", # {MINE}\n')
+    lock = root / "poetry.lock"
+    change(lock, '[[package]]\nname = "idna"', f'{PACKAGE}[[package]]\nname = "idna"')
+    append(root / "requirements/main.txt", "humanize==4.13.0 --hash=sha256:b810")
+
+
+def own_group(root: Path) -> None:
+    change(
+        root / "pyproject.toml",
+        "[tool.poetry]\n",
+        f"[tool.mine]\nwhose = '{MINE}'\n\n[tool.poetry]\n",
+    )
+    change(root / "pyproject.toml", "[dependency-groups]\n", "[dependency-groups]\nmine = []\n")
+
+
+def owned_files(root: Path) -> None:
+    for name in (MODEL, "params.yaml"):
+        (root / name).write_text(f"{MINE}\n", "utf-8")
+
+
+def elsewhere(root: Path) -> None:
+    change(root / "tox.ini", "[tox]", f"# {MINE}\n[tox]")
+
+
+def same_line(root: Path) -> None:
+    append(root / "tox.ini", f"; {MINE}")
+
+
+def deleted(root: Path) -> None:
+    (root / GUIDE).unlink()
+    (root / "notebooks/explore.ipynb").unlink()
+
+
+def same_name(root: Path) -> None:
+    append(root / "docs/arrives.md", MINE)
+
+
+def own_files(root: Path) -> None:
+    append(root / "docs/own.md", MINE)
+    (root / "docs/own.bin").write_bytes(bytes(range(256)))
+    (root / "own.sh").write_text(f"#!/bin/sh\n# {MINE}\n", "utf-8")
+    (root / "own.sh").chmod(0o755)
+
+
+def own_job(root: Path) -> None:
+    append(root / CI_FILE, f"  mine: # {MINE}\n    runs-on: ubuntu-latest")
+
+
+def edited_dropped(root: Path) -> None:
+    append(root / DROPPED, MINE)
+
+
+def edited_renamed(root: Path) -> None:
+    change(root / RENAMED, "line 20\n", f"line 20\n{MINE}\n")
+
+
+def everything(root: Path) -> None:
+    for one in (own_group, owned_files, elsewhere, deleted, own_files, own_job, edited_dropped):
+        one(root)
+
+
+OWN_FILES = ["docs/own.md", "docs/own.bin", "own.sh"]
+GONE = [GUIDE, "notebooks/explore.ipynb"]
+OWNED = [MODEL, "params.yaml"]
+EDITS = {
+    "nothing": Edit(nothing, times=0),
+    "own dependency": Edit(
+        own_dependency,
+        own=["pyproject.toml", "poetry.lock", "requirements/main.txt"],
+    ),
+    "own dependency group": Edit(own_group, own=["pyproject.toml"]),
+    "edited owned files": Edit(owned_files, own=OWNED, times=2),
+    "edited standard file elsewhere": Edit(elsewhere, own=["tox.ini"]),
+    "edited standard file on the same line": Edit(
+        same_line, own=["tox.ini"], conflicts=["tox.ini"], copier=["tox.ini"]
+    ),
+    "deleted files": Edit(deleted, own=GONE, times=0, since=NEWEST),
+    "added file with a name that the template introduces": Edit(
+        same_name,
+        own=["docs/arrives.md"],
+        conflicts=["docs/arrives.md"],
+        copier=["docs/arrives.md"],
+    ),
+    "added files": Edit(own_files, own=OWN_FILES, times=2),
+    "own CI job": Edit(own_job, own=[CI_FILE]),
+    "edited file that the standard drops": Edit(edited_dropped, own=[DROPPED]),
+    "edited file that the standard renames": Edit(
+        edited_renamed, own=[RENAMED, MOVED], since=NEWEST
+    ),
+    "changed answer": Edit(nothing, times=0, answers={"scale": "ray"}),
+    "answer that is offered no more": Edit(nothing, times=0, before={"ci": "travis"}, since=NEWEST),
+    "all that is clean at once": Edit(
+        everything,
+        own=["pyproject.toml", "tox.ini", CI_FILE, *OWNED, *GONE, *OWN_FILES, DROPPED],
+        times=8,
+    ),
+}
+
+
+def by_script(moved: Path, project: Path, edit: Edit) -> None:
+    """Do what scripts/update.sh does: see tests/test_update_script.py for the script itself."""
+    cache = project.parent
+    standard = Standard(str(moved), cache / "cache")
+    answers = Answers((project / merge.ANSWERS).read_text("utf-8"))
+    for name, version, data in (("old", answers.version, {}), ("new", NEWEST, edit.answers)):
+        (cache / name).mkdir()
+        standard.render(version, answers, cache / name, **data)
+    repository = merge.Repository(project)
+    merged = merge.merge(repository, cache / "old", cache / "new")
+    merge.apply(repository, merged)
+
+
+def by_copier(_: Path, project: Path, edit: Edit) -> None:
+    copier.run_update(
+        project,
+        data=edit.answers,
+        defaults=True,
+        quiet=True,
+        overwrite=True,
+        conflict="inline",
+        unsafe=False,
+    )
+
+
+def by_renovate(_: Path, project: Path, edit: Edit) -> None:
+    assert not edit.answers
+    options = ["--skip-answered", "--defaults", "--vcs-ref", NEWEST]
+    subprocess.run(
+        [sys.executable, "-m", "copier", "update", *options, "--answers-file", merge.ANSWERS],
+        cwd=project,
+        check=True,
+        capture_output=True,
+    )
+
+
+def lines(root: Path) -> int:
+    return sum(path.read_bytes().count(MINE.encode()) for path in files(root))
+
+
+CASES = [
+    *(
+        pytest.param(by_script, version, name, id=f"script-{version}-{name}")
+        for name, edit in EDITS.items()
+        for version in VERSIONS[:-1]
+        if edit.since > version
+        and (version == VERSIONS[0] or edit.do not in {edited_dropped, everything})
+    ),
+    *(pytest.param(by_copier, VERSIONS[0], name, id=f"copier-{name}") for name in EDITS),
+    *(
+        pytest.param(by_renovate, VERSIONS[0], name, id=f"renovate-{name}")
+        for name in (
+            "all that is clean at once",
+            "edited standard file on the same line",
+            "answer that is offered no more",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("way", "version", "name"), CASES)
+def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_same(
+    moved: Path,
+    tmp_path: Path,
+    way: Callable[[Path, Path, Edit], None],
+    version: str,
+    name: str,
+) -> None:
+    edit = EDITS[name]
+    project = begin(moved, tmp_path / "project", version, **edit.before)
+    edit.do(project)
+    commit_all(project, "Edit")
+    assert lines(project) == edit.times
+    way(moved, project, edit)
+
+    conflicts = {line.split("\t")[1] for line in git(project, "ls-files", "-u").splitlines()}
+    assert conflicts == set(edit.conflicts if way is by_script else edit.copier)
+    assert lines(project) >= edit.times
+    if not conflicts:
+        assert lines(project) == edit.times
+
+    answers = yaml.safe_load((project / merge.ANSWERS).read_text("utf-8"))
+    assert answers["_commit"] == NEWEST
+    fresh = copy_template(
+        moved,
+        tmp_path / "fresh",
+        **{key: answers[key] for key in answers if not key.startswith("_")},
+    )
+    own = {*edit.own, *([RENAMED, DROPPED] if way is not by_script else [])}
+    # The example as it was when the project began.
+    own |= {MODEL}
+    names = {str(path.relative_to(fresh)) for path in files(fresh)} | {
+        str(path.relative_to(project)) for path in files(project)
+    }
+    for path in sorted(names - own):
+        assert (project / path).read_bytes() == (fresh / path).read_bytes(), path
+    assert answers["license"] == ("MIT" if version == "v1.0.0" else "Apache-2.0")

@@ -1,0 +1,165 @@
+"""`scripts/update.sh` for real: Copier, Poetry, git and uv, on a project that has moved on too."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from shutil import copytree
+from time import sleep
+
+import pytest
+from poetry.repositories.pypi_repository import PyPiRepository
+
+from .conftest import commit_all, git
+from .versions import DROPPED, MODEL, MOVED, NEWEST, RENAMED, append, begin, change
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("update")]
+# Poetry needs an address with the simple API where that is all there is: see docs/how-to/mirror.md.
+ENVIRONMENT = {
+    "POETRY_PYPI_MIRROR_URL": os.environ.get("PIP_INDEX_URL", PyPiRepository().url)
+} | os.environ
+
+
+@pytest.fixture
+def project(moved: Path, tmp_path: Path) -> Path:
+    return begin(moved, tmp_path / "project", "v1.0.0")
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=project, env=ENVIRONMENT, check=False, capture_output=True, text=True
+    )
+
+
+def update(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return run(project, "scripts/update.sh", *options)
+
+
+def state(project: Path) -> tuple[str, str]:
+    return git(project, "rev-parse", "HEAD"), git(project, "status", "--porcelain")
+
+
+def test_an_update_keeps_packages_edits_and_files_and_leaves_a_project_that_passes(
+    project: Path,
+) -> None:
+    done = run(project, "scripts/lock.sh", "add", "humanize>=4.12,<4.14")
+    assert done.returncode == 0, done.stderr
+    own = re.search(r'name = "humanize"\nversion = "(.+)"', (project / "poetry.lock").read_text())
+    assert own
+    append(project / "docs/own.md", "Mine.")
+    change(project / RENAMED, "line 20\n", "line 20\nmine\n")
+    append(project / DROPPED, "mine")
+    (project / MODEL).write_text((project / MODEL).read_text("utf-8") + "\n# Mine.\n", "utf-8")
+    commit_all(project, "Mine")
+
+    assert run(project, "scripts/update.sh", "--check").returncode == 1
+    told = update(project, "--status").stdout.splitlines()
+    assert told[-4].endswith("with 3 of its files changed here")
+    assert sorted(line.split() for line in told[-3:]) == [
+        ["+1", "-0", DROPPED],
+        ["+1", "-0", RENAMED],
+        ["+1", "-0", "pyproject.toml"],
+    ]
+
+    done = update(project, "--no-tests")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"no longer the standard's, kept as yours: {DROPPED}" in done.stdout
+    assert f"Updated from v1.0.0 to {NEWEST}" in done.stdout
+    lock = (project / "poetry.lock").read_text("utf-8")
+    assert own[0] in lock
+    assert 'name = "idna"\nversion = "3.10"' not in lock
+    assert "mine\n" in (project / MOVED).read_text("utf-8")
+    assert (project / MODEL).read_text("utf-8").endswith("# Mine.\n")
+    assert "humanize" in (project / "docs/environment.md").read_text("utf-8")
+    assert run(project, "scripts/lock.sh", "--check").returncode == 0
+    commit_all(project, "Update")
+    assert git(project, "ls-files", "var", ".venv") == ""
+    assert run(project, "scripts/update.sh", "--check").returncode == 0
+    assert update(project).stdout == f"Already at {NEWEST}\n"
+
+    # Another answer, and back, with no newer version: no resolution, and nothing of the rest moves.
+    done = update(project, "--data", "scale=ray", "--no-tests")
+    assert done.returncode == 0, done.stderr
+    assert (project / "docs/how-to/ray.md").is_file()
+    commit_all(project, "Ray")
+    assert update(project, "--data", "scale=none", "--no-tests").returncode == 0
+    commit_all(project, "None")
+    assert git(project, "diff", "HEAD~2", "--stat") == ""
+
+
+def test_two_edits_of_the_same_lines_are_left_to_a_person(project: Path) -> None:
+    append(project / "tox.ini", "; mine")
+    commit_all(project, "Mine")
+    done = update(project)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: decide between the two edits in: tox.ini; then git add them and run scripts/test.sh"
+    ]
+    assert {
+        line[:2] for line in git(project, "status", "--porcelain").splitlines() if "tox" in line
+    } == {"UU"}
+    text = (project / "tox.ini").read_text("utf-8")
+    assert "<<<<<<< yours\n; mine\n=======\n; one\n; two\n>>>>>>> the standard\n" in text
+
+
+@pytest.mark.parametrize(
+    ("prepare", "options", "words"),
+    [
+        (lambda root: append(root / "tox.ini", "; x"), [], "there are uncommitted changes"),
+        (None, ["--to", "v9.0.0"], "the template has no such version"),
+        (None, ["--data", "colour=red"], "the template asks this project no 'colour'"),
+        (None, ["--data", "scale=many"], "Validation error for question 'scale'"),
+        ("_src_path: /nowhere", [], "the template cannot be reached"),
+        ("_src_path: https://127.0.0.1:9/x.git", [], "the template cannot be reached"),
+        ("_commit: v0.0.1", ["--to", NEWEST], "the template has no such version"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_changes_nothing(
+    project: Path, prepare: object, options: list[str], words: str
+) -> None:
+    if isinstance(prepare, str):
+        path = project / ".copier-answers.yml"
+        name = prepare.partition(":")[0]
+        path.write_text(re.sub(rf"(?m)^{name}:.*$", prepare, path.read_text("utf-8")), "utf-8")
+        commit_all(project, "By hand")
+    elif callable(prepare):
+        prepare(project)
+    before = state(project)
+    done = update(project, *options)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert state(project) == before
+    assert not list((project / "var").glob("update.??????")) if (project / "var").exists() else True
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", ["render the standard", "render it as it is"])
+def test_one_that_is_stopped_leaves_the_project_as_it_was(
+    project: Path, tmp_path: Path, how: signal.Signals, after: str
+) -> None:
+    before = state(project)
+    with (tmp_path / "told").open("w") as told:
+        process = subprocess.Popen(
+            ["scripts/update.sh"],
+            cwd=project,
+            env=ENVIRONMENT,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while after not in (tmp_path / "told").read_text():
+        assert process.poll() is None, (tmp_path / "told").read_text()
+        sleep(0.01)
+    os.killpg(process.pid, how)
+    process.wait()
+    left = state(project)
+    # As it was; or, where it was quicker, all of it.
+    assert left == before or "v1.2.0" in (project / ".copier-answers.yml").read_text()
+    copy = copytree(project, tmp_path / "copy")
+    if left == before:
+        done = update(copy, "--no-tests")
+        assert done.returncode == 0, done.stderr
+        assert f"to {NEWEST}" in done.stdout
