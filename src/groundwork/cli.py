@@ -2,10 +2,14 @@
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
-from . import catalog, fleet, lock, questions, template
+import questionary
+
+from . import adopt, catalog, fleet, lock, questions, template
 from .errors import UserError
+from .standard import Standard
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,6 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_catalog)
 
     command = commands.add_parser(
+        "adopt", help="bring an existing repository onto the standard, on a branch"
+    )
+    command.add_argument("project", type=Path, metavar="PROJECT", help="the repository's folder")
+    command.add_argument("--url", help="where everybody clones the template from (default: here)")
+    command.add_argument("--to", default="", metavar="VERSION", help="not the newest version")
+    command.add_argument(
+        "--data", action="append", default=[], metavar="NAME=ANSWER", help="answer a question"
+    )
+    command.add_argument("--yes", action="store_true", help="ask nothing: take the defaults")
+    command.set_defaults(run=_adopt)
+
+    command = commands.add_parser(
         "fleet", help="show how many projects stand to the standard, or update them all on branches"
     )
     command.add_argument(
@@ -91,6 +107,38 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--jobs", type=int, help="how many at a time (default: one a processor)")
     command.set_defaults(run=_fleet)
     return parser
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    given = dict(text.partition("=")[::2] for text in options.data)
+    if not options.yes and not sys.stdin.isatty():
+        raise UserError(
+            "there is no terminal to ask on; answer with --data, and --yes for the rest"
+        )
+    source = options.url or str(template.find_root(options.template))
+    with tempfile.TemporaryDirectory() as cache:
+        standard = Standard(source, Path(cache))
+        ask = None if options.yes else _ask
+        print(adopt.adopt(options.project, standard, given, to=options.to, ask=ask).text(), end="")
+    return 0
+
+
+def _ask(form: adopt.Form, name: str, default: str) -> str:
+    question = form.questions[name]
+    words = f"{form.rendered(question['help'])}\n  {name}"
+    choices = question.get("choices")
+    if choices:
+        offered = (
+            choices.items() if isinstance(choices, dict) else zip(choices, choices, strict=True)
+        )
+        listed = [questionary.Choice(title, value) for title, value in offered]
+        prompt = questionary.select(words, listed, default=default)
+    else:
+        prompt = questionary.text(
+            words, default, validate=lambda value: form.refusal(name, value) or True
+        )
+    answer: str = prompt.unsafe_ask()
+    return answer
 
 
 def _fleet(options: argparse.Namespace) -> int:

@@ -109,6 +109,11 @@ class Repository:
             self.git("update-index", "-z", "--index-info", stdin=text, index=index)
             return self.git("write-tree", index=index).strip()
 
+    def entry(self, text: str, path: str) -> str:
+        """Store a text, and return what `git update-index --index-info` takes for it."""
+        blob = self.git("hash-object", "-w", "--stdin", stdin=text).strip()
+        return f"100644 {blob}\t{path}"
+
     def write(self, tree: str, folder: Path) -> None:
         """Write a tree's files into an empty folder."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +227,7 @@ def merge(repository: Repository, old: Path, new: Path, commit: str = "HEAD") ->
         lock = repository.files(before).get(LOCK)
         if lock and not resolved(folder, new):
             mine_lock = repository.git("cat-file", "blob", lock.split()[2])
-            both = _joined(mine_lock, (folder / LOCK).read_text(encoding="utf-8"))
+            both = joined(mine_lock, (folder / LOCK).read_text(encoding="utf-8"))
             (folder / LOCK).write_text(both, encoding="utf-8")
         return merged._replace(tree=repository.tree_of(folder, merged.tree))
 
@@ -277,7 +282,7 @@ def resolved(merged: Path, new: Path) -> bool:
         return False
 
 
-def _joined(mine: str, standard: str) -> str:
+def joined(mine: str, standard: str) -> str:
     """Return the standard's lock with the packages added that only the project has."""
 
     def blocks(text: str) -> tuple[str, dict[str, str], str]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +76,12 @@ class Standard:
             raise UserError(f"the template at {self.source} has no version; tag one")
         return self.versions[-1]
 
+    def present(self) -> str:
+        """Return the newest version, or what the last commit is called where there is none."""
+        if self.versions:
+            return self.versions[-1]
+        return self.repository.git("describe", "--tags", "--always").strip()
+
     def behind(self, version: str) -> int:
         """Return how many versions came out after that one, which may lie between two."""
         own = _version(re.sub(r"-\d+-g[0-9a-f]+\Z", "", version))
@@ -88,19 +94,24 @@ class Standard:
         Raises:
             UserError: there is no such version, or it refuses an answer.
         """
-        template = self._checkout(version)
+        template = self.files(version)
         lines = answers.text.splitlines(keepends=True)
         ours = [line for line in lines if not line.startswith(("_commit:", "_src_path:"))]
         (into / ANSWERS).write_text(f"_src_path: {json.dumps(str(template))}\n" + "".join(ours))
-        recopy(into, f"{version} of the template", data)
-        # As if Copier had taken it from where the project does.
+        _copier(copier.run_recopy, into, data=data)
         source = next(line for line in lines if line.startswith("_src_path:"))
-        text = (into / ANSWERS).read_text(encoding="utf-8")
-        where = f"_commit: {version}\n{source}".replace("\\", r"\\")
-        text = re.sub(r"(?m)^_src_path:.*\n", where, text, count=1)
-        (into / ANSWERS).write_text(text, encoding="utf-8")
+        _sign(into, version, source)
 
-    def _checkout(self, version: str) -> Path:
+    def start(self, version: str, into: Path, answers: Mapping[str, object]) -> None:
+        """Render into an empty folder what a new project with these answers has at a version.
+
+        Raises:
+            UserError: there is no such version, or it refuses an answer.
+        """
+        _copier(copier.run_copy, str(self.files(version)), into, data=answers)
+        _sign(into, version, f"_src_path: {json.dumps(self.source)}\n")
+
+    def files(self, version: str) -> Path:
         """Return a folder with the template's files at a version, outside of git.
 
         Copier reads such a folder in place; it would clone a repository for each render.
@@ -118,18 +129,11 @@ class Standard:
         return folder
 
 
-def recopy(project: Path, what: str, data: Mapping[str, object]) -> None:
-    """Render a project's template anew over it, as its answers file says.
-
-    Raises:
-        UserError: the template cannot be read, or refuses an answer.
-    """
+def _copier(run: Callable[..., object], *where: object, data: Mapping[str, object]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            copier.run_recopy(
-                project, data=dict(data), defaults=True, overwrite=True, quiet=True, unsafe=False
-            )
+            run(*where, data=dict(data), defaults=True, overwrite=True, quiet=True, unsafe=False)
         except (
             copier.errors.CopierError,
             jinja2.TemplateError,
@@ -138,7 +142,17 @@ def recopy(project: Path, what: str, data: Mapping[str, object]) -> None:
             TypeError,
         ) as error:
             said = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"{what} cannot be rendered: {said}") from None
+            raise UserError(f"the template cannot be rendered: {said}") from None
+
+
+def _sign(render: Path, version: str, source: str) -> None:
+    """Make the answers say what they would, had Copier cloned the template from its address."""
+    path = render / ANSWERS
+    text = path.read_text(encoding="utf-8")
+    signed = f"_commit: {version}\n{source}"
+    path.write_text(
+        re.sub(r"(?m)^_src_path:.*\n", lambda _: signed, text, count=1), encoding="utf-8"
+    )
 
 
 def address(source: str) -> str:

@@ -1,0 +1,437 @@
+"""Repositories of many shapes come onto the standard: nothing lost, and updates from then on."""
+
+import json
+import subprocess
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import questionary
+import yaml
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from groundwork import cli, detect
+from groundwork.adopt import ASIDE, BRANCH, REPORT
+from groundwork.merge import ANSWERS
+
+from .conftest import commit_all, git
+from .test_update_script import ENVIRONMENT
+from .versions import NEWEST
+
+MIT = "MIT License\n\nPermission is hereby granted, free of charge, to any person\n"
+MODEL = """\
+from sklearn.linear_model import LinearRegression
+
+
+def fit(x, y):
+    return LinearRegression().fit(x, y)
+"""
+TEST = """\
+from churn.model import fit
+
+
+def test_a_line_is_found():
+    assert round(fit([[0], [1]], [0, 2]).coef_[0], 6) == 2
+"""
+POETRY = """\
+[tool.poetry]
+name = "churn"
+version = "1.0"
+description = "Who leaves?"
+authors = ["Ada <ada@example.com>"]
+
+[tool.poetry.dependencies]
+python = "^3.10"
+scikit-learn = "^1.5"
+humanize = "^4.9"
+local = {path = "../local"}
+
+[tool.poetry.group.dev.dependencies]
+pytest = "*"
+freezegun = "~1.5"
+
+[tool.isort]
+profile = "black"
+"""
+POETRY_LOCK = """\
+[[package]]
+name = "humanize"
+version = "4.12.3"
+description = ""
+optional = false
+python-versions = ">=3.9"
+groups = ["main"]
+files = []
+
+[metadata]
+lock-version = "2.1"
+python-versions = "^3.10"
+content-hash = "0"
+"""
+PEP_621 = """\
+[project]
+name = "churn"
+version = "1.0"
+description = 'Who "leaves"?'
+requires-python = ">=3.11,<3.13"
+dependencies = ["xgboost>=2", "humanize>=4.9"]
+authors = [{name = "Ada", email = "ada@example.com"}]
+
+[project.optional-dependencies]
+track = ["wandb"]
+
+[dependency-groups]
+dev = ["freezegun>=1.4", {include-group = "other"}]
+
+[tool.black]
+line-length = 88
+"""
+UV_LOCK = '[[package]]\nname = "humanize"\nversion = "4.12.3"\nsource = { registry = "x" }\n'
+SETUP = """\
+from setuptools import find_packages, setup
+
+setup(
+    name="churn",
+    description="Who leaves?",
+    packages=find_packages(),
+    python_requires=">=3.8",
+    install_requires=["torch>=2", "humanize==4.12.3"],
+    extras_require={"dev": ["freezegun"]},
+)
+"""
+CONDA = """\
+name: churn
+channels: [conda-forge]
+dependencies:
+  - python=3.11
+  - pytorch::pytorch=2.4
+  - cudatoolkit=11
+  - humanize >=4.9
+  - pip:
+      - freezegun==1.5.1
+"""
+PIPFILE = """\
+[packages]
+tensorflow = "*"
+humanize = "==4.12.3"
+mine = {git = "https://git.example.com/mine.git"}
+
+[dev-packages]
+freezegun = "*"
+
+[requires]
+python_version = "3.11"
+"""
+SETUP_CFG = """\
+[metadata]
+name = churn
+
+[options]
+install_requires =
+    scikit-learn
+    humanize>=4.9
+
+[options.extras_require]
+dev = freezegun
+"""
+NOTEBOOK = json.dumps(
+    {
+        "cells": [
+            {"cell_type": "code", "source": ["import xgboost"], "metadata": {}, "outputs": []}
+        ],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+)
+FLAT = {"churn/__init__.py": "", "churn/model.py": MODEL, "tests/test_model.py": TEST}
+SRC = {"src/churn/__init__.py": "", "src/churn/model.py": MODEL, "tests/test_model.py": TEST}
+# Each shape: its files, and what is to be found in them.
+SHAPES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "requirements": (
+        {
+            **FLAT,
+            "requirements.txt": "scikit-learn==1.5.0\nhumanize==4.12.3 # sizes\n-e ./mine\n",
+            "requirements-dev.txt": "-r requirements.txt\nfreezegun\n",
+            "README.md": "# Churn\n\nWho leaves?\n",
+            "LICENSE": MIT,
+            ".gitignore": "*.log\n/out/\n",
+        },
+        {"framework": "scikit-learn", "license": "MIT"},
+    ),
+    "setup.py": (
+        {**FLAT, "setup.py": SETUP, "Dockerfile": "FROM nvidia/cuda:12.4.0-base\n"},
+        {"framework": "pytorch", "accelerator": "cuda", "description": "Who leaves?"},
+    ),
+    "setup.cfg": (
+        {**SRC, "setup.cfg": SETUP_CFG, "setup.py": "import setuptools\nsetuptools.setup()\n"},
+        {"framework": "scikit-learn"},
+    ),
+    "Poetry": (
+        {**SRC, "pyproject.toml": POETRY, "poetry.lock": POETRY_LOCK},
+        {"framework": "scikit-learn", "python_version": "3.12", "description": "Who leaves?"},
+    ),
+    "uv": (
+        {**SRC, "pyproject.toml": PEP_621, "uv.lock": UV_LOCK, ".python-version": "3.11\n"},
+        {"framework": "xgboost", "tracking": "wandb", "python_version": "3.11"},
+    ),
+    "conda": (
+        {**FLAT, "environment.yml": CONDA},
+        {"framework": "pytorch", "accelerator": "cuda", "python_version": "3.11"},
+    ),
+    "Pipfile": (
+        {**FLAT, "Pipfile": PIPFILE, "Pipfile.lock": '{"default": {}, "develop": {}}'},
+        {"framework": "tensorflow"},
+    ),
+    "notebooks": (
+        {
+            "notebooks/one.ipynb": NOTEBOOK,
+            "data/raw.csv": "a,b\n1,2\n",
+            "notebooks/explore.ipynb": "{}",
+        },
+        {"framework": "xgboost"},
+    ),
+    "DVC, Ray and GitLab": (
+        {
+            **FLAT,
+            ".dvc/config": "[core]\n",
+            "requirements.txt": "ray[tune]>=2\nscikit-learn\nhumanize\nfreezegun\n",
+            ".gitlab-ci.yml": "test:\n  script: pytest\n",
+        },
+        {"framework": "scikit-learn", "data": "dvc", "scale": "ray", "ci": "gitlab"},
+    ),
+    "tests with a conftest": (
+        {
+            **FLAT,
+            "requirements/base.txt": "scikit-learn\nhumanize==4.12.3\n",
+            "requirements/dev.txt": "freezegun\n",
+            "tests/__init__.py": "",
+            "tests/conftest.py": "import pytest\n\n\n@pytest.fixture\ndef two():\n    return 2\n",
+            "tests/test_model.py": f"{TEST}\n\ndef test_a_fixture(two):\n    assert two == 2\n",
+            ".github/workflows/ci.yml": "on: push\n",
+            "docs": "a file where the standard has a folder\n",
+        },
+        {"framework": "scikit-learn", "ci": "github"},
+    ),
+    "one script": ({"train.py": "import torch\n"}, {"framework": "pytorch"}),
+}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
+    """Make a repository with these files, on a branch of its own name."""
+
+    def made(content: dict[str, str]) -> Path:
+        root = tmp_path / "churn-model"
+        git(tmp_path, "init", "--quiet", "--initial-branch", "trunk", str(root))
+        for name, text in content.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, "utf-8")
+        commit_all(root, "Before")
+        return root
+
+    return made
+
+
+def adopt(root: Path, moved: Path, *options: str) -> int:
+    return cli.main(["adopt", str(root), "--url", str(moved), "--yes", *options])
+
+
+def state(root: Path) -> tuple[str, ...]:
+    words = ("rev-parse HEAD", "branch --show-current", "status --porcelain --ignored")
+    return tuple(git(root, *line.split()) for line in words)
+
+
+def blobs(root: Path, commit: str) -> Counter[str]:
+    """Return how often each content occurs in a commit."""
+    lines = git(root, "ls-tree", "-r", commit).splitlines()
+    return Counter(line.split()[2] for line in lines)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_repository_comes_onto_the_standard_with_every_file(
+    make: Callable[[dict[str, str]], Path],
+    moved: Path,
+    shape: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content, expected = SHAPES[shape]
+    root = make(content)
+    before = state(root)
+    assert adopt(root, moved, "--to", "v1.1.0") == 0
+    report = capsys.readouterr().out
+    assert state(root) == before
+    assert git(root, "rev-parse", f"{BRANCH}~") == before[0]
+
+    git(root, "switch", "--quiet", BRANCH)
+    assert (root / REPORT).read_text("utf-8") == report
+    answers = yaml.safe_load((root / ANSWERS).read_text("utf-8"))
+    assert answers.items() >= {**expected, "_commit": "v1.1.0", "_src_path": str(moved)}.items()
+    # Every file is there, byte for byte; lists of patterns have both sides' lines.
+    joined = {name for name in content if name == ".gitignore"}
+    there = blobs(root, BRANCH)
+    for name in content.keys() - joined:
+        (line,) = git(root, "ls-tree", "trunk", name).splitlines()
+        assert there[line.split()[2]], name
+        if f"`{name}` is now `{ASIDE}/{name}`" not in report:
+            assert (root / name).read_text("utf-8") == content[name]
+    for name in joined:
+        assert {*content[name].splitlines()} <= {*(root / name).read_text("utf-8").splitlines()}
+
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    wanted = " ".join(pyproject["project"]["dependencies"])
+    development = " ".join(pyproject["dependency-groups"]["dev"])
+    if any("humanize" in text for text in content.values()):
+        assert wanted.count("humanize") == 1
+        pinned = (
+            "==4.12.3" in "".join(content.values()) or {"uv.lock", "poetry.lock"} & content.keys()
+        )
+        assert ("humanize==4.12.3" in wanted) == bool(pinned)
+    if "freezegun" in "".join(content.values()):
+        assert "freezegun" in wanted + development
+    for name, table in (("Poetry", "isort"), ("uv", "black")):
+        assert (table in pyproject["tool"]) == (shape == name)
+
+    # The next version comes as to any other project, with no conflict of the adoption's making.
+    assert cli.main(["fleet", "--update", str(root)]) == 0
+    told = git(root, "diff", "--name-only", BRANCH, f"standard-{NEWEST}").split()
+    assert {"tox.ini", "docs/team.md", ANSWERS} <= {*told}
+
+
+def test_what_is_read_off_files_of_every_kind(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(POETRY, "utf-8")
+    (tmp_path / "poetry.lock").write_text(POETRY_LOCK, "utf-8")
+    wanted = detect.dependencies(tmp_path)
+    assert {name: str(one) for name, one in wanted.main.items()} == {
+        "scikit-learn": "scikit-learn<2.0,>=1.5",
+        "humanize": "humanize<5.0,>=4.9",
+    }
+    assert {name: str(one) for name, one in wanted.dev.items()} == {
+        "pytest": "pytest",
+        "freezegun": "freezegun<1.6,>=1.5",
+    }
+    assert wanted.pins == {"humanize": "4.12.3"}
+    assert wanted.unread == ['pyproject.toml: local = {"path": "../local"}']
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--to", "v9.0.0"], "has no version v9.0.0"),
+        (["--data", "framework=prolog"], "framework: choose one of scikit-learn"),
+        (["--data", "colour=red"], "the template asks no 'colour'"),
+        (["--url", "/nowhere"], "the template at /nowhere cannot be had"),
+    ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(
+    make: Callable[[dict[str, str]], Path],
+    moved: Path,
+    options: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = make(FLAT)
+    before = state(root)
+    assert adopt(root, moved, *options) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert state(root) == before
+    assert git(root, "branch", "--list", BRANCH) == ""
+
+
+def test_what_cannot_be_adopted_is_told(
+    make: Callable[[dict[str, str]], Path],
+    moved: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def said(root: Path) -> str:
+        assert adopt(root, moved) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    (tmp_path / "plain").mkdir()
+    assert "plain is not a git repository with a commit" in said(tmp_path / "plain")
+    assert "nowhere is not a git repository" in said(tmp_path / "nowhere")
+    root = make(FLAT)
+    assert adopt(root, moved) == 0
+    capsys.readouterr()
+    assert f"has a branch {BRANCH}" in said(root)
+    git(root, "switch", "--quiet", BRANCH)
+    assert "is on the standard already" in said(root)
+    git(root, "switch", "--quiet", "trunk")
+    git(root, "branch", "--quiet", "--delete", "--force", BRANCH)
+    (root / ASIDE).mkdir()
+    (root / ASIDE / "x").touch()
+    commit_all(root, "In the way")
+    assert f"has a folder {ASIDE}" in said(root)
+
+
+def test_only_what_cannot_be_told_is_asked(
+    make: Callable[[dict[str, str]], Path],
+    moved: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content, _ = SHAPES["Poetry"]
+    root = make(content | {"LICENSE": MIT, ".github/x.yml": "on: push\n"})
+    git(root, "remote", "add", "origin", "git@git.example.com:team/churn.git")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    asked = []
+    text = questionary.text
+
+    def watched(words: str, *rest: object, **more: object) -> object:
+        asked.append(words.rsplit(maxsplit=1)[-1])
+        return text(words, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(questionary, "text", watched)
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        keys.send_text("\r\r\r")
+        assert cli.main(["adopt", str(root), "--url", str(moved)]) == 0
+    assert asked == ["package_name", "team"]
+    answers = yaml.safe_load(git(root, "show", f"{BRANCH}:{ANSWERS}"))
+    assert answers["repository_url"] == "https://git.example.com/team/churn"
+    assert answers["package_name"] == "churn_ml"
+    assert answers["license"] == "MIT"
+    capsys.readouterr()
+
+
+def test_without_a_terminal_nothing_is_asked(
+    make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make(FLAT)
+    assert cli.main(["adopt", str(root), "--url", str(moved)]) == 1
+    assert "there is no terminal to ask on" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["requirements", "Poetry", "tests with a conftest"])
+def test_the_result_installs_and_its_own_tests_still_pass(
+    make: Callable[[dict[str, str]], Path], moved: Path, shape: str
+) -> None:
+    root = make(SHAPES[shape][0])
+    assert adopt(root, moved) == 0
+    git(root, "switch", "--quiet", BRANCH)
+    place = f"{ASIDE}/tests" if (root / ASIDE / "tests").exists() else "tests/test_model.py"
+    for command in (
+        ["scripts/lock.sh"],
+        ["scripts/setup.sh", "--quiet"],
+        ["scripts/lock.sh", "--check"],
+        [".venv/bin/python", "-m", "pytest", "--quiet", place],
+        ["scripts/test.sh", "--layer", "data"],
+        [".venv/bin/ruff", "check", "."],
+        [".venv/bin/mypy"],
+    ):
+        done = subprocess.run(
+            command, cwd=root, env=ENVIRONMENT, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    lock = (root / "poetry.lock").read_text("utf-8")
+    assert 'name = "humanize"\nversion = "4.12.3"' in lock
+    changed = {line[3:] for line in git(root, "status", "--porcelain").splitlines()}
+    assert {"poetry.lock", "docs/environment.md", "requirements/main.txt"} <= changed
