@@ -70,3 +70,10 @@ def bench_serving(session: nox.Session) -> None:
     """Compare the service with `mlflow models serve`, in turn. Needs wrk."""
     session.run("scripts/test.sh", "--setup", external=True)
     session.run(BIN / "python", "benchmarks/serving.py", *session.posargs, external=True)
+
+
+@nox.session
+def bench_fleet(session: nox.Session) -> None:
+    """Compare `groundwork fleet --update` with a loop of `copier update`, over 100 projects."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    session.run(BIN / "python", "benchmarks/fleet.py", *session.posargs, external=True)

@@ -277,7 +277,8 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
     for name in content.keys() - joined:
         (line,) = git(root, "ls-tree", "trunk", name).splitlines()
         assert there[line.split()[2]], name
-        if f"`{name}` is now `{ASIDE}/{name}`" not in report:
+        shown = "tests/" if name.startswith("tests/") else name
+        if f"`{shown}` is now `{ASIDE}/{shown}`" not in report:
             assert (root / name).read_text("utf-8") == content[name]
     for name in joined:
         assert {*content[name].splitlines()} <= {*(root / name).read_text("utf-8").splitlines()}
@@ -414,8 +415,8 @@ def test_without_a_terminal_nothing_is_asked(
 def test_the_result_installs_and_its_own_tests_still_pass(
     make: Callable[[dict[str, str]], Path], moved: Path, shape: str
 ) -> None:
-    root = make(SHAPES[shape][0])
-    assert adopt(root, moved) == 0
+    root = make({**SHAPES[shape][0], ".github/workflows/own.yml": "on:  push\n"})
+    assert adopt(root, moved, "--to", "v1.1.0") == 0
     git(root, "switch", "--quiet", BRANCH)
     place = f"{ASIDE}/tests" if (root / ASIDE / "tests").exists() else "tests/test_model.py"
     for command in (
@@ -424,8 +425,10 @@ def test_the_result_installs_and_its_own_tests_still_pass(
         ["scripts/lock.sh", "--check"],
         [".venv/bin/python", "-m", "pytest", "--quiet", place],
         ["scripts/test.sh", "--layer", "data"],
-        [".venv/bin/ruff", "check", "."],
-        [".venv/bin/mypy"],
+        ["scripts/test.sh", "--layer", "lint"],
+        ["git", "add", "--all"],
+        ["git", "commit", "--quiet", "--message", "Lock"],
+        ["scripts/update.sh", "--no-tests"],
     ):
         done = subprocess.run(
             command, cwd=root, env=ENVIRONMENT, check=False, capture_output=True, text=True
@@ -433,5 +436,4 @@ def test_the_result_installs_and_its_own_tests_still_pass(
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     lock = (root / "poetry.lock").read_text("utf-8")
     assert 'name = "humanize"\nversion = "4.12.3"' in lock
-    changed = {line[3:] for line in git(root, "status", "--porcelain").splitlines()}
-    assert {"poetry.lock", "docs/environment.md", "requirements/main.txt"} <= changed
+    assert f"_commit: {NEWEST}" in (root / ANSWERS).read_text("utf-8")

@@ -22,6 +22,8 @@ BRANCH = "groundwork-adopt"
 # Where a file goes whose place the standard takes.
 ASIDE = "adopted"
 REPORT = f"{ASIDE}/REPORT.md"
+# YAML that yamllint does not look at.
+NOT_LINTED = ".yamlignore"
 # The project's words, not the standard's.
 KEPT = {"LICENSE"}
 # Lists of patterns, in which both sides have their say.
@@ -192,6 +194,15 @@ class Overlay:
             result[path] = "\t".join([line.split("\t", 1)[0], path])
         texts = {name: self._both(name) for name in JOINED & self.theirs.keys() & self.ours.keys()}
         texts["pyproject.toml"] = self._pyproject()
+        yaml = [
+            name for name in result if name not in self.ours and name.endswith((".yml", ".yaml"))
+        ]
+        if yaml:
+            settings = (self.render / ".yamllint").read_text(encoding="utf-8")
+            line = "ignore-from-file: .gitignore\n"
+            both = f"ignore-from-file: [.gitignore, {NOT_LINTED}]\n"
+            texts[".yamllint"] = settings.replace(line, both)
+            texts[NOT_LINTED] = "".join(f"/{name}\n" for name in sorted(yaml))
         lock = self.files / "poetry.lock"
         # A lock of an older Poetry has its packages without the groups that they belong to.
         if self.new_packages and lock.is_file() and "\ngroups = " in lock.read_text("utf-8"):
@@ -280,7 +291,10 @@ class Overlay:
         text = text.replace(line, f"{line}extend-exclude = [{listed}]\n", 1)
         typed = sorted(name for name in python if name.startswith(("src/", "scripts/")))
         if typed:
-            patterns = ", ".join(f"'^{re.escape(name)}'" for name in typed)
+            ends = ("$" if name.endswith((".py", ".pyi", ".ipynb")) else "/" for name in typed)
+            patterns = ", ".join(
+                f"'^{re.escape(name)}{end}'" for name, end in zip(typed, ends, strict=True)
+            )
             line = 'files = ["src", "scripts"]\n'
             text = text.replace(line, f"{line}exclude = [{patterns}]\n", 1)
         return text
@@ -301,11 +315,15 @@ class Overlay:
                 f"`{name}` stays in `{place or '.'}` and can be imported: pyproject.toml lists it"
                 for name, place in self.packages.items()
             ),
-            *(f"`{name}` is now `{path}`" for name, path in self.moves.items()),
+            *(f"`{name}` is now `{ASIDE}/{name}`" for name in self._shown_moves()),
         ]
 
+    def _shown_moves(self) -> list[str]:
+        tests = ["tests/"] if any(map(_below_tests, self.moves)) else []
+        return [*(name for name in self.moves if not _below_tests(name)), *tests]
+
     def _todo(self, answers: Mapping[str, str]) -> list[str]:
-        aside = [path for name, path in self.moves.items() if not _below_tests(name)]
+        aside = [f"{ASIDE}/{name}" for name in self._shown_moves() if not _below_tests(name)]
         tests = f"{ASIDE}/tests" if any(map(_below_tests, self.moves)) else "tests"
         tested = any(_below_tests(name) and name.endswith(".py") for name in self.theirs)
         superseded = [name for name in SUPERSEDED if name in self.theirs]
@@ -321,8 +339,8 @@ class Overlay:
             f"remove what nothing reads any more: {_listed(superseded)}": superseded,
             f"put your model in place of the example: `data.py`, `schema.py`, `features.py` and"
             f" `model.py` in `{model}`": True,
-            "take your files out of `extend-exclude` and `exclude` in pyproject.toml, one by one,"
-            " to have them checked": True,
+            "take your files out of `extend-exclude` and `exclude` in pyproject.toml, and out of"
+            f" `{NOT_LINTED}`, to have them checked": True,
             "`scripts/test.sh`, then merge; later versions come by `scripts/update.sh`": True,
         }
         return [line for line, needed in lines.items() if needed]

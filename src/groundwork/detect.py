@@ -35,6 +35,8 @@ LICENSES = {
     "BSD-3-Clause": "Neither the name of",
     "MIT": "Permission is hereby granted, free of charge",
 }
+# Folders with an __init__.py that nobody installs.
+NO_PACKAGES = {"src", "tests", "test", "docs", "scripts", "notebooks"}
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
@@ -129,13 +131,20 @@ def _requirements(wanted: Wanted, path: Path) -> None:
 def _pyproject(wanted: Wanted, path: Path) -> None:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     project = content.get("project", {})
+    poetry = content.get("tool", {}).get("poetry", {})
+    bound = _python_bound(poetry | project)
+    if bound is not None and not any(f"{one}.9" in bound for one in PYTHONS):
+        wanted.unread.append(f"Python {bound}: the standard has {', '.join(PYTHONS)}")
+    if "version" in project.get("dynamic", []):
+        wanted.unread.append(
+            "pyproject.toml: a computed version, and a _version.py if it writes one"
+        )
     wanted.add(_parsed(wanted, path.name, project.get("dependencies", [])))
     for texts in project.get("optional-dependencies", {}).values():
         wanted.add(_parsed(wanted, path.name, texts), dev=True)
     for texts in content.get("dependency-groups", {}).values():
         only = [text for text in texts if isinstance(text, str)]
         wanted.add(_parsed(wanted, path.name, only), dev=True)
-    poetry = content.get("tool", {}).get("poetry", {})
     wanted.add(_poetry(wanted, poetry.get("dependencies", {})))
     groups = [group.get("dependencies", {}) for group in poetry.get("group", {}).values()]
     for group in [poetry.get("dev-dependencies", {}), *groups]:
@@ -329,15 +338,19 @@ def _python(root: Path, said: dict[str, Any]) -> str | None:
             exact = re.search(r"(?:\A|python[-= ]+)(3\.\d+)", text)
             if exact and exact[1] in PYTHONS:
                 return exact[1]
+    bound = _python_bound(said)
+    fitting = [one for one in PYTHONS if bound is not None and f"{one}.9" in bound]
+    return "3.12" if "3.12" in fitting else next(iter(fitting), None)
+
+
+def _python_bound(said: dict[str, Any]) -> SpecifierSet | None:
     bound = said.get("requires-python") or said.get("python_requires")
     if not bound and isinstance(said.get("dependencies"), dict):  # Poetry's table
         bound = said["dependencies"].get("python")
     try:
-        allowed = SpecifierSet(re.sub(r"[\^~](?=\d)", ">=", str(bound or "<0")))
+        return SpecifierSet(re.sub(r"[\^~](?=\d)", ">=", bound)) if bound else None
     except InvalidSpecifier:
         return None
-    fitting = [one for one in PYTHONS if f"{one}.9" in allowed]
-    return "3.12" if "3.12" in fitting else next(iter(fitting), None)
 
 
 def _framework(root: Path) -> str | None:

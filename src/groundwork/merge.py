@@ -201,7 +201,8 @@ def merge(repository: Repository, old: Path, new: Path, commit: str = "HEAD") ->
     """
     lists = [ownership(old), ownership(new)]
     yours = [path for each in lists for path in each.get("yours", [])]
-    generated = [path for each in lists for path in each.get("generated", [])]
+    # Copier writes the answers, as both renders were given them.
+    generated = [ANSWERS, *(path for each in lists for path in each.get("generated", []))]
 
     def standard(folder: Path) -> str:
         tree = repository.tree_of(folder, ignored=True)

@@ -109,7 +109,7 @@ class Standard:
             UserError: there is no such version, or it refuses an answer.
         """
         _copier(copier.run_copy, str(self.files(version)), into, data=answers)
-        _sign(into, version, f"_src_path: {json.dumps(self.source)}\n")
+        _sign(into, version, yaml.safe_dump({"_src_path": self.source}, allow_unicode=True))
 
     def files(self, version: str) -> Path:
         """Return a folder with the template's files at a version, outside of git.

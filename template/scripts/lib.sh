@@ -75,6 +75,7 @@ cause() {
     *"Local template must be"* | *"in git-tracked templates"* | *"nable to access"* | *"not read from remote"*)
         die "$1: the template cannot be reached; is _src_path in .copier-answers.yml where it is?"
         ;;
+    *"version solving failed"*) die "$1: $(grep -m 1 "version solving failed" <<<"$2")" ;;
     *) die "$1: $(grep -v -e '^[[:space:]]*$' -e '^hint:' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
     esac
 }
