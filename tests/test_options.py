@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from groundwork import lock
+from groundwork import catalog, lock
 
 from .combinations import (
     COMBINATIONS,
@@ -27,16 +27,18 @@ from .combinations import (
     pairs,
     rendered_names,
 )
-from .conftest import Render, commit_all, copy_template, git
+from .conftest import ROOT, Render, commit_all, copy_template, git
 from .test_project import MINUTES, free_port
 from .test_update import update
 
 pytestmark = pytest.mark.slow
 
 FRAMEWORKS = [DEFAULTS | {"framework": framework} for framework in choices("framework")]
-COVERING = covering(FRAMEWORKS, COMBINATIONS)
-# Built on every change: each framework as it comes, and the one with the most options.
-CHOSEN = COVERING[: len(FRAMEWORKS) + 1]
+PRESETS = [DEFAULTS | catalog.preset(path)[2] for path in catalog.presets(ROOT)]
+GIVEN = [*FRAMEWORKS, *(answers for answers in PRESETS if answers not in FRAMEWORKS)]
+COVERING = covering(GIVEN, COMBINATIONS)
+# Built on every change: each framework as it comes, and one with many options.
+CHOSEN = [*FRAMEWORKS, COVERING[len(GIVEN)]]
 ON_CUDA = next(answers for answers in COVERING if answers["accelerator"] == "cuda")
 COMMAND = ".venv/bin/my-ml-project"
 # Tests of files that most answers have a part in.
