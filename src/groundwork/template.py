@@ -47,7 +47,9 @@ def load(root: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     questions: dict[str, dict[str, Any]] = {}
     for document in yaml.load_all((root / "copier.yml").read_text("utf-8"), Loader):
         for key, value in document.items():
-            if key.startswith("_"):
+            if key == "_exclude":  # Copier joins these lists
+                settings.setdefault("exclude", []).extend(value)
+            elif key.startswith("_"):
                 settings[key[1:]] = value
             else:
                 questions[key] = value
