@@ -17,6 +17,7 @@ from groundwork.merge import ANSWERS
 
 from .conftest import commit_all, copy_template, files, git
 from .test_scenarios import own_dependency
+from .test_scripts import mounted
 from .versions import NEWEST, append, begin, change
 
 BRANCH = f"standard-{NEWEST}"
@@ -220,6 +221,51 @@ def test_one_that_is_stopped_half_way_goes_on_from_there(
     assert sum(row.note.endswith("was there") for row in rows.values()) == len(made)
     trees = {git(project, "rev-parse", f"{BRANCH}^{{tree}}") for project in projects}
     assert len(trees) == 1
+
+
+ON_A_FULL_DISK = """
+cp -r "$1" "$2/p" && cd "$2/p" && shift 2
+before=$(git rev-parse HEAD; git branch --list; git status --porcelain)
+dd if=/dev/zero of=../fill bs=4k 2>/dev/null
+"$@"
+echo "status $?"
+rm ../fill
+after=$(git rev-parse HEAD; git branch --list; git status --porcelain)
+[ "$before" = "$after" ] && echo as it was
+"$@" >/dev/null && echo done
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["fleet", "adopt", "scripts/update.sh"])
+def test_on_a_full_disk_a_project_stays_as_it_was(
+    project: Path, moved: Path, tmp_path: Path, command: str
+) -> None:
+    disk = tmp_path / "disk"
+    if mounted(disk, "size=24m", "true").returncode:
+        pytest.skip("this user may not mount a file system to fill")
+    groundwork = [sys.executable, "-m", "groundwork"]
+    given = {
+        "fleet": [*groundwork, "fleet", "--update", "."],
+        "adopt": [*groundwork, "adopt", ".", "--yes", "--url", moved],
+        "scripts/update.sh": ["scripts/update.sh", "--no-tests", "--to", NEWEST],
+    }[command]
+    if command == "adopt":
+        (project / ANSWERS).unlink()
+        (project / "adopted.md").write_text("x" * 200, "utf-8")
+        commit_all(project, "Not on the standard")
+    done = mounted(disk, "size=24m", "bash", "-c", ON_A_FULL_DISK, "-", project, disk, *given)
+    told = done.stdout.splitlines()
+    assert "status 1" in told, done
+    assert "as it was" in told
+    assert told[-1] == "done" or command == "scripts/update.sh", done
+    if command == "fleet":
+        assert any("No space left" in line or "full" in line for line in told), done
+    else:
+        said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert said, done.stderr
+        assert "No space left" in said[0] or "full" in said[0]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import questionary
 
 from . import adopt, catalog, fleet, lock, questions, template
 from .errors import UserError
+from .merge import GitError
 from .standard import Standard
 
 
@@ -17,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
-    except UserError as error:
+    except (UserError, GitError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
