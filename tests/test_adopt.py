@@ -1,6 +1,7 @@
 """Repositories of many shapes come onto the standard: nothing lost, and updates from then on."""
 
 import json
+import os
 import subprocess
 import tomllib
 from collections import Counter
@@ -371,6 +372,67 @@ def test_what_cannot_be_adopted_is_told(
     (root / ASIDE / "x").touch()
     commit_all(root, "In the way")
     assert f"has a folder {ASIDE}" in said(root)
+
+
+def test_files_of_every_kind_are_kept(
+    make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = {
+        **FLAT,
+        "Dockerfiles/one": "FROM scratch\n",
+        'scripts/bob\'s "own" file.py': "x = 1\n",
+        "Icon\r": "a name on macOS\n",
+        "crlf.csv": "a,b\r\n1,2\r\n",
+    }
+    root = make(odd)
+    (root / "gone.py").symlink_to("nowhere")
+    (root / "setup.py").write_bytes('setup(name="ch\xfcrn")\n'.encode("latin-1"))
+    (root / "pyproject.toml").write_bytes(b"# \xff\n[tool.black]\nline-length = 88\n")
+    (root / "tool.sh").touch(0o755)
+    (root / os.fsdecode(b"\xff.txt")).touch()
+    commit_all(root, "Odd")
+    assert adopt(root, moved) == 0
+    assert "pyproject.toml cannot be read" in capsys.readouterr().out
+    kept = git_lines(root, "trunk") - git_lines(root, BRANCH)
+    assert {line.rpartition("\t")[2] for line in kept} == {"pyproject.toml"}
+    aside = {line.split()[2] for line in git_lines(root, BRANCH) if f"\t{ASIDE}/" in line}
+    assert {line.split()[2] for line in kept} <= aside
+
+
+def git_lines(root: Path, commit: str) -> set[str]:
+    """Return a line for each file of a commit: mode, kind, name of the content, and path."""
+    told = subprocess.run(
+        ["git", "ls-tree", "-r", "-z", commit], cwd=root, check=True, capture_output=True
+    ).stdout
+    return {os.fsdecode(line) for line in told.split(b"\0") if line}
+
+
+def test_without_a_name_for_git_one_line_says_so(
+    make: Callable[[dict[str, str]], Path],
+    moved: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = make(FLAT)
+    git(root, "config", "user.useConfigOnly", "true")
+    for who in ("AUTHOR", "COMMITTER"):
+        for what in ("NAME", "EMAIL"):
+            monkeypatch.delenv(f"GIT_{who}_{what}")
+    monkeypatch.delenv("EMAIL", raising=False)
+    assert adopt(root, moved) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: no ")
+
+
+def test_a_submodule_in_the_way_is_refused(
+    make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make({**FLAT, "tests/conftest.py": ""})
+    commit = git(root, "rev-parse", "HEAD").strip()
+    git(root, "update-index", "--add", "--cacheinfo", f"160000,{commit},tests/sub")
+    git(root, "commit", "--quiet", "--message", "A submodule")
+    assert adopt(root, moved) == 1
+    assert "the submodule tests/sub is where the standard has files" in capsys.readouterr().err
 
 
 def test_only_what_cannot_be_told_is_asked(

@@ -18,7 +18,7 @@ from groundwork.merge import ANSWERS
 from .conftest import commit_all, copy_template, files, git
 from .test_scenarios import own_dependency
 from .test_scripts import mounted
-from .versions import NEWEST, append, begin, change
+from .versions import NEWEST, append, begin
 
 BRANCH = f"standard-{NEWEST}"
 
@@ -181,13 +181,14 @@ def test_a_bare_repository_an_address_and_a_folder_of_a_larger_one_are_updated_t
         repository = tmp_path / "bare.git"
         git(tmp_path, "clone", "--quiet", "--bare", str(project), str(repository))
         name, folder = (f"file://{repository}" if kind == "url" else str(repository)), ""
+    branch = f"{BRANCH}-one" if folder else BRANCH
     (row,) = fleet.survey([name], update=True)
     assert (row.state, row.behind) == ("updated", 2), row.note
-    changed = git(repository, "diff", "--name-only", "main", BRANCH).split()
+    changed = git(repository, "diff", "--name-only", "main", branch).split()
     assert f"{folder}tox.ini" in changed
     assert all(path.startswith(folder) for path in changed)
     (row,) = fleet.survey([name], update=True)
-    assert row.note == f"branch {BRANCH} was there"
+    assert row.note == f"branch {branch} was there"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -295,8 +296,8 @@ def test_a_version_that_is_not_there_is_told(project: Path) -> None:
     assert (row.state, row.note.split("has ")[1]) == ("failed", "no version v9.9.9")
 
 
-def test_an_answer_that_the_new_version_refuses_is_told(project: Path) -> None:
-    change(project / ANSWERS, "python_version: '3.12'", "python_version: '2.7'")
-    commit_all(project, "By hand")
-    row = survey(project)["project"]
-    assert row.state in {"failed", "behind"}
+def test_a_branch_of_the_template_is_called_by_its_version(project: Path) -> None:
+    row = survey(project, update=True, to="main")["project"]
+    assert row.state == "updated", row.note
+    answers = yaml.safe_load(git(project, "show", f"standard-main:{ANSWERS}"))
+    assert answers["_commit"] == NEWEST

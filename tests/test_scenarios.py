@@ -178,7 +178,7 @@ def by_script(moved: Path, project: Path, edit: Edit) -> None:
         standard.render(version, answers, cache / name, **data)
     repository = merge.Repository(project)
     merged = merge.merge(repository, cache / "old", cache / "new")
-    merge.apply(repository, merged)
+    merge.apply(repository, merged.tree, merged.stages)
 
 
 def by_copier(_: Path, project: Path, edit: Edit) -> None:

@@ -1,5 +1,6 @@
 """An existing repository on the standard: on a branch of its own, with every file kept."""
 
+import json
 import re
 import tomllib
 from collections import Counter
@@ -54,7 +55,7 @@ class Adoption:
         rows = "".join(f"| {name} | {value} |\n" for name, value in self.answers.items())
         mapped = "".join(f"- {line}\n" for line in self.mapped)
         todo = "".join(f"{number}. {line}\n" for number, line in enumerate(self.todo, 1))
-        return (
+        return _shown(
             f"# Brought onto the standard, {self.version}\n\n| question | answer |\n| --- | --- |\n"
             f"{rows}\n## What was mapped\n\n{mapped}\n## What is left to do\n\n{todo}"
         )
@@ -92,7 +93,7 @@ def adopt(
         form = Form(standard.files(version))
         answers = form.fill(found, given, detect.packages(files), ask)
         standard.start(version, render, answers)
-        ours = repository.files(repository.tree_of(render, ignored=True))
+        ours = repository.files(repository.tree_of(render))
         overlay = Overlay(repository, files, render, repository.files(tree), ours)
         adoption, result = overlay.tree(version, answers)
     commit = repository.commit_project(result, f"Adopt the standard, {version}")
@@ -178,11 +179,14 @@ class Overlay:
 
     def __post_init__(self) -> None:
         """See what is there, and what has to give way."""
-        if any(name.startswith(f"{ASIDE}/") for name in self.theirs):
+        if any(Path(name).parts[0] == ASIDE for name in self.theirs):
             raise UserError(f"the repository has a folder {ASIDE}, which this needs; rename it")
         self.wanted = detect.dependencies(self.files)
         self.packages = detect.packages(self.files)
         self.moves = self._moves()
+        for name in self.moves:
+            if self.theirs[name].startswith("160000"):
+                raise UserError(f"the submodule {name} is where the standard has files; move it")
         self.mapped: list[str] = []
         self.new_packages = False
 
@@ -203,16 +207,16 @@ class Overlay:
             both = f"ignore-from-file: [.gitignore, {NOT_LINTED}]\n"
             texts[".yamllint"] = settings.replace(line, both)
             texts[NOT_LINTED] = "".join(f"/{name}\n" for name in sorted(yaml))
-        lock = self.files / "poetry.lock"
+        lock = self._read("poetry.lock")
         # A lock of an older Poetry has its packages without the groups that they belong to.
-        if self.new_packages and lock.is_file() and "\ngroups = " in lock.read_text("utf-8"):
+        if self.new_packages and "\ngroups = " in lock:
             standard = (self.render / "poetry.lock").read_text(encoding="utf-8")
-            texts["poetry.lock"] = joined(lock.read_text(encoding="utf-8"), standard)
+            texts["poetry.lock"] = joined(lock, standard)
         adoption = Adoption(version, answers, self._mapped(), self._todo(answers))
         texts[REPORT] = adoption.text()
         for name, text in texts.items():
             result[name] = self.repository.entry(text, name)
-        return adoption, self.repository.changed("", drop=[], put=list(result.values()))
+        return adoption, self.repository.changed("", put=result.values())
 
     def _moves(self) -> dict[str, str]:
         """Return where each file of the project goes whose place the standard takes."""
@@ -228,10 +232,14 @@ class Overlay:
             moved |= set(filter(_below_tests, self.theirs))
         return {name: f"{ASIDE}/{name}" for name in sorted(moved)}
 
+    def _read(self, name: str) -> str:
+        """Return a file of the project's, or nothing where it is none, or a link to none."""
+        path = self.files / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
     def _both(self, name: str) -> str:
         standard = (self.render / name).read_text(encoding="utf-8")
-        lines = (self.files / name).read_text(encoding="utf-8", errors="replace").splitlines()
-        own = [line for line in lines if line not in standard.splitlines()]
+        own = [line for line in self._read(name).splitlines() if line not in standard.splitlines()]
         return "\n".join([standard.rstrip(), "# This project's own.", *own, ""])
 
     def _pyproject(self) -> str:
@@ -250,7 +258,7 @@ class Overlay:
             source = f', from = "{place}"' if place else ""
             include = f', {{ include = "{name}"{source} }}]'
             text = re.sub(r"(?m)(?<=^packages = )(\[.*)\]$", rf"\g<1>{include}", text)
-        text = self._unchecked(text) + _tables(self.files / "pyproject.toml", content)
+        text = self._unchecked(text) + _tables(self._read("pyproject.toml"), content)
         tomllib.loads(text)
         return text
 
@@ -286,14 +294,14 @@ class Overlay:
         python = {self._top(name) for name in names if name.endswith((".py", ".pyi", ".ipynb"))}
         if not python:
             return text
-        listed = ", ".join(f'"{name}"' for name in sorted(python))
+        listed = ", ".join(map(_quoted, sorted(python)))
         line = 'src = ["src"]\n'
         text = text.replace(line, f"{line}extend-exclude = [{listed}]\n", 1)
         typed = sorted(name for name in python if name.startswith(("src/", "scripts/")))
         if typed:
             ends = ("$" if name.endswith((".py", ".pyi", ".ipynb")) else "/" for name in typed)
             patterns = ", ".join(
-                f"'^{re.escape(name)}{end}'" for name, end in zip(typed, ends, strict=True)
+                _quoted(f"^{re.escape(name)}{end}") for name, end in zip(typed, ends, strict=True)
             )
             line = 'files = ["src", "scripts"]\n'
             text = text.replace(line, f"{line}exclude = [{patterns}]\n", 1)
@@ -329,7 +337,7 @@ class Overlay:
         superseded = [name for name in SUPERSEDED if name in self.theirs]
         model = f"src/{answers['package_name']}"
         lines = {
-            f"`git switch {BRANCH}`": True,
+            f"`git switch --no-overwrite-ignore {BRANCH}`": True,
             "`scripts/lock.sh`: your packages beside the standard's": self.new_packages,
             "`scripts/setup.sh`": True,
             **{f"not carried over, see to it: {line}": True for line in self.wanted.unread},
@@ -346,6 +354,15 @@ class Overlay:
         return [line for line, needed in lines.items() if needed]
 
 
+def _shown(text: str) -> str:
+    """Return a text in which a file's name may not be one."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(_shown(text), ensure_ascii=False)
+
+
 def _listed(names: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
@@ -354,15 +371,12 @@ def _below_tests(name: str) -> bool:
     return name.startswith("tests/")
 
 
-def _tables(path: Path, content: Mapping[str, Any]) -> str:
+def _tables(pyproject: str, content: Mapping[str, Any]) -> str:
     """Return the text of the tables of tools that the standard does not configure."""
-    if not path.is_file():
-        return ""
     known = PACKAGING | content["tool"].keys()
-    parts = re.split(r"(?m)^(?=\[)", path.read_text(encoding="utf-8"))
     kept = [
         part.rstrip() + "\n"
-        for part in parts
+        for part in re.split(r"(?m)^(?=\[)", pyproject)
         if (tool := re.match(r"\[\[?tool\.\"?([\w-]+)", part)) and tool[1] not in known
     ]
     try:

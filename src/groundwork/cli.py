@@ -150,8 +150,8 @@ def _fleet(options: argparse.Namespace) -> int:
         raise UserError("there is no project to look at; name some, or a --file that does")
     if options.jobs is not None and options.jobs < 1:
         raise UserError("--jobs must be at least 1")
-    if options.html:  # not after an hour
-        _write(options.html, "")
+    if options.html:  # told before the work, not after
+        _write(options.html, None)
     rows: dict[str, fleet.Row] = {}
     for row in fleet.survey(names, update=options.update, to=options.to, jobs=options.jobs):
         rows[row.name] = row
@@ -171,9 +171,14 @@ def _lines(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str | None) -> None:
+    """Write a file whole or not at all; without a text, only see whether it could be."""
     try:
-        path.write_text(text, encoding="utf-8")
+        path.open("a").close()
+        if text is not None:
+            partial = path.with_name(f".{path.name}.partial")
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
 

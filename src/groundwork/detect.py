@@ -258,7 +258,7 @@ def answers(root: Path, name: str, origin: str, author: tuple[str, str]) -> dict
     if (root / "setup.py").is_file():
         try:
             setup = _setup_call(root / "setup.py")
-        except SyntaxError:
+        except (OSError, SyntaxError, ValueError):
             setup = {}
     said = setup | poetry | content.get("project", {})
     people = [one for one in said.get("authors") or [] if isinstance(one, dict)]
@@ -359,19 +359,16 @@ def _framework(root: Path) -> str | None:
         if package in wanted.main or package in wanted.dev:
             return framework
     imported = set()
-    for path in [*root.rglob("*.py"), *root.rglob("*.ipynb")]:
+    for path in filter(Path.is_file, [*root.rglob("*.py"), *root.rglob("*.ipynb")]):
         text = path.read_text(encoding="utf-8", errors="replace")
         imported |= set(re.findall(r"(?:^|\")\s*(?:import|from)\s+(\w+)", text, re.MULTILINE))
     return next((name for package, name in FRAMEWORKS.items() if package in imported), None)
 
 
 def _cuda(root: Path) -> bool:
-    texts = [
-        *root.glob("Dockerfile*"),
-        *root.glob("environment.y*ml"),
-        *root.glob("*requirements*.txt"),
-    ]
-    told = r"nvidia|cuda|\+cu\d"
+    patterns = ("Dockerfile*", "environment.y*ml", "*requirements*.txt")
+    paths = (path for pattern in patterns for path in root.glob(pattern) if path.is_file())
     return any(
-        re.search(told, path.read_text(encoding="utf-8", errors="replace")) for path in texts
+        re.search(r"nvidia|cuda|\+cu\d", path.read_text(encoding="utf-8", errors="replace"))
+        for path in paths
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -55,7 +56,9 @@ def survey(
     """
     with tempfile.TemporaryDirectory(prefix="groundwork-fleet-") as cache:
         look = partial(_look, cache=Path(cache), update=update, to=to)
-        pool = ProcessPoolExecutor(jobs or os.cpu_count())
+        # Ctrl+C is for this process, which lets the others end what they are at.
+        ignore = (signal.SIGINT, signal.SIG_IGN)
+        pool = ProcessPoolExecutor(jobs or os.cpu_count(), None, signal.signal, ignore)
         try:
             asked = {pool.submit(look, name): name for name in names}
             for future in as_completed(asked):
@@ -96,7 +99,9 @@ def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
         row.state = "behind" if row.behind else "current"
         if not update or (not row.behind and not to):
             return
-        branch = f"standard-{row.newest}"
+        # One of several projects in a repository has a branch of its own.
+        place_in = repository.prefix.strip("/").replace("/", "-")
+        branch = "-".join(filter(None, ["standard", row.newest, place_in]))
         if _has(repository, branch, remote=remote):
             row.state, row.note = "updated", f"branch {branch} was there"
             return
@@ -110,9 +115,7 @@ def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
             row.state = "conflict"
             row.note = f"scripts/update.sh, then decide in {', '.join(merged.conflicts)}"
             return
-        files = Path(place, "merged")
-        repository.write(merged.tree, files)
-        own = not resolved(files, new)
+        own = not resolved(repository, merged, new)
         message = f"Update the standard from {answers.version} to {row.newest}"
         if own:
             message += "\n\nThis project has packages of its own: run scripts/lock.sh."
@@ -129,7 +132,8 @@ def _open(name: str, cache: Path, *, remote: bool) -> Repository:
     if remote:
         clone = cache / "projects" / sha256(name.encode()).hexdigest()[:16]
         clone.parent.mkdir(exist_ok=True)
-        git(clone.parent, "clone", "--quiet", "--bare", "--depth", "1", name, str(clone))
+        options = ("--quiet", "--bare", "--depth", "1", "--origin", "origin")
+        git(clone.parent, "clone", *options, "--", name, str(clone))
         return Repository(clone)
     folder = Path(name)
     if not folder.is_dir():
@@ -146,7 +150,7 @@ def _read(repository: Repository, path: str) -> str:
     line = repository.files(repository.tree()).get(path)
     if line is None:
         raise UserError(f"it has no {path}; groundwork adopt brings a project onto the standard")
-    return repository.git("cat-file", "blob", line.split()[2])
+    return repository.text(line)
 
 
 def _has(repository: Repository, branch: str, *, remote: bool) -> bool:

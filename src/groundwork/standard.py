@@ -57,7 +57,7 @@ class Standard:
         with _alone(self.folder / "lock"):
             if not clone.exists():
                 try:
-                    git(self.folder, "clone", "--quiet", "--bare", address(source), "partial")
+                    git(self.folder, "clone", "--quiet", "--bare", "--", address(source), "partial")
                 except GitError as error:
                     raise UserError(f"the template at {source} cannot be had: {error}") from None
                 (self.folder / "partial").rename(clone)
@@ -80,7 +80,11 @@ class Standard:
         """Return the newest version, or what the last commit is called where there is none."""
         if self.versions:
             return self.versions[-1]
-        return self.repository.git("describe", "--tags", "--always").strip()
+        return self.name("HEAD")
+
+    def name(self, version: str) -> str:
+        """Return what Copier calls a version, be it a tag, a branch or a commit."""
+        return self.repository.git("describe", "--tags", "--always", version).strip()
 
     def behind(self, version: str) -> int:
         """Return how many versions came out after that one, which may lie between two."""
@@ -100,7 +104,7 @@ class Standard:
         (into / ANSWERS).write_text(f"_src_path: {json.dumps(str(template))}\n" + "".join(ours))
         _copier(copier.run_recopy, into, data=data)
         source = next(line for line in lines if line.startswith("_src_path:"))
-        _sign(into, version, source)
+        _sign(into, version if version == answers.version else self.name(version), source)
 
     def start(self, version: str, into: Path, answers: Mapping[str, object]) -> None:
         """Render into an empty folder what a new project with these answers has at a version.
@@ -109,7 +113,8 @@ class Standard:
             UserError: there is no such version, or it refuses an answer.
         """
         _copier(copier.run_copy, str(self.files(version)), into, data=answers)
-        _sign(into, version, yaml.safe_dump({"_src_path": self.source}, allow_unicode=True))
+        source = yaml.safe_dump({"_src_path": self.source}, allow_unicode=True)
+        _sign(into, self.name(version), source)
 
     def files(self, version: str) -> Path:
         """Return a folder with the template's files at a version, outside of git.
@@ -149,7 +154,7 @@ def _sign(render: Path, version: str, source: str) -> None:
     """Make the answers say what they would, had Copier cloned the template from its address."""
     path = render / ANSWERS
     text = path.read_text(encoding="utf-8")
-    signed = f"_commit: {version}\n{source}"
+    signed = yaml.safe_dump({"_commit": version}) + source
     path.write_text(
         re.sub(r"(?m)^_src_path:.*\n", lambda _: signed, text, count=1), encoding="utf-8"
     )

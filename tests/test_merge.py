@@ -1,0 +1,174 @@
+"""The merge of an update, by git alone: whatever is in the way, and however git is set up."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from groundwork import merge
+
+from .conftest import commit_all, git
+from .versions import append
+
+OWNERSHIP = "yours:\n  - /mine.txt\n\ngenerated:\n  - /requirements/\n"
+STANDARD = {
+    "docs/ownership.yml": OWNERSHIP,
+    ".copier-answers.yml": "_commit: v1\n",
+    "pyproject.toml": "[project]\nname = 'x'\n",
+    "scripts/run.sh": "#!/bin/sh\n",
+    "text.txt": "".join(f"{number}\n" for number in range(30)),
+}
+
+
+def fill(folder: Path, content: dict[str, str]) -> Path:
+    for name, text in content.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8", newline="")
+        if name.endswith(".sh"):
+            (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return fill(tmp_path / "old", STANDARD)
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    more = {"new/file.txt": "new\n", "scripts/new.sh": "#!/bin/sh\n", "text.txt": "first\n"}
+    return fill(tmp_path / "new", STANDARD | more)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = fill(tmp_path / "project", STANDARD | {".gitignore": "ignored*\nnew\n/out/\n"})
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    commit_all(root, "Start")
+    return root
+
+
+def update(project: Path, old: Path, new: Path) -> None:
+    repository = merge.Repository(project)
+    merged = merge.merge(repository, old, new)
+    merge.apply(repository, merged.tree, merged.stages)
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_what_git_ignores_is_not_overwritten(
+    project: Path, old: Path, new: Path, kind: str
+) -> None:
+    if kind == "folder":
+        (project / "new/file.txt").mkdir(parents=True)
+    elif kind == "link":
+        (project / "new").symlink_to("/nowhere")
+    else:
+        fill(project, {"new/file.txt": "a secret of mine\n"})
+    with pytest.raises(merge.GitError, match="is in the way, and git ignores it"):
+        update(project, old, new)
+    assert git(project, "status", "--porcelain") == ""
+    if kind == "file":
+        assert (project / "new/file.txt").read_text("utf-8") == "a secret of mine\n"
+
+
+def test_a_commit_made_meanwhile_is_not_reverted(project: Path, old: Path, new: Path) -> None:
+    repository = merge.Repository(project)
+    merged = merge.merge(repository, old, new)
+    append(project / "own.txt", "meanwhile")
+    commit_all(project, "Meanwhile")
+    with pytest.raises(merge.GitError, match="there is another commit"):
+        merge.apply(repository, merged.tree, merged.stages)
+    made = repository.commit_project(merged.tree, "Update")
+    assert git(project, "rev-parse", f"{made}~") == git(project, "rev-parse", "HEAD~")
+
+
+def test_files_that_the_standard_has_no_part_in_pass_no_filter(
+    project: Path, old: Path, new: Path
+) -> None:
+    fill(project, {"one.ipynb": "output\n", "two.csv": "a\r\n"})
+    commit_all(project, "Before there was a filter")
+    fill(project, {".gitattributes": "*.ipynb filter=strip\n*.csv text\n"})
+    git(project, "add", ".gitattributes")
+    git(project, "commit", "--quiet", "--message", "A filter")
+    git(project, "config", "filter.strip.clean", "true")
+    before = git(project, "ls-tree", "HEAD", "one.ipynb", "two.csv")
+    update(project, old, new)
+    commit_all_that_is_staged(project)
+    assert git(project, "ls-tree", "HEAD", "one.ipynb", "two.csv") == before
+
+
+def commit_all_that_is_staged(project: Path) -> None:
+    git(project, "commit", "--quiet", "--message", "Update")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "core.fileMode=false",
+        "core.autocrlf=true",
+        "core.sparseCheckout=true",
+        "safe.bareRepository=explicit",
+        "merge.conflictStyle=diff3",
+        "diff.renames=false",
+        "core.quotePath=true",
+        "commit.gpgSign=true",
+    ],
+)
+def test_settings_of_git_change_nothing(project: Path, old: Path, new: Path, setting: str) -> None:
+    (project / "text.txt").write_text("mine\n", "utf-8")
+    commit_all(project, "Mine")
+    plain = merge.merge(merge.Repository(project), old, new)
+    name, _, value = setting.partition("=")
+    git(project, "config", name, value)
+    repository = merge.Repository(project)
+    assert merge.merge(repository, old, new) == plain
+    assert plain.conflicts == ["text.txt"]
+    text = repository.text(repository.files(plain.tree)["text.txt"])
+    assert text.startswith("<<<<<<< yours\nmine\n=======\nfirst\n>>>>>>> the standard")
+    assert repository.files(plain.tree)["scripts/new.sh"].startswith("100755")
+    assert merge.drift(repository, old, repository.tree()) == [
+        merge.Change("text.txt", deleted=False, added_lines=1, removed_lines=30)
+    ]
+
+
+def test_what_is_worked_on_is_told_and_nothing_is_stored(project: Path, old: Path) -> None:
+    git(project, "config", "core.excludesFile", str(project / "everything"))
+    (project / "everything").write_text("*\n", "utf-8")
+    append(project / "text.txt", "not committed")
+    (project / "scripts/run.sh").unlink()
+    (project / "data.bin").write_bytes(b"x" * 1000)
+    repository = merge.Repository(project)
+    changes = merge.drift(repository, old, repository.worked_on())
+    assert [(one.path, one.deleted) for one in changes] == [
+        ("scripts/run.sh", True),
+        ("text.txt", False),
+    ]
+    blob = git(project, "hash-object", "data.bin").strip()
+    found = subprocess.run(["git", "cat-file", "-e", blob], cwd=project, check=False)
+    assert found.returncode != 0
+
+
+def test_names_of_every_kind_stay(project: Path, old: Path, new: Path) -> None:
+    fill(project, {"Icon\r": "x", "a\nb": "y", "a b/ü.txt": "z", "-n": "w"})
+    commit_all(project, "Names")
+    update(project, old, new)
+    commit_all_that_is_staged(project)
+    names = git(project, "ls-tree", "-r", "-z", "--name-only", "HEAD")
+    assert {"a\nb", "a b/ü.txt", "-n"} <= {*names.split("\0")}
+    assert (
+        "Icon\r\0"
+        in subprocess.run(
+            ["git", "ls-tree", "-r", "-z", "--name-only", "HEAD"],
+            cwd=project,
+            check=True,
+            capture_output=True,
+        ).stdout.decode()
+    )
+
+
+def test_a_pyproject_that_is_no_text_is_told_apart(project: Path, old: Path, new: Path) -> None:
+    (project / "pyproject.toml").write_bytes(b"\xff")
+    commit_all(project, "Broken")
+    repository = merge.Repository(project)
+    merged = merge.merge(repository, old, new)
+    assert not merge.resolved(repository, merged, new)
