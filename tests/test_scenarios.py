@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import copier
 import pytest
 import yaml
 
@@ -14,6 +13,7 @@ from groundwork import merge
 from groundwork.standard import Answers, Standard
 
 from .conftest import commit_all, copy_template, files, git
+from .test_update import update
 from .versions import (
     CI_FILE,
     DROPPED,
@@ -52,9 +52,8 @@ class Edit:
     do: Callable[[Path], None]
     # Files that are not as in a fresh project afterwards; those with the user's lines in them.
     own: list[str] = field(default_factory=list)
-    # Files in which a person must decide, by scripts/update.sh and by plain Copier.
+    # Files in which a person must decide.
     conflicts: list[str] = field(default_factory=list)
-    copier: list[str] = field(default_factory=list)
     # How often the user's line was written; more often is fine, less is a loss.
     times: int = 1
     before: dict[str, str] = field(default_factory=dict)
@@ -143,14 +142,13 @@ EDITS = {
     "edited owned files": Edit(owned_files, own=OWNED, times=2),
     "edited standard file elsewhere": Edit(elsewhere, own=["tox.ini"]),
     "edited standard file on the same line": Edit(
-        same_line, own=["tox.ini"], conflicts=["tox.ini"], copier=["tox.ini"]
+        same_line, own=["tox.ini"], conflicts=["tox.ini"]
     ),
     "deleted files": Edit(deleted, own=GONE, times=0, since=NEWEST),
     "added file with a name that the template introduces": Edit(
         same_name,
         own=["docs/arrives.md"],
         conflicts=["docs/arrives.md"],
-        copier=["docs/arrives.md"],
     ),
     "added files": Edit(own_files, own=OWN_FILES, times=2),
     "own CI job": Edit(own_job, own=[CI_FILE]),
@@ -182,15 +180,7 @@ def by_script(moved: Path, project: Path, edit: Edit) -> None:
 
 
 def by_copier(_: Path, project: Path, edit: Edit) -> None:
-    copier.run_update(
-        project,
-        data=edit.answers,
-        defaults=True,
-        quiet=True,
-        overwrite=True,
-        conflict="inline",
-        unsafe=False,
-    )
+    update(project, **edit.answers)
 
 
 def by_renovate(_: Path, project: Path, edit: Edit) -> None:
@@ -244,7 +234,7 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
     way(moved, project, edit)
 
     conflicts = {line.split("\t")[1] for line in git(project, "ls-files", "-u").splitlines()}
-    assert conflicts == set(edit.conflicts if way is by_script else edit.copier)
+    assert conflicts == set(edit.conflicts)
     assert lines(project) >= edit.times
     if not conflicts:
         assert lines(project) == edit.times

@@ -252,6 +252,7 @@ def answers(root: Path, name: str, origin: str, author: tuple[str, str]) -> dict
         origin: where git pushes it, or "".
         author: the name and the address that most of its commits carry.
     """
+    wanted = dependencies(root)
     content = _toml(root / "pyproject.toml")
     poetry = content.get("tool", {}).get("poetry", {})
     setup = {}
@@ -271,9 +272,8 @@ def answers(root: Path, name: str, origin: str, author: tuple[str, str]) -> dict
         "repository_url": _https(origin),
         "license": _license(root),
         "python_version": _python(root, said),
-        "framework": _framework(root),
+        "framework": _framework(root, wanted),
     }
-    wanted = dependencies(root)
     names = {*wanted.main, *wanted.dev}
     found |= {
         "tracking": "wandb" if "wandb" in names else "mlflow",
@@ -353,8 +353,7 @@ def _python_bound(said: dict[str, Any]) -> SpecifierSet | None:
         return None
 
 
-def _framework(root: Path) -> str | None:
-    wanted = dependencies(root)
+def _framework(root: Path, wanted: Wanted) -> str | None:
     for package, framework in FRAMEWORKS.items():
         if package in wanted.main or package in wanted.dev:
             return framework
