@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from shutil import copy2, copytree, ignore_patterns
@@ -29,6 +30,8 @@ for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "VIRTUAL_ENV", "PYTHO
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 Render = Callable[..., Path]
+# The one Python that is sure to be there.
+PRESENT_PYTHON = f"3.{sys.version_info.minor}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,7 +19,7 @@ from groundwork import cli, detect
 from groundwork.adopt import ASIDE, BRANCH, REPORT
 from groundwork.merge import ANSWERS
 
-from .conftest import commit_all, git
+from .conftest import PRESENT_PYTHON, commit_all, git
 from .test_update_script import ENVIRONMENT
 from .versions import NEWEST
 
@@ -478,7 +478,8 @@ def test_the_result_installs_and_its_own_tests_still_pass(
     make: Callable[[dict[str, str]], Path], moved: Path, shape: str
 ) -> None:
     root = make({**SHAPES[shape][0], ".github/workflows/own.yml": "on:  push\n"})
-    assert adopt(root, moved, "--to", "v1.1.0") == 0
+    python = f"python_version={PRESENT_PYTHON}"
+    assert adopt(root, moved, "--to", "v1.1.0", "--data", python) == 0
     git(root, "switch", "--quiet", BRANCH)
     place = f"{ASIDE}/tests" if (root / ASIDE / "tests").exists() else "tests/test_model.py"
     for command in (

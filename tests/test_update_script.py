@@ -11,7 +11,7 @@ from time import sleep
 import pytest
 from poetry.repositories.pypi_repository import PyPiRepository
 
-from .conftest import commit_all, git
+from .conftest import PRESENT_PYTHON, commit_all, git
 from .versions import DROPPED, MODEL, MOVED, NEWEST, RENAMED, append, begin, change
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("update")]
@@ -23,7 +23,7 @@ ENVIRONMENT = {
 
 @pytest.fixture
 def project(moved: Path, tmp_path: Path) -> Path:
-    return begin(moved, tmp_path / "project", "v1.0.0")
+    return begin(moved, tmp_path / "project", "v1.0.0", python_version=PRESENT_PYTHON)
 
 
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
