@@ -6,40 +6,24 @@ from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
-from groundwork import template
+from groundwork.questions import Questions
 
 from .conftest import ROOT, files
 
 Answers = dict[str, str]
 
-QUESTIONS = template.load(ROOT)[1]
-JINJA = template.environment(ROOT)
-
-
-def choices(name: str) -> list[str]:
-    """Return what may be answered to a question, in the order that it is offered."""
-    offered = QUESTIONS[name]["choices"]
-    return list(offered.values() if isinstance(offered, dict) else offered)
-
-
+QUESTIONS = Questions(ROOT)
 # Every question with choices but the licence, which changes a text and nothing else.
-OPTIONS = [name for name in QUESTIONS if "choices" in QUESTIONS[name] and name != "license"]
-DEFAULTS = {name: QUESTIONS[name]["default"] for name in OPTIONS}
-PRODUCT = [dict(zip(OPTIONS, values, strict=True)) for values in product(*map(choices, OPTIONS))]
+OPTIONS = [name for name in QUESTIONS.by_name if QUESTIONS.choices(name) and name != "license"]
+DEFAULTS = {name: QUESTIONS.by_name[name]["default"] for name in OPTIONS}
+PRODUCT = [
+    dict(zip(OPTIONS, values, strict=True)) for values in product(*map(QUESTIONS.choices, OPTIONS))
+]
 
 
 def refusals(answers: Answers) -> list[str]:
-    """Return what the validators say against a combination."""
-    said = (
-        JINJA.from_string(QUESTIONS[name].get("validator", "")).render(answers) for name in OPTIONS
-    )
-    return [message.strip() for message in said if message.strip()]
-
-
-def asked(name: str, answers: Answers) -> bool:
-    """Whether a question is asked, and its answer stored, after these answers."""
-    when = QUESTIONS[name].get("when", "true")
-    return JINJA.from_string(str(when)).render(answers).lower() == "true"
+    """Return what the questions say against a combination."""
+    return list(filter(None, (QUESTIONS.refusal(name, answers) for name in OPTIONS)))
 
 
 COMBINATIONS = [answers for answers in PRODUCT if not refusals(answers)]
@@ -76,7 +60,9 @@ def _named(root: Path) -> list[tuple[list[Callable[..., object]], str]]:
     found = []
     for path in files(root / "template"):
         where = str(path.relative_to(root / "template"))
-        conditions = [JINJA.compile_expression(one) for one in re.findall(r"{% if (.+?) %}", where)]
+        conditions = [
+            QUESTIONS.jinja.compile_expression(one) for one in re.findall(r"{% if (.+?) %}", where)
+        ]
         where = re.sub(r"{% if .+? %}([^{}]+){% endif %}", r"\1", where)
         where = re.sub(r"{{ (\w+(?:\.\w+)?) }}", lambda name: values[name[1]], where)
         assert "{" not in where, f"{path} has a name that this test cannot read"

@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT7
 from groundwork import catalog, cli
 from groundwork.errors import UserError
 
-from .combinations import COMBINATIONS, DEFAULTS, OPTIONS, asked
+from .combinations import COMBINATIONS, DEFAULTS, OPTIONS, QUESTIONS
 from .conftest import ROOT, commit_all, copy_template, files, git
 from .test_update import release, update
 
@@ -134,7 +134,7 @@ def test_the_form_asks_what_copier_asks() -> None:
     form = made().form({})
     questions = made().questions
     for answers in COMBINATIONS:
-        assert shown(form, answers) == {one for one in questions if asked(one, answers)}
+        assert shown(form, answers) == {one for one in questions if QUESTIONS.asked(one, answers)}
         validate({"project_name": "One", **answers}, form)
     with pytest.raises(ValidationError):
         validate({"project_name": "One", "framework": "fortran"}, form)

@@ -15,7 +15,7 @@ import yaml
 from groundwork import cli, fleet
 from groundwork.merge import ANSWERS
 
-from .conftest import commit_all, copy_template, files, git
+from .conftest import PRESENT_PYTHON, commit_all, copy_template, files, git
 from .test_scenarios import own_dependency
 from .test_scripts import mounted
 from .versions import NEWEST, append, begin
@@ -26,7 +26,8 @@ BRANCH = f"standard-{NEWEST}"
 @pytest.fixture(scope="session")
 def first(moved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project at the first version."""
-    return begin(moved, tmp_path_factory.mktemp("fleet") / "first", "v1.0.0")
+    into = tmp_path_factory.mktemp("fleet") / "first"
+    return begin(moved, into, "v1.0.0", python_version=PRESENT_PYTHON)
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ from . import combinations
 from .combinations import (
     COMBINATIONS,
     DEFAULTS,
-    JINJA,
     OPTIONS,
     PRODUCT,
     QUESTIONS,
@@ -179,13 +178,13 @@ def test_no_choice_does_nothing(matrix: Matrix, option: str) -> None:
 
 def test_what_is_stored_is_what_was_answered(matrix: Matrix) -> None:
     defaults = {
-        name: JINJA.from_string(question["default"]).render(project_name="My ML Project")
-        for name, question in QUESTIONS.items()
+        name: QUESTIONS.rendered(question["default"], {"project_name": "My ML Project"})
+        for name, question in QUESTIONS.by_name.items()
         if question.get("when") is not False
     }
     for one in matrix.rendered:
         answered = defaults | one.answers
-        wanted = {name: answered[name] for name in defaults if combinations.asked(name, answered)}
+        wanted = {name: answered[name] for name in defaults if QUESTIONS.asked(name, answered)}
         stored = {name: value for name, value in one.stored.items() if not name.startswith("_")}
         assert stored == wanted
 

@@ -20,8 +20,8 @@ from groundwork import catalog, lock
 from .combinations import (
     COMBINATIONS,
     DEFAULTS,
+    QUESTIONS,
     Answers,
-    choices,
     covering,
     name,
     pairs,
@@ -33,7 +33,7 @@ from .test_update import update
 
 pytestmark = pytest.mark.slow
 
-FRAMEWORKS = [DEFAULTS | {"framework": framework} for framework in choices("framework")]
+FRAMEWORKS = [DEFAULTS | {"framework": framework} for framework in QUESTIONS.choices("framework")]
 PRESETS = [DEFAULTS | catalog.preset(path)[2] for path in catalog.presets(ROOT)]
 GIVEN = [*FRAMEWORKS, *(answers for answers in PRESETS if answers not in FRAMEWORKS)]
 COVERING = covering(GIVEN, COMBINATIONS)

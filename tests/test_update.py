@@ -6,7 +6,7 @@ from shutil import copytree
 import copier
 import pytest
 
-from .combinations import DEFAULTS, OPTIONS, choices, refusals
+from .combinations import DEFAULTS, OPTIONS, QUESTIONS, refusals
 from .conftest import ROOT, Render, commit_all, copy_template, files, freeze, git
 
 OWNED = [
@@ -141,7 +141,7 @@ def test_an_answer_can_be_changed_by_an_update(moving: Path, started: Path) -> N
         # Another framework is another example and another lock: another project. The test above
         # has another Python.
         if option not in {"framework", "python_version"}
-        for choice in choices(option)
+        for choice in QUESTIONS.choices(option)
         if choice != DEFAULTS[option]
     ],
 )
@@ -150,7 +150,7 @@ def test_an_answer_can_be_switched_and_switched_back(
 ) -> None:
     framework = next(
         name
-        for name in choices("framework")
+        for name in QUESTIONS.choices("framework")
         if not refusals(DEFAULTS | {"framework": name, option: choice})
     )
     project = render("project", framework=framework)

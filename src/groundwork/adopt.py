@@ -14,9 +14,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from . import detect, template
+from . import detect
 from .errors import UserError
 from .merge import ANSWERS, GitError, Repository, git, joined
+from .questions import Questions
 from .standard import Standard
 
 BRANCH = "groundwork-adopt"
@@ -37,8 +38,8 @@ SUPERSEDED = [
 ]
 
 
-# Asks one question of a form: its name, and the default.
-Ask = Callable[["Form", str, str], str]
+# Asks one question: after which answers, its name, and the default.
+Ask = Callable[[Questions, Mapping[str, str], str, str], str]
 
 
 @dataclass
@@ -90,8 +91,8 @@ def adopt(
         files, render = Path(place, "files"), Path(place, "render")
         repository.write(tree, files)
         found = detect.answers(files, repository.folder.name, *_origin(repository))
-        form = Form(standard.files(version))
-        answers = form.fill(found, given, detect.packages(files), ask)
+        questions = Questions(standard.files(version))
+        answers = _filled(questions, found, given, detect.packages(files), ask)
         standard.start(version, render, answers)
         ours = repository.files(repository.tree_of(render))
         overlay = Overlay(repository, files, render, repository.files(tree), ours)
@@ -111,60 +112,34 @@ def _origin(repository: Repository) -> tuple[str, tuple[str, str]]:
     return origin, (name, address)
 
 
-class Form:
-    """The template's questions, answered one after the other."""
-
-    def __init__(self, root: Path) -> None:
-        """Read them from the template's files."""
-        self.questions = template.load(root)[1]
-        self.jinja = template.environment(root)
-        self.answers: dict[str, str] = {}
-
-    def rendered(self, text: object) -> str:
-        """Return a text of a question with the answers so far in it."""
-        return self.jinja.from_string(str(text)).render(self.answers).strip()
-
-    def refusal(self, name: str, value: str) -> str:
-        """Return what the question says against an answer, or nothing."""
-        choices = self.questions[name].get("choices")
-        offered = list(choices.values()) if isinstance(choices, dict) else choices
-        if offered and value not in offered:
-            return f"choose one of {', '.join(offered)}"
-        text = str(self.questions[name].get("validator", ""))
-        return self.jinja.from_string(text).render(self.answers | {name: value}).strip()
-
-    def asked(self, name: str) -> bool:
-        """Whether a question is asked after the answers so far."""
-        return self.rendered(self.questions[name].get("when", "true")).lower() == "true"
-
-    def fill(
-        self,
-        found: Mapping[str, str],
-        given: Mapping[str, str],
-        packages: Mapping[str, str],
-        ask: Ask | None,
-    ) -> dict[str, str]:
-        """Answer every question and return those that are asked, with their answers."""
-        if unknown := [name for name in given if name not in self.questions]:
-            raise UserError(f"the template asks no {unknown[0]!r}")
-        asked = []
-        for name, question in self.questions.items():
-            default = self.rendered(question["default"])
-            if name == "package_name" and default in packages:
-                default += "_ml"
-            answer = default
-            if self.asked(name):
-                asked.append(name)
-                if name in given:
-                    answer = given[name]
-                    if said := self.refusal(name, answer):
-                        raise UserError(f"{name}: {said}")
-                elif name in found and not self.refusal(name, found[name]):
-                    answer = found[name]
-                elif ask:
-                    answer = ask(self, name, default)
-            self.answers[name] = answer
-        return {name: self.answers[name] for name in asked}
+def _filled(
+    questions: Questions,
+    found: Mapping[str, str],
+    given: Mapping[str, str],
+    packages: Mapping[str, str],
+    ask: Ask | None,
+) -> dict[str, str]:
+    """Answer every question and return those that are asked, with their answers."""
+    if unknown := [name for name in given if name not in questions.by_name]:
+        raise UserError(f"the template asks no {unknown[0]!r}")
+    answers: dict[str, str] = {}
+    asked = []
+    for name, question in questions.by_name.items():
+        answer = questions.rendered(question["default"], answers)
+        if name == "package_name" and answer in packages:
+            answer += "_ml"
+        if questions.asked(name, answers):
+            asked.append(name)
+            if name in given:
+                answer = given[name]
+                if said := questions.refusal(name, answers | {name: answer}):
+                    raise UserError(f"{name}: {said}")
+            elif name in found and not questions.refusal(name, answers | {name: found[name]}):
+                answer = found[name]
+            elif ask:
+                answer = ask(questions, answers, name, answer)
+        answers[name] = answer
+    return {name: answers[name] for name in asked}
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import questionary
@@ -124,19 +125,17 @@ def _adopt(options: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(form: adopt.Form, name: str, default: str) -> str:
-    question = form.questions[name]
-    words = f"{form.rendered(question['help'])}\n  {name}"
-    choices = question.get("choices")
+def _ask(form: questions.Questions, answers: Mapping[str, str], name: str, default: str) -> str:
+    words = f"{form.rendered(form.by_name[name]['help'], answers)}\n  {name}"
+    choices = form.choices(name)
     if choices:
-        offered = (
-            choices.items() if isinstance(choices, dict) else zip(choices, choices, strict=True)
-        )
-        listed = [questionary.Choice(title, value) for title, value in offered]
+        listed = [questionary.Choice(title, value) for value, title in choices.items()]
         prompt = questionary.select(words, listed, default=default)
     else:
         prompt = questionary.text(
-            words, default, validate=lambda value: form.refusal(name, value) or True
+            words,
+            default,
+            validate=lambda value: form.refusal(name, {**answers, name: value}) or True,
         )
     answer: str = prompt.unsafe_ask()
     return answer
