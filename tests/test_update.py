@@ -73,28 +73,27 @@ def source_of(template: Path, name: str) -> str:
     return str(found.relative_to(template))
 
 
-@pytest.mark.parametrize("name", OWNED)
-def test_an_update_leaves_the_projects_own_files_alone(
-    moving: Path, started: Path, name: str
-) -> None:
-    mine = "mine, every byte of it\n"
-    (started / name).write_text(mine, "utf-8")
-    commit_all(started, "Make it mine")
-    release(moving, "v999.1.0", {source_of(moving, name): "\nthe template moved on\n"})
+def test_an_update_leaves_the_projects_own_files_alone(moving: Path, started: Path) -> None:
+    mine = {name: f"mine, every byte of {name}\n" for name in OWNED}
+    for name, text in mine.items():
+        (started / name).write_text(text, "utf-8")
+    commit_all(started, "Make them mine")
+    moved = dict.fromkeys((source_of(moving, name) for name in OWNED), "\nthe template moved on\n")
+    release(moving, "v999.1.0", moved)
     update(started)
-    assert (started / name).read_text("utf-8") == mine
+    assert {name: (started / name).read_text("utf-8") for name in OWNED} == mine
     assert git(started, "status", "--porcelain").split() == ["M", ".copier-answers.yml"]
 
 
-@pytest.mark.parametrize("name", OWNED)
 def test_an_update_does_not_bring_back_what_the_project_deleted(
-    moving: Path, started: Path, name: str
+    moving: Path, started: Path
 ) -> None:
-    (started / name).unlink()
-    commit_all(started, "Do without it")
+    for name in OWNED:
+        (started / name).unlink()
+    commit_all(started, "Do without them")
     release(moving, "v999.1.0", {"template/tox.ini": "\n; moved on\n"})
     update(started)
-    assert not (started / name).exists()
+    assert [name for name in OWNED if (started / name).exists()] == []
 
 
 def test_edits_far_from_the_templates_merge(moving: Path, started: Path) -> None:
