@@ -192,6 +192,43 @@ def test_a_bare_repository_an_address_and_a_folder_of_a_larger_one_are_updated_t
     assert row.note == f"branch {branch} was there"
 
 
+def test_a_remote_that_refuses_is_told_in_its_own_words(project: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "bare.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(project), str(repository))
+    hook = repository / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'ask Ada first' >&2\nexit 1\n", "utf-8")
+    hook.chmod(0o755)
+    row = survey(f"file://{repository}", update=True)["bare.git"]
+    assert (row.state, row.note) == ("failed", "remote: ask Ada first")
+    assert git(repository, "branch", "--list", BRANCH) == ""
+
+
+def test_what_git_calls_remotes_here_does_not_matter(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "bare.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(project), str(repository))
+    for name, value in {
+        "COUNT": "1",
+        "KEY_0": "clone.defaultRemoteName",
+        "VALUE_0": "upstream",
+    }.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    row = survey(f"file://{repository}", update=True)["bare.git"]
+    assert row.state == "updated", row.note
+
+
+def test_a_version_that_looks_like_a_number_stays_a_text(moved: Path, tmp_path: Path) -> None:
+    template = copytree(moved, tmp_path / "template", symlinks=True)
+    git(template, "tag", "3.0", f"{NEWEST}^{{}}")
+    project = begin(template, tmp_path / "project", "v1.0.0")
+    assert survey(project, update=True)["project"].note == "branch standard-3.0"
+    git(project, "switch", "--quiet", "standard-3.0")
+    assert yaml.safe_load((project / ANSWERS).read_text("utf-8"))["_commit"] == "3.0"
+    assert survey(project)["project"].state == "current"
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_one_that_is_stopped_half_way_goes_on_from_there(
     first: Path, tmp_path: Path, how: signal.Signals
@@ -199,7 +236,10 @@ def test_one_that_is_stopped_half_way_goes_on_from_there(
     # After an interrupt the pool ends what it runs and has queued: three with one job.
     projects = [copytree(first, tmp_path / f"p{number}") for number in range(9)]
     before = [state(project) for project in projects]
-    command = [sys.executable, "-m", "groundwork", "fleet", "--update", "--jobs", "1", *projects]
+    page = tmp_path / "fleet.html"
+    page.write_text("of last week", "utf-8")
+    options = ["--update", "--jobs", "1", "--html", page]
+    command = [sys.executable, "-m", "groundwork", "fleet", *options, *projects]
     with subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
@@ -216,6 +256,7 @@ def test_one_that_is_stopped_half_way_goes_on_from_there(
         assert [line for line in said if not line.startswith("[")] == [
             "error: interrupted; nothing is half-written, run it again"
         ]
+    assert page.read_text("utf-8") == "of last week"
     assert [state(project) for project in projects] == before
     made = [project for project in projects if git(project, "branch", "--list", BRANCH)]
     assert 1 <= len(made) < len(projects)
