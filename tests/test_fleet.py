@@ -134,7 +134,7 @@ def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
     assert git(project, "rev-parse", BRANCH) == commit
 
     git(project, "worktree", "add", "--quiet", str(tmp_path / "branch"), BRANCH)
-    fresh = copy_template(moved, tmp_path / "fresh")
+    fresh = copy_template(moved, tmp_path / "fresh", python_version=PRESENT_PYTHON)
     names = [path.relative_to(fresh) for path in files(fresh)]
     there = [path.relative_to(tmp_path / "branch") for path in files(tmp_path / "branch")]
     assert [name for name in there if name != Path(".git")] == names

@@ -90,12 +90,14 @@ def adopt(
     with TemporaryDirectory() as place:
         files, render = Path(place, "files"), Path(place, "render")
         repository.write(tree, files)
-        found = detect.answers(files, repository.folder.name, *_origin(repository))
+        wanted, packages = detect.dependencies(files), detect.packages(files)
+        found = detect.answers(files, wanted, repository.folder.name, *_origin(repository))
         questions = Questions(standard.files(version))
-        answers = _filled(questions, found, given, detect.packages(files), ask)
+        answers = _filled(questions, found, given, packages, ask)
         standard.start(version, render, answers)
         ours = repository.files(repository.tree_of(render))
-        overlay = Overlay(repository, files, render, repository.files(tree), ours)
+        theirs = repository.files(tree)
+        overlay = Overlay(repository, files, render, theirs, ours, wanted, packages)
         adoption, result = overlay.tree(version, answers)
     commit = repository.commit_project(result, f"Adopt the standard, {version}")
     git(repository.folder, "update-ref", f"refs/heads/{BRANCH}", commit, repository.nothing)
@@ -151,13 +153,13 @@ class Overlay:
     render: Path
     theirs: dict[str, str]
     ours: dict[str, str]
+    wanted: detect.Wanted
+    packages: dict[str, str]
 
     def __post_init__(self) -> None:
         """See what is there, and what has to give way."""
         if any(Path(name).parts[0] == ASIDE for name in self.theirs):
             raise UserError(f"the repository has a folder {ASIDE}, which this needs; rename it")
-        self.wanted = detect.dependencies(self.files)
-        self.packages = detect.packages(self.files)
         self.moves = self._moves()
         for name in self.moves:
             if self.theirs[name].startswith("160000"):

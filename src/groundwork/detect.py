@@ -243,16 +243,18 @@ def _pipfile_lock(wanted: Wanted, path: Path) -> None:
                 wanted.pins[canonicalize_name(name)] = about["version"].removeprefix("==")
 
 
-def answers(root: Path, name: str, origin: str, author: tuple[str, str]) -> dict[str, str]:
+def answers(
+    root: Path, wanted: Wanted, name: str, origin: str, author: tuple[str, str]
+) -> dict[str, str]:
     """Return what can be told of the answers, by question.
 
     Args:
         root: the repository's files.
+        wanted: what it depends on.
         name: what its folder is called.
         origin: where git pushes it, or "".
         author: the name and the address that most of its commits carry.
     """
-    wanted = dependencies(root)
     content = _toml(root / "pyproject.toml")
     poetry = content.get("tool", {}).get("poetry", {})
     setup = {}
@@ -296,13 +298,7 @@ def packages(root: Path) -> dict[str, str]:
         folder = root / place
         for path in sorted(folder.glob("*/__init__.py")):
             name = path.parent.name
-            if name.isidentifier() and name not in {
-                "tests",
-                "test",
-                "docs",
-                "scripts",
-                "notebooks",
-            }:
+            if name.isidentifier() and name not in NO_PACKAGES:
                 found.setdefault(name, place)
     return found
 

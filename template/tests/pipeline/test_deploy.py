@@ -344,6 +344,20 @@ def test_a_deployment_killed_while_it_shares_leaves_the_old_release(driver, monk
     assert deploy.deploy(driver, "abcd")["outcome"] == "ok"
 
 
+def test_a_deployment_is_over_when_the_old_release_answers_no_more(driver):
+    driver.does = {"slow": 3.0}
+    deploy.deploy(driver, "abcd")
+    driver.does = {}
+    asked = threading.Thread(target=ask, args=(driver,))
+    asked.start()
+    worker = driver.state().worker
+    time.sleep(0.3)
+    deploy.deploy(driver, "abcd")
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    asked.join()
+
+
 @pytest.mark.parametrize("body", [b"not metrics {", None])
 def test_a_release_without_metrics_is_no_canary(body):
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -176,7 +176,7 @@ class Local:
         seconds = supervisor.START_SECONDS + self.settings.canary_seconds
         request = {"id": name, "do": do, "release": number, "seconds": seconds}
         supervisor.write_json(self.folder / "request.json", request)
-        end = time.monotonic() + seconds + 10
+        end = time.monotonic() + seconds + supervisor.DRAIN_SECONDS + 10
         if pid is not None:
             os.kill(pid, signal.SIGHUP)
         while pid is not None and time.monotonic() < end:

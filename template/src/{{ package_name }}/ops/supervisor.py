@@ -124,6 +124,8 @@ class Supervisor:
         self.deaths = 0
         self.start_at: float | None = None
         self.request: str | None = None
+        # The request to switch that is answered once the old worker has ended.
+        self.switched: str | None = None
         self.stop_asked = self.stopping = False
         self.wakeup, self.waker = socket.socketpair()
         for end in (self.wakeup, self.waker):
@@ -190,6 +192,7 @@ class Supervisor:
         if self.start_at and now >= self.start_at and not self.coming:
             self.start_at = None
             self.start(self.state["release"], now)
+        self.settle()
 
     def start(self, number: int, now: float) -> None:
         """Start a worker for a release."""
@@ -230,8 +233,16 @@ class Supervisor:
             self.state["previous"] = before if before != worker.number else None
             self.state["release"] = worker.number
             self.deaths = 0
-        self.answer()
+        self.switched, self.request = self.request, None
         self.save()
+
+    def settle(self) -> None:
+        """Answer the request to switch, once the old worker answers nobody any more."""
+        if self.switched and not self.leaving:
+            if self.request is None:
+                self.request = self.switched
+                self.answer()
+            self.switched = None
 
     def dismiss(self, worker: Worker) -> None:
         """End a worker; one that answers finishes what it has accepted."""
