@@ -1,6 +1,6 @@
 """Compare the service with `mlflow models serve` on the same registered model, in turn.
 
-Usage: serving.py [--seconds N] [--clients N…]
+Usage: serving.py [--framework NAME] [--seconds N] [--clients N…]
 
 One row a request, clients that ask again at once, one process a server. Ours checks the row against
 the schema, computes the features and keeps the prediction; MLflow's is given the features. Needs
@@ -115,11 +115,11 @@ def answers(address: str) -> bool:
         return False
 
 
-def servers(scratch: Path) -> tuple[Path, Server, Server]:
+def servers(scratch: Path, framework: str) -> tuple[Path, Server, Server]:
     """Make a project with a champion; return it, its service and MLflow's, as one lock has them."""
     template = snapshot(scratch / "template")
     project = scratch / "project"
-    copy(template, project)
+    copy(template, project, framework=framework)
     committed(project)
     run("scripts/setup.sh", cwd=project)
     cli = project / ".venv/bin/my-ml-project"
@@ -142,6 +142,7 @@ def servers(scratch: Path) -> tuple[Path, Server, Server]:
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--framework", default="scikit-learn", help="whose example is served")
     parser.add_argument("--seconds", type=int, default=10, help="of load each time")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="at once")
     given = parser.parse_args()
@@ -150,7 +151,7 @@ def main() -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        project, *both = servers(scratch)
+        project, *both = servers(scratch, given.framework)
         starts: dict[str, list[float]] = defaultdict(list)
         told: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
         for _ in range(ROUNDS):

@@ -55,6 +55,17 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_every_page_is_reached_from_the_first() -> None:
+    reached, ahead = set(), [ROOT / "docs/index.md"]
+    while ahead:
+        page = ahead.pop().resolve()
+        if page not in reached:
+            reached.add(page)
+            linked = re.findall(r"\]\(([^)#:]+\.md)", page.read_text("utf-8"))
+            ahead += [page.parent / target for target in linked]
+    assert set(ROOT.glob("docs/**/*.md")) <= reached
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_pages_name_exist(page: Path) -> None:
     """In code spans, where they begin with a folder of the repository."""

@@ -127,7 +127,10 @@ def _workplace(project_factory) -> Workplace:
 
 @pytest.fixture
 def workplace(_workplace, monkeypatch) -> Workplace:
-    """The trained project; commands run in it. Mark its tests with xdist_group("workplace")."""
+    """The trained project; commands run in it.
+
+    Each process that tests makes one, so keep tests of it together with pytest.mark.xdist_group.
+    """
     monkeypatch.setenv("ML_ROOT", str(_workplace.root))
     monkeypatch.setenv("ML_VAR_DIR", str(_workplace.root / "var"))
     return _workplace

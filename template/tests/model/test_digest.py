@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ..project import context, evaluation, features, flavor, provenance, schema
+from ..project import context, evaluation, features, flavor, provenance, schema, seeding
 
 LEAVES = st.one_of(
     st.none(),
@@ -39,7 +39,12 @@ def fitted(split):
     params = settings.load_params(ROOT / "params.yaml")
     x, y = features.features.build(split.train), split.train[schema.TARGET]
     quick = context.Context(params.seed)
-    return lambda **changed: evaluation.fit(x, y, {**params.model, **changed}, quick)
+
+    def fit(**changed):
+        with seeding.deterministic(quick):
+            return evaluation.fit(x, y, {**params.model, **changed}, quick)
+
+    return fit
 
 
 @given(VALUES)

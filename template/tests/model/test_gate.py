@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ..project import context, errors, evaluation, features, gate, model, provenance, schema
+from ..project import (
+    context,
+    errors,
+    evaluation,
+    features,
+    gate,
+    model,
+    provenance,
+    schema,
+    seeding,
+)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +127,9 @@ def test_a_useless_feature_shows_in_the_importance(split, params_):
     x = features.features.build(split.train)
     generator = np.random.default_rng(0)
     x["useless"] = generator.standard_normal(len(x))
-    found = evaluation.importance(x, split.train[schema.TARGET], params_, context.Context(0))
+    quick = context.Context(0)
+    with seeding.deterministic(quick):
+        found = evaluation.importance(x, split.train[schema.TARGET], params_, quick)
     useful = [value for name, value in found.items()
               if name not in {"importance.useless", "importance.noise"}]  # fmt: skip
     assert found["importance.useless"] < min(useful)

@@ -568,7 +568,7 @@ def test_only_so_many_releases_are_kept(driver, monkeypatch):
     assert driver.releases.kept() == [3, 4]
 
 
-@pytest.mark.xdist_group("workplace")
+@pytest.mark.xdist_group("deploy")
 def test_without_a_champion_nothing_is_deployed(workplace, tmp_path):
     config = settings.settings(
         root=workplace.root,
@@ -582,7 +582,7 @@ def test_without_a_champion_nothing_is_deployed(workplace, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("workplace")
+@pytest.mark.xdist_group("deploy")
 @pytest.mark.usefixtures("workplace")
 def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsys):
     monkeypatch.setenv("ML_PORT", str(free_port()))
@@ -599,6 +599,10 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
 
     try:
         assert f"release 1, version {champion.number}" in run()
+        assert (
+            driver.releases.get(1).environment.items()
+            >= settings.thread_variables(config.params.threads).items()
+        )
         golden = driver.releases.golden(1)
         body = json.dumps({"rows": golden.inputs})
         failed, answered, going = [], [], True
@@ -634,8 +638,7 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
         for answer in answered:
             scores = [prediction["score"] for prediction in answer["predictions"]]
             np.testing.assert_allclose(scores, golden.scores, rtol=1e-9)
-            assert answer["model_digest"] == champion.digest
-            assert answer["run_id"] == champion.run_id
+            assert (answer["model_digest"], answer["run_id"]) == (champion.digest, champion.run_id)
         assert "release      2" in run("status")
         assert "2 of 2 succeeded" in run("history")
     finally:

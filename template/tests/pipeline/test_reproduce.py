@@ -21,7 +21,7 @@ from ..project import (
     workspace,
 )
 
-pytestmark = pytest.mark.xdist_group("workplace")
+pytestmark = pytest.mark.xdist_group("reproduce")
 
 
 @pytest.fixture

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -19,6 +22,7 @@ from ..project import (
     flavor,
     intake,
     model,
+    package,
     predictions,
     provenance,
     registry,
@@ -29,6 +33,21 @@ from ..project import (
 )
 
 pytestmark = pytest.mark.xdist_group("workplace")
+
+# Starts the service and, where it would take its port, prints the threads that libraries have.
+# Some have no more than there are processors.
+THREADS = f"""
+import sys
+from threadpoolctl import threadpool_info
+from {package.__name__}.ops import cli, supervisor
+
+def bind(*_):
+    print(max(one["num_threads"] for one in threadpool_info() if one["user_api"] == "openmp"))
+    sys.exit()
+
+supervisor.bind = bind
+cli.main(["serve"])
+"""
 SECRET = 987654.5
 COLUMNS = schema.Inputs.to_schema().columns
 KINDS = {name: acceptance.kind_of(column) for name, column in COLUMNS.items()}
@@ -472,3 +491,15 @@ def test_a_registered_version_is_served_under_its_number(workplace, monkeypatch)
     assert server.service.version == str(version.number)
     assert server.service.run_id == version.run_id
     assert server.service.bundle.manifest.model_digest == version.digest
+
+
+def test_a_service_has_the_recipe_s_threads_unless_told_otherwise(workplace, changed, monkeypatch):
+    """However many processors the machine has: the service may have fewer of them."""
+    recipe = (os.cpu_count() or 1) + 1
+    changed("params.yaml", f"threads: {workplace.config.params.threads}", f"threads: {recipe}")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    command = [sys.executable, "-c", THREADS]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.stdout == f"{recipe}\n", done.stderr
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert settings.thread_variables(recipe) == {"OMP_NUM_THREADS": "2"}

@@ -35,7 +35,7 @@ from ..project import (
     tuning,
 )
 
-pytestmark = pytest.mark.xdist_group("workplace")
+pytestmark = pytest.mark.xdist_group("training")
 
 
 @pytest.fixture

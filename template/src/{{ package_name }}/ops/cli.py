@@ -1,6 +1,7 @@
 """The project's one command line. Each command is a thin layer over the module of its concern."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from .errors import UserError
-from .settings import NAME, settings
+from .settings import NAME, settings, thread_variables
 
 app = typer.Typer(
     name=NAME,
@@ -231,10 +232,11 @@ def serve(
     ] = None,
 ) -> None:
     """Answer requests with a registered version until interrupted."""
-    from . import serving
-
     given = {"host": host, "port": port}
     config = settings(**{name: at for name, at in given.items() if at is not None})
+    os.environ |= thread_variables(config.params.threads)
+    from . import serving
+
     serving.run(config, reference, release)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from . import supervisor
 from .errors import UserError
 from .releases import TOLD, Address, Release, Releases, is_ready, load_state, reachable
-from .settings import PACKAGE, Settings
+from .settings import PACKAGE, Settings, load_json, thread_variables
 
 
 class Answer(BaseModel):
@@ -67,9 +67,11 @@ class Local:
     def build(self, number: int, reference: str) -> Release:
         """Bring bundle, code and environment of a registered version together."""
         from . import workspace
+        from .provenance import Manifest
 
         version = self.releases.resolve(reference)
         folder = self.releases.fetch(number, version)
+        recorded = load_json(folder / "bundle" / "provenance.json", Manifest)
         code = workspace.checkout(self.settings.root, version.commit, folder / "code")
         return self.releases.complete(
             number,
@@ -78,6 +80,7 @@ class Local:
             python=str(workspace.environment(code, self.settings)),
             source=str(code / "src"),
             environment={
+                **thread_variables(recorded.params["threads"]),
                 "ML_ROOT": str(self.settings.root),
                 "ML_VAR_DIR": str(self.settings.var_dir),
                 "ML_LOG_PREDICTIONS": str(int(self.settings.log_predictions)),

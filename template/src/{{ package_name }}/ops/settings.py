@@ -1,5 +1,6 @@
 """What differs between machines (Settings, from the environment) and between models (Params)."""
 
+import os
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -179,6 +180,16 @@ def settings(**overrides: Any) -> Settings:
         raise UserError(_first(error, "setting ML_", str.upper)) from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"pyproject.toml is not TOML: {error}") from None
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return what holds a service to so many threads, if it is set before libraries are loaded.
+
+    They start one for each of the machine's processors, however few of them a service may use;
+    threads that share a processor then wait for one another at every step. A number that the
+    machine's environment gives goes first.
+    """
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
 
 
 def load_params(path: Path) -> Params:
