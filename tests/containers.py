@@ -173,7 +173,7 @@ def buildkit() -> dict[str, str]:
 
 @contextmanager
 def storage() -> Iterator[Path]:
-    """Yield a folder that an engine may mount things in. Its name is short: it holds sockets."""
+    """Yield a folder to mount things in. Its name is short: it holds sockets."""
     folder = Path(mkdtemp(prefix="groundwork-", dir="/tmp"))
     try:
         yield folder

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from .conftest import ROOT, copy_template
-from .containers import BASE, PYTHON, TOGETHER, Docker, checked, run
+from .containers import BASE, PYTHON, TOGETHER, Docker, checked, run, storage
 from .test_options import COMMAND, Project, install
 from .test_project import MINUTES, free_port
 
@@ -104,14 +104,18 @@ class Platform:
 
 
 @pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """Not one of pytest's: a mount that a killed run leaves there fails a later run's cleaning."""
+    with storage() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
 def platform(
-    template: Path,
-    docker: Docker,
-    secrets: list[str],
-    tmp_path_factory: pytest.TempPathFactory,
+    template: Path, docker: Docker, secrets: list[str], folder: Path
 ) -> Iterator[Platform]:
     """The platform, healthy, with a champion that was trained against it."""
-    root = tmp_path_factory.mktemp("compose") / "platform"
+    root = folder / "platform"
     copy_template(template, root, python_version=PYTHON)
     install(root, PYTHON)
     environment = {"BASE_IMAGE": BASE}
@@ -154,7 +158,6 @@ def platform(
             yield made_platform
         finally:
             made_platform.run(*COMPOSE, "down", "--volumes", "--timeout", "5")
-            checked(run(["umount", deployments], docker.environment))
 
 
 def test_no_request_is_lost_when_releases_change(platform: Platform) -> None:
