@@ -124,8 +124,8 @@ class Supervisor:
         self.deaths = 0
         self.start_at: float | None = None
         self.request: str | None = None
-        # The request to switch that is answered once the old worker has ended.
-        self.switched: str | None = None
+        # The request to switch or to drop that is answered once the other worker has ended.
+        self.dismissed: str | None = None
         self.stop_asked = self.stopping = False
         self.wakeup, self.waker = socket.socketpair()
         for end in (self.wakeup, self.waker):
@@ -233,16 +233,16 @@ class Supervisor:
             self.state["previous"] = before if before != worker.number else None
             self.state["release"] = worker.number
             self.deaths = 0
-        self.switched, self.request = self.request, None
+        self.dismissed, self.request = self.request, None
         self.save()
 
     def settle(self) -> None:
-        """Answer the request to switch, once the old worker answers nobody any more."""
-        if self.switched and not self.leaving:
+        """Answer the request to switch or to drop, once the other worker answers nobody."""
+        if self.dismissed and not self.leaving:
             if self.request is None:
-                self.request = self.switched
+                self.request = self.dismissed
                 self.answer()
-            self.switched = None
+            self.dismissed = None
 
     def dismiss(self, worker: Worker) -> None:
         """End a worker; one that answers finishes what it has accepted."""
@@ -314,7 +314,7 @@ class Supervisor:
                 self.start_at = now
         self.trial = what == "try"
         if not self.trial:
-            self.answer()
+            self.dismissed, self.request = self.request, None
             return
         self.start(number, now)
         if self.coming:
