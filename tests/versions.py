@@ -103,7 +103,7 @@ def moved(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (rendered / "docs/team.md.jinja").write_text("Of {{ team }}.\n", "utf-8")
     append(root / "frameworks/scikit-learn/model.py", "\n# Another example.")
-    append(rendered / "src/{{ package_name }}/ops/errors.py", "\n# Another framework.")
+    append(rendered / "src/{{ package_name }}/ops/core/errors.py", "\n# Another framework.")
     append(rendered / "tox.ini", "; two")
     append(rendered / GUIDE, "One thing more.")
     commit_all(root, "Three")

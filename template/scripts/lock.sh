@@ -63,7 +63,7 @@ diff)
     before=$(git show "$commit:./poetry.lock" 2>/dev/null) || die "there is no poetry.lock at '$commit'"
     "$python" -c "
 import pathlib, sys
-from $(package).ops import lock
+from $(package).ops.provenance import lock
 print('\n'.join(lock.moves(sys.stdin.read(), pathlib.Path('poetry.lock').read_text())) or 'no version moved')" \
         <<<"$before"
     exit
@@ -133,7 +133,7 @@ scripts/lock.sh --check >/dev/null
 if [ -s "$work/old/poetry.lock" ]; then
     "$python" -c "
 import pathlib
-from $(package).ops import lock
+from $(package).ops.provenance import lock
 old = pathlib.Path('$work/old/poetry.lock').read_text()
 print('\n'.join(lock.moves(old, pathlib.Path('poetry.lock').read_text())) or 'no version moved')"
 fi

@@ -114,12 +114,12 @@ class Workplace:
 
 @pytest.fixture(scope="session")
 def _workplace(project_factory) -> Workplace:
-    from .project import pipeline, registry
+    from .project import registry, train
 
     root = project_factory()
     config = settings.settings(root=root, var_dir=root / "var")
     dataset.prepare(config)
-    trained = pipeline.train(config)
+    trained = train.train(config)
     assert trained.version is not None, trained.checks
     registry.promote(config)
     return Workplace(root, config, trained)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from .. import model
+from ..core.context import Context
+from ..core.project import model
 from . import cluster
-from .context import Context
 
 
 def fit(x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Context) -> Any:

@@ -89,7 +89,7 @@ def load(folder: Path) -> nn.Module:
 
 
 def _read(path: Path) -> nn.Module:
-    from .. import model
+    from .project import model
 
     try:
         stored = torch.load(path, "cpu", weights_only=True)
@@ -123,7 +123,7 @@ class Scorer:
 
     def predict(self, model_input: pd.DataFrame, params: Any = None) -> Any:  # noqa: ARG002
         """Return the scores of features (rows, columns)."""
-        from .. import model
+        from .project import model
 
         return model.predict(self.network, model_input)
 

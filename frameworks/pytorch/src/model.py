@@ -24,8 +24,9 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from .ops import dataset, provenance
-from .ops.context import Context
+from .ops import Context
+from .ops.core.files import write_file
+from .ops.provenance.digest import value_digest
 from .schema import SIDE
 
 # What `tune` tries: every combination, by cross-validation on the training rows.
@@ -143,7 +144,7 @@ class Training:
         self.identity = ""
         if context.folder:
             whole = [x, y, asdict(recipe), context.seed, context.device, context.workers]
-            self.identity = provenance.digest(whole)
+            self.identity = value_digest(whole)
 
         columns = sorted(map(str, x), key=lambda name: not name.startswith(PICTURE))
         order = np.random.default_rng(context.seed).permutation(len(x))
@@ -251,7 +252,7 @@ class Training:
         }
         torch.save(state, content)
         whole = content.getvalue()
-        dataset.write(self.context.folder / CHECKPOINT, hashlib.sha256(whole).digest() + whole)
+        write_file(self.context.folder / CHECKPOINT, hashlib.sha256(whole).digest() + whole)
 
     def resume(self) -> None:
         """Go on from the checkpoint, if there is a usable one, and report what lies behind."""

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from ..conftest import ROOT
 from ..project import (
+    bundle,
     context,
+    digest,
     errors,
     features,
     flavor,
     model,
     package,
-    pipeline,
-    provenance,
     schema,
     seeding,
 )
@@ -67,8 +67,8 @@ def fit(rows, params, where=CONTEXT):
         return model.fit(*rows, params, where)
 
 
-def digest(*arguments):
-    return provenance.model_digest(fit(*arguments))
+def digest_of(*arguments):
+    return digest.model_digest(fit(*arguments))
 
 
 def judge(fitted, rows):
@@ -104,9 +104,9 @@ def speckled(pictures):
 
 @pytest.mark.parametrize("change", [fainter, speckled])
 def test_what_does_not_change_the_digit_hardly_changes_the_answer(outcome, inputs, change):
-    before = model.decide(pipeline.score(outcome.model, inputs))
+    before = model.decide(bundle.score(outcome.model, inputs))
     changed = pd.DataFrame(change(inputs.to_numpy()), columns=list(inputs))
-    assert (model.decide(pipeline.score(outcome.model, changed)) == before).mean() > 0.97
+    assert (model.decide(bundle.score(outcome.model, changed)) == before).mean() > 0.97
 
 
 @pytest.mark.parametrize("step", [-1, 1])
@@ -115,31 +115,31 @@ def test_most_digits_are_known_one_pixel_aside(outcome, split, step):
     moved = np.zeros_like(pictures)
     moved[:, :, max(step, 0) : 8 + min(step, 0)] = pictures[:, :, max(-step, 0) : 8 + min(-step, 0)]
     rows = pd.DataFrame(moved.reshape(len(moved), -1), columns=schema.PIXELS)
-    decided = model.decide(pipeline.score(outcome.model, rows))
+    decided = model.decide(bundle.score(outcome.model, rows))
     assert (decided == split.holdout[schema.TARGET].to_numpy()).mean() > 0.5
 
 
 def test_a_row_s_score_depends_neither_on_its_neighbours_nor_on_threads(outcome, inputs):
-    whole = pipeline.score(outcome.model, inputs)
+    whole = bundle.score(outcome.model, inputs)
     order = np.random.default_rng(0).permutation(len(inputs))
-    np.testing.assert_array_equal(pipeline.score(outcome.model, inputs.iloc[order]), whole[order])
-    np.testing.assert_array_equal(pipeline.score(outcome.model, inputs.head(1)), whole[:1])
+    np.testing.assert_array_equal(bundle.score(outcome.model, inputs.iloc[order]), whole[order])
+    np.testing.assert_array_equal(bundle.score(outcome.model, inputs.head(1)), whole[:1])
     with seeding.deterministic(replace(CONTEXT, threads=torch.get_num_threads() + 1)):
-        np.testing.assert_array_equal(pipeline.score(outcome.model, inputs), whole)
+        np.testing.assert_array_equal(bundle.score(outcome.model, inputs), whole)
 
 
 def test_threads_that_ask_at_once_get_what_they_would_get_alone(outcome, inputs):
     few = [inputs.iloc[start : start + 8] for start in range(0, 320, 8)]
-    alone = [pipeline.score(outcome.model, rows) for rows in few]
+    alone = [bundle.score(outcome.model, rows) for rows in few]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(partial(pipeline.score, outcome.model), few))
+        together = list(pool.map(partial(bundle.score, outcome.model), few))
     np.testing.assert_array_equal(np.concatenate(together), np.concatenate(alone))
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, schema.FULL), min_size=64, max_size=64))
 def test_any_picture_gets_probabilities(outcome, pixels):
-    scores = pipeline.score(outcome.model, pd.DataFrame([pixels], columns=schema.PIXELS))
+    scores = bundle.score(outcome.model, pd.DataFrame([pixels], columns=schema.PIXELS))
     assert scores.shape == (1, 10)
     assert ((scores >= 0) & (scores <= 1)).all()
     assert scores.sum() == pytest.approx(1, abs=1e-6)
@@ -178,7 +178,7 @@ def test_training_ends_when_nothing_gets_better_and_keeps_the_best(learnt):
     losses = [metrics["valid_loss"] for metrics in told]
     assert len(losses) == int(np.argmin(losses)) + 1 + 2 < 30
     best = {**params, "epochs": int(np.argmin(losses)) + 1}
-    assert provenance.model_digest(fitted) == digest((x, shuffled), best)
+    assert digest.model_digest(fitted) == digest_of((x, shuffled), best)
 
 
 def test_a_column_beside_the_picture_is_brought_to_its_scale(learnt):
@@ -202,7 +202,7 @@ def note(numbers, number, _):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(learnt, tmp_path, device):
-    whole = digest(learnt, SHORT, replace(CONTEXT, device=device))
+    whole = digest_of(learnt, SHORT, replace(CONTEXT, device=device))
     for epoch in range(SHORT["epochs"]):
         where = replace(CONTEXT, device=device, folder=tmp_path / str(epoch))
         where.folder.mkdir()
@@ -210,7 +210,7 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(learnt, tmp_
             fit(learnt, SHORT, replace(where, report=partial(interrupt, epoch)))
         numbers = []
         report = partial(note, numbers)
-        again = digest(learnt, SHORT, replace(where, report=report))
+        again = digest_of(learnt, SHORT, replace(where, report=report))
         assert (epoch, again) == (epoch, whole)
         assert numbers == [0, 1, 2, 3]
 
@@ -220,7 +220,7 @@ import pickle, sys
 from pathlib import Path
 from dataclasses import replace
 from {package} import model
-from {package}.ops import context, seeding
+from {package}.ops.core import context, seeding
 rows, params, where = pickle.loads(Path(sys.argv[1]).read_bytes())
 with seeding.deterministic(where):
     model.fit(*rows, params, replace(where, report=lambda number, _: print(number, flush=True)))
@@ -247,8 +247,8 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(learnt, tmp_path)
     child.communicate()
     assert child.returncode == -9, f"it was to be killed in epoch {last}"
     assert (where.folder / model.CHECKPOINT).exists() or last == 0
-    again = digest(learnt, params, where)
-    assert (last, again) == (last, digest(learnt, params))
+    again = digest_of(learnt, params, where)
+    assert (last, again) == (last, digest_of(learnt, params))
 
 
 @pytest.mark.parametrize(
@@ -263,17 +263,19 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(learnt, tmp_path)
 )
 def test_a_damaged_checkpoint_is_told_and_not_used(learnt, tmp_path, caplog, damage):
     where = replace(CONTEXT, folder=tmp_path)
-    whole = digest(learnt, SHORT, where)
+    whole = digest_of(learnt, SHORT, where)
     path = tmp_path / model.CHECKPOINT
     path.write_bytes(damage(path.read_bytes()))
-    assert digest(learnt, SHORT, where) == whole
+    assert digest_of(learnt, SHORT, where) == whole
     assert f"{path} is damaged: training starts over" in caplog.text
 
 
 def test_another_training_s_checkpoint_is_not_used(learnt, tmp_path, caplog):
     other = {**SHORT, "learning_rate": 0.002}
     fit(learnt, other, replace(CONTEXT, folder=tmp_path))
-    assert digest(learnt, SHORT, replace(CONTEXT, folder=tmp_path)) == digest(learnt, SHORT)
+    assert digest_of(learnt, SHORT, replace(CONTEXT, folder=tmp_path)) == digest_of(
+        learnt, SHORT
+    )
     assert "is of another training" in caplog.text
 
 
@@ -284,7 +286,7 @@ def test_less_precision_is_good_enough_and_repeats(learnt, held, device, precisi
     fitted = fit(learnt, params, where)
     assert judge(fitted, held)["accuracy"] > 0.8
     assert {value.dtype for value in fitted.state_dict().values()} == {torch.float32}
-    assert provenance.model_digest(fitted) == digest(learnt, params, where)
+    assert digest.model_digest(fitted) == digest_of(learnt, params, where)
     flavor.save(fitted, tmp_path / "model", pip_requirements=[])
     stored = flavor.load(tmp_path / "model")
     np.testing.assert_array_equal(model.predict(stored, held[0]), model.predict(fitted, held[0]))

@@ -13,7 +13,7 @@ from sklearn.metrics import brier_score_loss, log_loss, recall_score, roc_auc_sc
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .ops.context import Context
+from .ops import Context
 
 # What `tune` tries: every combination, by cross-validation on the training rows.
 SEARCH: dict[str, list[Any]] = {

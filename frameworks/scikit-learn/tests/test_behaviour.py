@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ..conftest import ROOT
-from ..project import context, features, model, pipeline, schema
+from ..project import bundle, context, features, model, schema, train
+from ..project import bundle
 from ..project import settings as project_settings
 
 PARAMS = project_settings.load_params(ROOT / "params.yaml")
@@ -46,23 +47,23 @@ def test_a_worse_model_falls_behind_the_recorded_baseline(outcome, baseline):
 
 @pytest.mark.parametrize(("column", "step"), RAISES_RISK.items())
 def test_what_raises_risk_raises_the_score(outcome, inputs, column, step):
-    before = pipeline.score(outcome.model, inputs)
-    after = pipeline.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
+    before = bundle.score(outcome.model, inputs)
+    after = bundle.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
     assert (after > before).mean() > 0.95
 
 
 @pytest.mark.parametrize(("column", "step"), IRRELEVANT.items())
 def test_what_does_not_matter_changes_nothing(outcome, inputs, column, step):
-    before = pipeline.score(outcome.model, inputs)
-    after = pipeline.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
+    before = bundle.score(outcome.model, inputs)
+    after = bundle.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
     np.testing.assert_array_equal(after, before)
 
 
 def test_a_row_s_score_does_not_depend_on_its_neighbours(outcome, inputs):
-    whole = pipeline.score(outcome.model, inputs)
+    whole = bundle.score(outcome.model, inputs)
     order = np.random.default_rng(0).permutation(len(inputs))
-    np.testing.assert_allclose(pipeline.score(outcome.model, inputs.iloc[order]), whole[order])
-    np.testing.assert_allclose(pipeline.score(outcome.model, inputs.head(1)), whole[:1])
+    np.testing.assert_allclose(bundle.score(outcome.model, inputs.iloc[order]), whole[order])
+    np.testing.assert_allclose(bundle.score(outcome.model, inputs.head(1)), whole[:1])
 
 
 def test_fitting_lowers_the_loss(split):
@@ -104,6 +105,6 @@ def test_any_valid_row_gets_a_probability(outcome, split, data):
         else:
             values = st.sampled_from(limits["allowed_values"])
         row[name] = data.draw(values, label=name)
-    score = pipeline.score(outcome.model, row)
+    score = bundle.score(outcome.model, row)
     assert np.isfinite(score).all()
     assert ((score >= 0) & (score <= 1)).all()

@@ -7,7 +7,7 @@ with.
 
 import pandas as pd
 
-from .ops.features import Features
+from .ops import Features
 from .schema import FULL, PIXELS
 
 features = Features()

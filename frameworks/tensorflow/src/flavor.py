@@ -173,7 +173,7 @@ def _read(path: Path) -> keras.Model:
 
 def _class(name: str) -> type[keras.Model]:
     """Return a class of models by its name; nothing else that a file may name."""
-    from .. import model
+    from .project import model
 
     found = getattr(model, name, None)
     if isinstance(found, type) and issubclass(found, keras.Model):
@@ -196,7 +196,7 @@ class Scorer:
 
     def predict(self, model_input: pd.DataFrame, params: Any = None) -> Any:  # noqa: ARG002
         """Return the scores of features (rows, columns)."""
-        from .. import model
+        from .project import model
 
         return model.predict(self.network, model_input)
 

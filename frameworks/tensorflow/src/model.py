@@ -16,10 +16,11 @@ from sklearn.metrics import f1_score, log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from .ops import dataset, flavor, provenance
-from .ops.context import Context
-from .ops.errors import UserError
-from .ops.flavor import keras, tf
+from .ops import Context, UserError
+from .ops.core import flavor
+from .ops.core.files import write_file
+from .ops.core.flavor import keras, tf
+from .ops.provenance.digest import value_digest
 from .schema import SIDE
 
 # What `tune` tries: every combination, by cross-validation on the training rows.
@@ -140,7 +141,7 @@ class Training:
         self.identity = ""
         if context.folder:
             whole = [x, y, asdict(recipe), context.seed, context.device]
-            self.identity = provenance.digest(whole)
+            self.identity = value_digest(whole)
 
         columns = sorted(map(str, x), key=lambda name: not name.startswith(PICTURE))
         order = np.random.default_rng(context.seed).permutation(len(x))
@@ -232,7 +233,7 @@ class Training:
         about = {"identity": self.identity, "history": self.history}
         state = [variable.numpy() for variable in self.optimiser.variables]
         content = flavor.pack(about, [*self.network.get_weights(), *self.best, *state])
-        dataset.write(self.context.folder / CHECKPOINT, content)
+        write_file(self.context.folder / CHECKPOINT, content)
 
     def resume(self) -> None:
         """Go on from the checkpoint, if there is a usable one, and report what lies behind."""

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from ..project import data, dataset, intake, schema
+from ..project import data, dataset, requests, schema
 
 RULES = [
     (dict.fromkeys(schema.PIXELS, 1), "the picture is blank: less than a tenth of it is ink"),
@@ -28,8 +28,8 @@ def test_rows_that_cannot_be_are_found(inputs, change, rule):
 def test_the_service_refuses_them_too(inputs, change, rule):
     row = inputs.head(1).to_dict("records")[0]
     body = json.dumps({"rows": [row, {**row, **change}]}).encode()
-    with pytest.raises(intake.RefusedError) as refused:
-        intake.read(body)
+    with pytest.raises(requests.RefusedError) as refused:
+        requests.read(body)
     assert (1, None, rule) in {(one.row, one.column, one.reason) for one in refused.value.misfits}
 
 

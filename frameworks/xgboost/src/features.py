@@ -5,7 +5,7 @@ A feature is a function of the rows that returns one number a row; its name is t
 
 import pandas as pd
 
-from .ops.features import Features
+from .ops import Features
 
 features = Features()
 

@@ -17,8 +17,9 @@ import xgboost as xgb
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from .ops import dataset, flavor
-from .ops.context import Context
+from .ops import Context
+from .ops.core import flavor
+from .ops.core.files import write_file
 
 # What `tune` tries: every combination, by cross-validation on the training rows.
 SEARCH: dict[str, list[Any]] = {
@@ -153,7 +154,7 @@ class Progress(xgb.callback.TrainingCallback):
         model.set_attr(history=json.dumps(self.history))
         self.state, self.done = model.save_raw("ubj"), model.num_boosted_rounds()
         if self.path:
-            dataset.write(self.path, hashlib.sha256(self.state).digest() + self.state)
+            write_file(self.path, hashlib.sha256(self.state).digest() + self.state)
 
     def best(self) -> xgb.Booster:
         """Return the rounds up to the best. Raises ValueError where there was none."""

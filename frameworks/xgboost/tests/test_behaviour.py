@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 from ..conftest import ROOT
 from ..project import (
+    bundle,
     context,
     dataset,
+    digest,
     errors,
     evaluation,
     features,
     flavor,
     model,
     package,
-    pipeline,
-    provenance,
     schema,
 )
 from ..project import settings as project_settings
@@ -70,8 +70,8 @@ def test_a_worse_model_falls_behind_the_recorded_baseline(outcome, baseline):
 
 @pytest.mark.parametrize(("column", "step", "way"), [(key, *DIRECTIONS[key]) for key in DIRECTIONS])
 def test_each_measurement_moves_the_score_the_way_it_must(outcome, inputs, column, step, way):
-    before = pipeline.score(outcome.model, inputs)
-    after = pipeline.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
+    before = bundle.score(outcome.model, inputs)
+    after = bundle.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
     moved = way * (after - before)
     assert (moved >= 0).all()
     assert moved.mean() > 2
@@ -79,16 +79,16 @@ def test_each_measurement_moves_the_score_the_way_it_must(outcome, inputs, colum
 
 @pytest.mark.parametrize(("column", "step"), IRRELEVANT.items())
 def test_what_does_not_matter_changes_nothing(outcome, inputs, column, step):
-    before = pipeline.score(outcome.model, inputs)
-    after = pipeline.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
+    before = bundle.score(outcome.model, inputs)
+    after = bundle.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
     np.testing.assert_array_equal(after, before)
 
 
 def test_a_row_s_score_does_not_depend_on_its_neighbours(outcome, inputs):
-    whole = pipeline.score(outcome.model, inputs)
+    whole = bundle.score(outcome.model, inputs)
     order = np.random.default_rng(0).permutation(len(inputs))
-    np.testing.assert_array_equal(pipeline.score(outcome.model, inputs.iloc[order]), whole[order])
-    np.testing.assert_array_equal(pipeline.score(outcome.model, inputs.head(1)), whole[:1])
+    np.testing.assert_array_equal(bundle.score(outcome.model, inputs.iloc[order]), whole[order])
+    np.testing.assert_array_equal(bundle.score(outcome.model, inputs.head(1)), whole[:1])
 
 
 def test_fitting_lowers_the_loss(training):
@@ -142,7 +142,7 @@ def test_any_valid_row_gets_a_plausible_answer(outcome, split, data):
         else:
             values = st.sampled_from(limits["allowed_values"])
         row[name] = data.draw(values, label=name)
-    score = pipeline.score(outcome.model, row)
+    score = bundle.score(outcome.model, row)
     assert ((score >= 0) & (score <= 400)).all()
 
 
@@ -189,7 +189,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_model(training, tmp_path, mo
     assert starts[0] == last // model.EVERY * model.EVERY
     assert told == list(range(len(told)))
     whole = model.fit(*training, PARAMS.model, CONTEXT)
-    assert provenance.model_digest(resumed) == provenance.model_digest(whole)
+    assert digest.model_digest(resumed) == digest.model_digest(whole)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_the_same_holds_for_other_parameters(training, tmp_path, more):
     resumed = model.fit(*training, params, context.Context(0, folder=tmp_path))
     again = model.fit(*training, params, context.Context(0, folder=tmp_path))
     whole = model.fit(*training, params, CONTEXT)
-    digests = {provenance.model_digest(fitted) for fitted in (resumed, again, whole)}
+    digests = {digest.model_digest(fitted) for fitted in (resumed, again, whole)}
     assert len(digests) == 1
 
 
@@ -216,7 +216,7 @@ KILLED = f"""
 import os, pickle, signal, sys
 from pathlib import Path
 from {package.__name__} import model
-from {package.__name__}.ops.context import Context
+from {package.__name__}.ops.core.context import Context
 
 def report(step, found):
     if step == int(sys.argv[2]):
@@ -238,7 +238,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_model(training, tmp_path):
     assert kept.num_boosted_rounds() == last // model.EVERY * model.EVERY, last
     resumed = model.fit(*training, PARAMS.model, context.Context(0, folder=tmp_path))
     whole = model.fit(*training, PARAMS.model, CONTEXT)
-    assert provenance.model_digest(resumed) == provenance.model_digest(whole), last
+    assert digest.model_digest(resumed) == digest.model_digest(whole), last
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", None])
@@ -248,13 +248,13 @@ def test_a_damaged_checkpoint_is_told_and_not_used(training, tmp_path, caplog, d
     whole = model.fit(*training, params, context.Context(0, folder=tmp_path))
     path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
     again = model.fit(*training, params, context.Context(0, folder=tmp_path))
-    assert provenance.model_digest(again) == provenance.model_digest(whole)
+    assert digest.model_digest(again) == digest.model_digest(whole)
     assert "is damaged: training starts over" in caplog.text
 
 
 def test_threads_do_not_change_the_model(training):
     digests = {
-        provenance.model_digest(model.fit(*training, PARAMS.model, context.Context(0, threads)))
+        digest.model_digest(model.fit(*training, PARAMS.model, context.Context(0, threads)))
         for threads in (1, 2)
     }
     assert len(digests) == 1

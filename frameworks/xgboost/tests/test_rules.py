@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ..project import dataset, intake, schema
+from ..project import dataset, requests, schema
 
 RULES = [
     ({"hdl": 149.0, "tch": 1.0}, "hdl and ldl together cannot exceed tc"),
@@ -24,8 +24,8 @@ def test_rows_that_cannot_be_are_found(inputs, change, rule):
 def test_the_service_refuses_them_too(inputs, change, rule):
     row = inputs.head(1).to_dict("records")[0]
     body = json.dumps({"rows": [row, {**row, **change}]}).encode()
-    with pytest.raises(intake.RefusedError) as refused:
-        intake.read(body)
+    with pytest.raises(requests.RefusedError) as refused:
+        requests.read(body)
     assert (1, None, rule) in {(one.row, one.column, one.reason) for one in refused.value.misfits}
 
 

@@ -1,5 +1,5 @@
 """`python -m <package>` is the project's command line."""
 
-from .ops.cli import main
+from .ops.cli.commands import main
 
 main()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2_contingency
 
-from ..project import drift, errors, schema, settings
+from ..project import distributions, drift, errors, schema, settings
 
 LIMITS = settings.Drift(psi=0.2, p_value=0.01)
 NUMBERS = ["age", "bmi", "bp", "glu"]
@@ -35,11 +35,11 @@ def now():
 @pytest.fixture
 def trained(rows):
     """The reference as it comes out of a file."""
-    return json.loads(json.dumps(drift.reference(rows)))
+    return json.loads(json.dumps(distributions.describe(rows)))
 
 
 def compared(trained, rows):
-    return drift.compare(trained, rows, LIMITS)
+    return distributions.compare(trained, rows, LIMITS)
 
 
 def column(report, name):
@@ -47,16 +47,16 @@ def column(report, name):
 
 
 def test_the_holdout_has_not_drifted(split, inputs):
-    report = compared(drift.reference(inputs), split.holdout[list(inputs)])
+    report = compared(distributions.describe(inputs), split.holdout[list(inputs)])
     assert report.drifted == []
     assert report.rows == len(split.holdout)
     assert report.reference_rows == len(inputs)
 
 
 def test_a_holdout_that_is_shifted_has_drifted(split, inputs):
-    name = next(name for name in inputs if inputs[name].nunique() > drift.FEW)
+    name = next(name for name in inputs if inputs[name].nunique() > distributions.FEW)
     moved = split.holdout[list(inputs)].assign(**{name: inputs[name].max()})
-    assert compared(drift.reference(inputs), moved).drifted == [name]
+    assert compared(distributions.describe(inputs), moved).drifted == [name]
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -81,15 +81,15 @@ def test_values_never_seen_in_training_are_drift(now, trained):
     report = compared(trained, now.assign(sex=3))
     assert report.drifted == ["sex"]
     assert report.worst.outside == 1.0
-    assert report.worst.bins[-2] == drift.OTHER
+    assert report.worst.bins[-2] == distributions.OTHER
 
 
 def test_text_numbers_and_truth_are_counted_by_value():
     rows = pd.DataFrame({"t": ["a", "b"] * 50, "c": [7.0] * 100, "b": [True, False] * 50})
-    trained = drift.reference(rows)
+    trained = distributions.describe(rows)
     assert [trained[name]["kind"] for name in rows] == ["values"] * 3
     assert trained["c"]["values"] == ["7"]
-    assert drift._text(12345678.0) == drift._text(12345678) == "12345678"
+    assert distributions._text(12345678.0) == distributions._text(12345678) == "12345678"
     same = compared(trained, rows.assign(c=7, b=rows["b"].astype(int)))
     assert same.drifted == []
     assert compared(trained, rows.assign(c=[8] * 100)).drifted == ["c"]
@@ -110,7 +110,7 @@ def test_chance_is_not_taken_for_drift(rows, trained):
 
 def test_a_difference_too_small_to_matter_is_no_drift():
     random = np.random.default_rng(1)
-    trained = drift.reference(pd.DataFrame({"x": random.normal(0, 1, 50_000)}))
+    trained = distributions.describe(pd.DataFrame({"x": random.normal(0, 1, 50_000)}))
     report = compared(trained, pd.DataFrame({"x": random.normal(0.05, 1, 50_000)}))
     assert report.worst.p_value < LIMITS.p_value
     assert report.drifted == []
@@ -119,27 +119,27 @@ def test_a_difference_too_small_to_matter_is_no_drift():
 def test_the_index_is_the_sum_over_the_bins():
     before, now = np.array([50.0, 30, 20]), np.array([20.0, 30, 50])
     p, q = (before + 0.5) / 101.5, (now + 0.5) / 101.5
-    assert drift.psi(before, now) == pytest.approx(sum((q - p) * np.log(q / p)))
-    assert drift.psi(before, before * 3) == pytest.approx(0, abs=1e-3)
-    assert np.isfinite(drift.psi(before, np.array([0.0, 0, 9])))
+    assert distributions.psi(before, now) == pytest.approx(sum((q - p) * np.log(q / p)))
+    assert distributions.psi(before, before * 3) == pytest.approx(0, abs=1e-3)
+    assert np.isfinite(distributions.psi(before, np.array([0.0, 0, 9])))
 
 
 def test_the_test_is_chi_square_with_thin_bins_pooled():
     before, now = np.array([60.0, 40, 2, 1]), np.array([40.0, 60, 1, 2])
     pooled = chi2_contingency([[60, 40, 3], [40, 60, 3]], correction=False).pvalue
-    assert drift._test(before, now) == pytest.approx(pooled)
-    assert drift._test(np.array([5.0, 0]), np.array([7.0, 0])) == 1.0
+    assert distributions._test(before, now) == pytest.approx(pooled)
+    assert distributions._test(np.array([5.0, 0]), np.array([7.0, 0])) == 1.0
 
 
 def test_p_values_are_corrected_as_holm_says():
-    assert drift._holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert distributions._holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_the_reference_holds_no_row_and_no_identifier(inputs):
-    trained = drift.reference(inputs)
+    trained = distributions.describe(inputs)
     assert not set(schema.PERSONAL) & set(trained)
     for about in trained.values():
-        assert len(about.get("edges", about.get("values"))) <= 2 * drift.FEW
+        assert len(about.get("edges", about.get("values"))) <= 2 * distributions.FEW
         assert sum(about["counts"]) + about["missing"] == len(inputs)
 
 

@@ -16,17 +16,18 @@ from ..project import (
     dataset,
     errors,
     features,
-    intake,
+    files,
     package,
+    requests,
     schema,
     settings,
 )
 
-KINDS = {name: acceptance.kind_of(column) for name, column in intake.COLUMNS.items()}
+KINDS = {name: acceptance.kind_of(column) for name, column in requests.COLUMNS.items()}
 # A dozen stand for all columns of numbers: a picture has one for each of its pixels.
 NUMBERS = [name for name, kind in KINDS.items() if kind in {"f", "i"}][:12]
 
-by_feature = import_module(f"{package.__name__}.ops.features").by_feature
+by_feature = import_module(f"{package.__name__}.ops.data.features").by_feature
 
 
 def broken(rows, kind=schema.Labelled):
@@ -115,8 +116,8 @@ def test_preparing_twice_gives_the_same_bytes(prepared):
 
 
 def test_the_committed_manifest_is_what_the_source_gives(prepared):
-    committed = settings.load_json(prepared.root / "data" / "manifest.json", dataset.DataManifest)
-    made = settings.load_json(prepared.data_dir / "manifest.json", dataset.DataManifest)
+    committed = files.load_json(prepared.root / "data" / "manifest.json", dataset.DataManifest)
+    made = files.load_json(prepared.data_dir / "manifest.json", dataset.DataManifest)
     assert committed == made
 
 
@@ -166,14 +167,14 @@ def test_an_invalid_source_changes_nothing(prepared, monkeypatch):
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     target = tmp_path / "file"
-    dataset.write(target, b"old")
+    files.write_file(target, b"old")
 
     def full(self, content):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(errors.UserError, match="No space left"):
-        dataset.write(target, b"new")
+        files.write_file(target, b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

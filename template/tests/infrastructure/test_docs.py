@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import ROOT
-from ..project import environment, intake, settings
+from ..project import environment, requests, settings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -97,6 +97,6 @@ def test_links_lead_somewhere(page):
 
 def test_the_request_that_the_readme_shows_is_one_the_service_takes():
     (body,) = re.findall(r"curl -d '(.+?)'", PAGES[0].read_text(encoding="utf-8"), re.DOTALL)
-    assert len(intake.read(body.encode())) == 1
-    with pytest.raises(intake.RefusedError):
-        intake.read(body.replace("}]", ', "more": 1}]').encode())
+    assert len(requests.read(body.encode())) == 1
+    with pytest.raises(requests.RefusedError):
+        requests.read(body.replace("}]", ', "more": 1}]').encode())

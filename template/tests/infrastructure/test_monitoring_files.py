@@ -11,7 +11,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..conftest import ROOT
-from ..project import compose, instruments, intake, serving, settings
+from ..project import app, compose, metrics, requests, settings
 
 FOLDER = ROOT / "deploy" / "monitoring"
 # What Prometheus and HAProxy (its addons/promex/README) measure about themselves, with its labels.
@@ -47,7 +47,7 @@ JOBS = {job["job_name"]: job for job in load("prometheus.yml")["scrape_configs"]
 
 def ours() -> dict[str, set[str]]:
     """The series of the service, with their labels."""
-    made = instruments.Instruments(["a"])
+    made = metrics.Instruments(["a"])
     made.expect_scores([0.5])
     for one in vars(made).values():
         if labels := getattr(one, "_labelnames", ()):
@@ -62,7 +62,7 @@ def added() -> set[str]:
     return {"job", "instance", *(one["target_label"] for one in relabeled)}
 
 
-def metrics(expression: str) -> Iterator[tuple[str, str]]:
+def measured(expression: str) -> Iterator[tuple[str, str]]:
     """Each metric that a PromQL expression names, and what stands in braces after it."""
     bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', expression)
     for other in (r"\[[^]]*\]", LABELS, r"\b\d[\d.]*\w*"):  # durations, groupings, numbers
@@ -77,13 +77,13 @@ def wrong(expression: str) -> list[str]:
     recorded = {rule["record"]: set() for rule in RULES if "record" in rule}
     known = {**ours(), **THEIRS, **recorded}
     found = []
-    for name, braces in metrics(expression):
+    for name, braces in measured(expression):
         labels = set(re.findall(rf"({NAME})\s*[=!]", braces))
         found += [name] if name not in known else sorted(labels - known[name] - added())
     grouped = {one.strip() for part in re.findall(LABELS, expression) for one in part.split(",")}
     found += sorted(grouped - {""} - set().union(*known.values(), added()))
     values = {"job": set(JOBS), "slot": set(compose.SLOTS), "server": set(compose.SLOTS),
-              "path": set(serving.PATHS), "kind": {"input", "feature", "score"}}  # fmt: skip
+              "path": set(app.PATHS), "kind": {"input", "feature", "score"}}  # fmt: skip
     for label, value in re.findall(rf'({NAME})\s*!?=~?\s*"([^"$]*)"', expression):
         found += sorted(set(value.split("|")) - values.get(label, set(value.split("|"))))
     return found
@@ -126,7 +126,7 @@ def limit(alert: str, metric: str) -> float:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_a_rule_is_about_what_is_measured(rule):
-    assert list(metrics(rule["expr"]))
+    assert list(measured(rule["expr"]))
     assert wrong(rule["expr"]) == []
 
 
@@ -176,7 +176,7 @@ def test_an_alert_means_the_same_as_the_parameters(params):
     assert limit("DataDrift", "ml_drift_psi") == params.drift.psi
     assert limit("ModelStale", "ml_model_age_days") == params.monitoring.max_age_days
     (rows,) = re.findall(r"ml_rows_total >= (\d+)", ALERTS["DataDrift"]["expr"])
-    assert int(rows) == serving.WINDOW
+    assert int(rows) == app.WINDOW
 
 
 def test_the_dashboards_lines_are_where_the_alerts_fire():
@@ -188,8 +188,8 @@ def test_the_dashboards_lines_are_where_the_alerts_fire():
 
 def test_a_request_that_breaks_the_schema_is_counted_as_the_alert_expects():
     (status,) = re.findall(r'status="(\d+)"', ALERTS["RequestsRefused"]["expr"])
-    with pytest.raises(intake.RefusedError) as refused:
-        intake.read(b'{"rows": [{"nobody allowed this": 1}]}')
+    with pytest.raises(requests.RefusedError) as refused:
+        requests.read(b'{"rows": [{"nobody allowed this": 1}]}')
     assert refused.value.status == int(status)
 
 
@@ -226,7 +226,7 @@ def test_the_panels_of_a_dashboard_are_told_apart_and_do_not_overlap(dashboard):
 
 def test_every_instrument_is_on_the_dashboard():
     shown = {name for dashboard in DASHBOARDS for _, text in queries(dashboard)
-             for name, _ in metrics(text)}  # fmt: skip
+             for name, _ in measured(text)}  # fmt: skip
     kept = [name for name in ours() if not name.endswith(("_sum", "_count", "_created"))]
     assert [name for name in kept if name not in shown] == []
 

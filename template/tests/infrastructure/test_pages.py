@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from ..conftest import ROOT
-from ..project import cli, package
+from ..project import commands, package
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCORE = ROOT / "docs" / "ml-test-score.md"
@@ -49,9 +49,9 @@ def named_in(path: Path) -> set[str]:
 
 
 @cache
-def commands() -> dict[str, set[str]]:
+def known_commands() -> dict[str, set[str]]:
     """The command line's commands and what options each has."""
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(commands.app)
     return {
         name: {"--help", *(option for parameter in command.params
                            for option in (*parameter.opts, *parameter.secondary_opts))}
@@ -61,7 +61,7 @@ def commands() -> dict[str, set[str]]:
 
 def wrong_commands(text: str) -> list[str]:
     """The commands and scripts in `text` that are not there, or have no such option."""
-    known, wrong = commands(), []
+    known, wrong = known_commands(), []
     for line in COMMAND.findall(text):
         name, *words = line.split()
         options = {word.split("=")[0] for word in words if word.startswith("--")}
@@ -169,7 +169,7 @@ def test_the_pages_do_tell_what_to_run():
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     told = {line.split()[0] for line in COMMAND.findall(text)}
     in_scripts = {"deploy", "docs", "lock-check"}
-    assert set(commands()) - in_scripts <= told
+    assert set(known_commands()) - in_scripts <= told
 
 
 def test_every_answer_of_the_score_exists_and_the_points_add_up():

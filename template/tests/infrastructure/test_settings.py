@@ -3,7 +3,7 @@
 import pytest
 
 from ..conftest import ROOT
-from ..project import errors, options, settings
+from ..project import errors, optional, settings
 
 TABLE = '[tool.groundwork]\ndevice = "cuda"\nworkers = 3\nlog_level = "debug"\ngroups = ["ray"]\n'
 
@@ -62,5 +62,5 @@ def test_a_default_that_cannot_be_is_one_line(project, table, said):
 
 
 def test_a_module_of_an_option_that_was_not_chosen_is_none():
-    assert options.load("no_such_option") is None
-    assert options.load("errors") is errors
+    assert optional.load("no_such_option") is None
+    assert optional.load("core.errors") is errors

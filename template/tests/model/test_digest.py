@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ..project import context, evaluation, features, flavor, provenance, schema, seeding
+from ..project import context, digest, evaluation, features, flavor, schema, seeding
 
 LEAVES = st.one_of(
     st.none(),
@@ -49,15 +49,15 @@ def fitted(split):
 
 @given(VALUES)
 def test_a_copy_has_the_same_digest(value):
-    assert provenance.digest(pickle.loads(pickle.dumps(value))) == provenance.digest(value)
+    assert digest.value_digest(pickle.loads(pickle.dumps(value))) == digest.value_digest(value)
 
 
 @given(VALUES, VALUES)
 def test_values_differ_when_their_digests_do(one, other):
     same = pickle.dumps(one) == pickle.dumps(other)
     if same:
-        assert provenance.digest(one) == provenance.digest(other)
-    elif provenance.digest(one) == provenance.digest(other):
+        assert digest.value_digest(one) == digest.value_digest(other)
+    elif digest.value_digest(one) == digest.value_digest(other):
         assert repr(one) == repr(other) or one == other
 
 
@@ -87,7 +87,7 @@ def test_values_differ_when_their_digests_do(one, other):
     ],
 )
 def test_different_values_have_different_digests(one, other):
-    assert provenance.digest(one) != provenance.digest(other)
+    assert digest.value_digest(one) != digest.value_digest(other)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_different_values_have_different_digests(one, other):
     ],
 )
 def test_equal_values_have_equal_digests(one, other):
-    assert provenance.digest(one) == provenance.digest(other)
+    assert digest.value_digest(one) == digest.value_digest(other)
 
 
 def test_the_padding_of_a_record_does_not_count():
@@ -112,32 +112,32 @@ def test_the_padding_of_a_record_does_not_count():
     for record in records:
         record["a"], record["b"] = 1, 2.0
     assert records[0].tobytes() != records[1].tobytes()
-    assert provenance.digest(records[0]) == provenance.digest(records[1])
+    assert digest.value_digest(records[0]) == digest.value_digest(records[1])
 
 
 def test_an_object_that_holds_itself_has_a_digest():
     one, other = [1], [1]
     one.append(one)
     other.append(other)
-    assert provenance.digest(one) == provenance.digest(other)
+    assert digest.value_digest(one) == digest.value_digest(other)
 
 
 def test_two_fits_of_the_same_recipe_are_equal(fitted):
-    assert provenance.model_digest(fitted()) == provenance.model_digest(fitted())
+    assert digest.model_digest(fitted()) == digest.model_digest(fitted())
 
 
 def test_a_stored_model_keeps_its_digest(fitted, tmp_path):
     model = fitted()
     flavor.save(model, tmp_path / "model", pip_requirements=[])
     kept = flavor.load(tmp_path / "model")
-    assert provenance.model_digest(kept) == provenance.model_digest(model)
+    assert digest.model_digest(kept) == digest.model_digest(model)
 
 
 def test_using_a_model_does_not_change_its_digest(fitted, inputs):
     model = fitted()
-    before = provenance.model_digest(model)
+    before = digest.model_digest(model)
     evaluation.predict(model, features.features.build(inputs))
-    assert provenance.model_digest(model) == before
+    assert digest.model_digest(model) == before
 
 
 def arrays_of(value):
@@ -155,12 +155,12 @@ def arrays_of(value):
 
 def test_the_smallest_change_of_a_model_shows(fitted):
     model = copy.deepcopy(flavor.canonical(fitted()))
-    before = provenance.digest(model)
+    before = digest.value_digest(model)
     arrays = arrays_of(model)
     assert arrays
     for array in arrays:
         kept = array.flat[0]
         array.flat[0] = np.nextafter(kept, np.inf)
-        assert provenance.digest(model) != before
+        assert digest.value_digest(model) != before
         array.flat[0] = kept
-    assert provenance.digest(model) == before
+    assert digest.value_digest(model) == before

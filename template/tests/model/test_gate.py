@@ -10,8 +10,9 @@ from ..project import (
     evaluation,
     features,
     gate,
+    machine,
+    manifest,
     model,
-    provenance,
     schema,
     seeding,
 )
@@ -26,79 +27,79 @@ def params_():
 
 
 @pytest.fixture
-def manifest(outcome, params_):
+def run(outcome, params_):
     """A run that passes."""
-    return provenance.Manifest(
+    return manifest.Manifest(
         created="2026-01-01T00:00:00Z",
         seed=params_.seed,
-        code=provenance.Code(commit="c", dirty=[], sha256="s", features_sha256="f"),
-        lock=provenance.Lock(sha256="l", drifted=[]),
-        data=provenance.Data(source="here", files={}),
+        code=manifest.Code(commit="c", dirty=[], sha256="s", features_sha256="f"),
+        lock=manifest.Lock(sha256="l", drifted=[]),
+        data=manifest.Data(source="here", files={}),
         params=params_.model_dump(),
-        platform=provenance.machine(),
+        platform=machine.describe_machine(),
         model_digest="d",
         metrics=outcome.metrics,
     )
 
 
-def failed(manifest, params, costs=None, champion=None):
+def failed(run, params, costs=None, champion=None):
     """The names of the checks that say no."""
-    return {check.name for check in gate.judge(manifest, params, costs or {}, champion)
+    return {check.name for check in gate.judge(run, params, costs or {}, champion)
             if not check.passed}  # fmt: skip
 
 
-def with_metric(manifest, name, value):
+def with_metric(run, name, value):
     """The same run with one metric changed."""
-    return manifest.model_copy(update={"metrics": {**manifest.metrics, name: value}})
+    return run.model_copy(update={"metrics": {**run.metrics, name: value}})
 
 
-def test_the_project_s_own_model_passes(manifest, params_, split):
+def test_the_project_s_own_model_passes(run, params_, split):
     costs = features.features.cost(split.train)
     assert set(costs) == set(features.features.names)
-    assert failed(manifest, params_, costs, champion=None) == set()
+    assert failed(run, params_, costs, champion=None) == set()
 
 
-def test_quality_below_the_minimum_is_refused(manifest, params_):
+def test_quality_below_the_minimum_is_refused(run, params_):
     name = params_.gate.metric
-    worse = with_metric(manifest, name, params_.gate.minimum - 0.001)
+    worse = with_metric(run, name, params_.gate.minimum - 0.001)
     assert "minimum" in failed(worse, params_)
 
 
-def test_no_better_than_the_simpler_model_is_refused(manifest, params_):
+def test_no_better_than_the_simpler_model_is_refused(run, params_):
     name = params_.gate.metric
-    simple = manifest.metrics[name] - params_.gate.baseline_margin + 0.001
-    assert failed(with_metric(manifest, f"baseline.{name}", simple), params_) == {"baseline"}
+    simple = run.metrics[name] - params_.gate.baseline_margin + 0.001
+    assert failed(with_metric(run, f"baseline.{name}", simple), params_) == {"baseline"}
 
 
-def test_worse_than_the_champion_is_refused(manifest, params_):
-    reached = manifest.metrics[params_.gate.metric]
+def test_worse_than_the_champion_is_refused(run, params_):
+    reached = run.metrics[params_.gate.metric]
     margin = params_.gate.champion_margin
-    assert failed(manifest, params_, champion=reached + margin + 0.001) == {"champion"}
-    assert failed(manifest, params_, champion=reached + margin - 0.001) == set()
+    assert failed(run, params_, champion=reached + margin + 0.001) == {"champion"}
+    assert failed(run, params_, champion=reached + margin - 0.001) == set()
 
 
-def test_one_weak_group_is_refused(manifest, params_):
-    name = next(name for name in manifest.metrics if name.startswith("slice."))
-    weak = with_metric(manifest, name, params_.gate.slices.minimum - 0.001)
+def test_one_weak_group_is_refused(run, params_):
+    name = next(name for name in run.metrics if name.startswith("slice."))
+    weak = with_metric(run, name, params_.gate.slices.minimum - 0.001)
     assert failed(weak, params_) == {"slices"}
 
 
-def test_an_unfair_gap_is_refused(manifest, params_):
-    name = next(name for name in manifest.metrics if name.startswith("gap."))
-    unfair = with_metric(manifest, name, params_.gate.fairness.max_gap + 0.001)
+def test_an_unfair_gap_is_refused(run, params_):
+    name = next(name for name in run.metrics if name.startswith("gap."))
+    unfair = with_metric(run, name, params_.gate.fairness.max_gap + 0.001)
     assert failed(unfair, params_) == {"fairness"}
 
 
 @pytest.mark.parametrize("feature", features.features.names)
-def test_a_feature_no_better_than_noise_is_refused(manifest, params_, feature):
-    noise = manifest.metrics["importance.noise"]
-    useless = with_metric(manifest, f"importance.{feature}", noise)
+def test_a_feature_no_better_than_noise_is_refused(run, params_, feature):
+    noise = run.metrics["importance.noise"]
+    useless = with_metric(run, f"importance.{feature}", noise)
     assert failed(useless, params_) == {"features help"}
 
 
-def test_a_feature_that_takes_too_long_is_refused(manifest, params_):
+def test_a_feature_that_takes_too_long_is_refused(run, params_):
     costs = {"slow": params_.budgets.feature_ms + 1}
-    assert failed(manifest, params_, costs) == {"features are cheap"}
+    assert failed(run, params_, costs) == {"features are cheap"}
 
 
 @pytest.mark.parametrize(
@@ -109,14 +110,14 @@ def test_a_feature_that_takes_too_long_is_refused(manifest, params_):
         {"lock": {"drifted": ["numpy 1 is not 2"]}},
     ],
 )
-def test_a_run_that_nobody_can_repeat_is_refused(manifest, params_, part):
+def test_a_run_that_nobody_can_repeat_is_refused(run, params_, part):
     ((name, change),) = part.items()
-    update = {name: getattr(manifest, name).model_copy(update=change)}
-    assert failed(manifest.model_copy(update=update), params_) == {"reproducible"}
+    update = {name: getattr(run, name).model_copy(update=change)}
+    assert failed(run.model_copy(update=update), params_) == {"reproducible"}
 
 
-def test_a_refusal_says_what_was_missed(manifest, params_):
-    checks = gate.judge(with_metric(manifest, params_.gate.metric, 0.1), params_, {}, 0.9)
+def test_a_refusal_says_what_was_missed(run, params_):
+    checks = gate.judge(with_metric(run, params_.gate.metric, 0.1), params_, {}, 0.9)
     told = gate.failures(checks)
     assert "minimum" in told
     assert "champion" in told

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from ..project import acceptance, data, dataset, intake, schema
+from ..project import acceptance, data, dataset, requests, schema
 
 
 def rows_of(frame):
@@ -17,7 +17,7 @@ def rows_of(frame):
 
 def valid(number):
     """Rows of the project's own data."""
-    rows = data.load().dropna().head(number)[list(intake.COLUMNS)]
+    rows = data.load().dropna().head(number)[list(requests.COLUMNS)]
     return rows_of(dataset.validate(rows, schema.Inputs)[0])
 
 
@@ -34,9 +34,9 @@ def agreed(accepting, model, rows):
 def numbers():
     """One column of numbers for each set of rules, and where these turn, or nearly."""
     seen = set()
-    for name, column in intake.COLUMNS.items():
+    for name, column in requests.COLUMNS.items():
         rules = str((column.dtype, [(check.name, check.statistics) for check in column.checks]))
-        if acceptance.kind_of(column) in intake.LARGEST and rules not in seen:
+        if acceptance.kind_of(column) in requests.LARGEST and rules not in seen:
             seen.add(rules)
             turns = {0, -1, 1e300, np.nan}
             for check in column.checks:
@@ -48,7 +48,7 @@ def numbers():
 
 
 def test_the_projects_own_rows_are_accepted_quickly():
-    accepting = intake.ACCEPTANCE
+    accepting = requests.ACCEPTANCE
     assert agreed(accepting, schema.Inputs, valid(50)) is accepting.usable
     for row in valid(20):  # a rule judges each row by itself
         assert agreed(accepting, schema.Inputs, [row]) is accepting.usable
@@ -58,7 +58,7 @@ def test_the_projects_own_rows_are_accepted_quickly():
 def test_at_the_edges_of_every_rule_pandera_agrees(name, values):
     first, second = valid(2)
     for value in values:
-        agreed(intake.ACCEPTANCE, schema.Inputs, [first, {**second, name: value}])
+        agreed(requests.ACCEPTANCE, schema.Inputs, [first, {**second, name: value}])
 
 
 class Many(pa.DataFrameModel):
@@ -114,11 +114,11 @@ def test_every_sort_of_rule_counts(changed, quickly):
 
 def test_a_schema_that_drops_rows_gives_no_answers(monkeypatch):
     first, second = valid(2)
-    monkeypatch.setattr(intake.ACCEPTANCE, "usable", False)
+    monkeypatch.setattr(requests.ACCEPTANCE, "usable", False)
     dropped = pd.DataFrame([second], index=[1])
     monkeypatch.setattr(dataset, "validate", lambda *_: (dropped, []))
-    with pytest.raises(intake.RefusedError, match="drops or moves rows"):
-        intake.check([first, second])
+    with pytest.raises(requests.RefusedError, match="drops or moves rows"):
+        requests.check([first, second])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ..conftest import ROOT
-from ..project import cli, dataset, package, schema
+from ..project import commands, dataset, package, schema
 
 pytestmark = pytest.mark.xdist_group("workplace")
 
@@ -20,7 +20,7 @@ def run(workplace, capsys, monkeypatch, tmp_path):
 
     def call(*arguments):
         try:
-            cli.main([str(argument) for argument in arguments])
+            commands.main([str(argument) for argument in arguments])
             status = 0
         except SystemExit as end:
             status = end.code
@@ -193,7 +193,7 @@ def test_outside_a_project_one_line_says_so(tmp_path):
 
 
 def test_every_command_has_help(run):
-    for command in cli.app.registered_commands:
+    for command in commands.app.registered_commands:
         name = command.name or command.callback.__name__
         status, out, _ = run(name, "--help")
         assert status == 0

@@ -22,13 +22,14 @@ import pytest
 
 from ..project import (
     canary,
-    cli,
+    commands,
     deploy,
     errors,
+    files,
     local,
     package,
     registry,
-    releases,
+    release,
     settings,
     supervisor,
     workspace,
@@ -144,25 +145,25 @@ class Driver(local.Local):
     def build(self, number, reference):
         folder = self.releases.path(number)
         remove(folder)
-        code = folder / "code" / "src" / package.__name__ / "ops"
+        code = folder / "code" / "src" / package.__name__ / "ops" / "serving"
         code.mkdir(parents=True)
-        for path in (code.parent, code):
+        for path in (code.parents[1], code.parent, code):
             (path / "__init__.py").touch()
-        (code / "serving.py").write_text(SERVICE, encoding="utf-8")
+        (code / "app.py").write_text(SERVICE, encoding="utf-8")
         score = float(number)
         does = {"digest": reference * 16, "score": score, **self.does}
         golden = {"inputs": [{"x": 1}], "scores": [score]}
         (folder / "bundle").mkdir()
         for name, content in (("does", does), ("golden", golden)):
             (folder / "bundle" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-        release = releases.Release(
+        made = release.Release(
             version="1", digest=reference * 16, run_id="r", commit="c", package=package.__name__,
             python=sys.executable, source=str(folder / "code" / "src"),
             environment={"ML_LOG_PREDICTIONS": "1"},
         )  # fmt: skip
         self._half_built()
-        supervisor.write_json(folder / "release.json", release.model_dump())
-        return release
+        files.write_json(folder / "release.json", made.model_dump())
+        return made
 
     def _half_built(self):
         """Nothing: a test ends the deployment here."""
@@ -553,7 +554,7 @@ def test_a_full_disk_is_said_in_one_line(driver, monkeypatch):
     def full(path, _value):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(supervisor, "write_json", full)
+    monkeypatch.setattr(files, "write_json", full)
     with pytest.raises(errors.UserError, match="No space left on device"):
         deploy.deploy(driver, "abcd")
     monkeypatch.undo()
@@ -593,7 +594,7 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
-            cli.main(["deploy", "local", *arguments])
+            commands.main(["deploy", "local", *arguments])
         assert not ended.value.code
         return capsys.readouterr().out
 
@@ -660,4 +661,4 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
     ],
 )
 def test_golden_scores_are_compared_number_by_number(score, expected, close):
-    assert releases.close(score, expected, 1e-9) == close
+    assert release.close(score, expected, 1e-9) == close

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from ..project import (
-    cli,
-    drift,
+    bundle,
+    commands,
+    distributions,
     errors,
     features,
     model,
-    monitoring,
-    pipeline,
-    predictions,
+    monitor,
+    prediction_log,
     registry,
     schema,
 )
@@ -27,12 +27,12 @@ DIGEST = "d" * 64
 @pytest.fixture
 def served(tmp_path, split, outcome):
     """The holdout, as the model answered it, and its labels."""
-    log = predictions.Log(tmp_path, "1", DIGEST)
+    log = prediction_log.Log(tmp_path, "1", DIGEST)
     x = features.features.build(split.holdout)
     names = [f"id{number}" for number in range(len(x))]
     log.predictions(names, x, outcome.scores)
     labels = pd.DataFrame({"prediction_id": names, "label": outcome.labels.to_numpy()})
-    return predictions.read(tmp_path), labels
+    return prediction_log.read(tmp_path), labels
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def mixed_up(labels):
 
 @pytest.fixture
 def trained(split):
-    return drift.reference(features.features.build(split.train))
+    return distributions.describe(features.features.build(split.train))
 
 
 def test_quality_as_at_training_is_no_finding(served, manifest, params):
-    health = monitoring.quality(*served, manifest, params)
+    health = monitor.quality(*served, manifest, params)
     assert health.findings == []
     for name, value in manifest.metrics.items():
         told = f"{value:.4f} online, {value:.4f} offline"
@@ -62,42 +62,42 @@ def test_quality_as_at_training_is_no_finding(served, manifest, params):
 
 def test_worse_quality_is_found(served, manifest, params):
     logged, labels = served
-    (found,) = monitoring.quality(logged, mixed_up(labels), manifest, params).findings
+    (found,) = monitor.quality(logged, mixed_up(labels), manifest, params).findings
     assert f"{params.gate.metric} fell by" in found
     manifest.metrics.clear()
-    assert monitoring.quality(logged, labels, manifest, params).findings
+    assert monitor.quality(logged, labels, manifest, params).findings
 
 
 def test_quality_that_cannot_be_judged_is_a_finding(served, manifest, params):
     logged, labels = served
     needed = params.monitoring.min_labels
-    few = monitoring.quality(logged, labels.head(needed - 1), manifest, params)
+    few = monitor.quality(logged, labels.head(needed - 1), manifest, params)
     assert few.findings == [f"quality: {needed - 1} labels, {needed} are needed to judge"]
-    other = monitoring.quality(
+    other = monitor.quality(
         logged, labels.assign(prediction_id=labels["prediction_id"] + "x"), manifest, params
     )
     assert other.findings == [f"quality: 0 labels, {needed} are needed to judge"]
     one = labels.assign(label=labels["label"].iloc[0])
-    (found,) = monitoring.quality(logged, one, manifest, params).findings
+    (found,) = monitor.quality(logged, one, manifest, params).findings
     assert found.startswith("quality: ")
 
 
 def test_a_model_grows_stale(manifest, params):
-    assert monitoring.age(manifest, params).findings == []
+    assert monitor.age(manifest, params).findings == []
     days = int(params.monitoring.max_age_days) + 1
     manifest.created -= timedelta(days=days)
-    (found,) = monitoring.age(manifest, params).findings
+    (found,) = monitor.age(manifest, params).findings
     assert f"trained {days} days ago" in found
 
 
 def test_failures_and_drift_are_found(served, trained, params, tmp_path):
     logged, _ = served
-    assert monitoring.answers(logged, trained, params).findings == []
-    predictions.Log(tmp_path, "1", DIGEST).problem("score not finite")
-    moved = predictions.read(tmp_path)
-    name = predictions.features(moved).std().idxmax()
+    assert monitor.answers(logged, trained, params).findings == []
+    prediction_log.Log(tmp_path, "1", DIGEST).problem("score not finite")
+    moved = prediction_log.read(tmp_path)
+    name = prediction_log.features(moved).std().idxmax()
     moved[f"feature.{name}"] += 3 * moved[f"feature.{name}"].std()
-    findings = monitoring.answers(moved, trained, params).findings
+    findings = monitor.answers(moved, trained, params).findings
     assert findings == [
         "failures: score not finite, 1 times",
         f"drift: {name} moved away from training",
@@ -117,22 +117,22 @@ def test_labels_that_cannot_be_used_are_refused(tmp_path, text, said):
     path = tmp_path / "labels.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(errors.UserError, match=said) as error:
-        monitoring.read_labels(path)
+        monitor.read_labels(path)
     assert "secret" not in str(error.value)
 
 
 def test_the_log_holds_features_and_never_a_personal_column(tmp_path, split):
     x = features.features.build(split.holdout).assign(**dict.fromkeys(schema.PERSONAL, 7.0))
-    predictions.Log(tmp_path, "1", DIGEST).predictions(["a"], x.head(1), np.array([0.5]))
+    prediction_log.Log(tmp_path, "1", DIGEST).predictions(["a"], x.head(1), np.array([0.5]))
     (path,) = (tmp_path / "predictions").iterdir()
-    assert not set(schema.PERSONAL) & set(predictions.features(predictions.read(tmp_path)))
+    assert not set(schema.PERSONAL) & set(prediction_log.features(prediction_log.read(tmp_path)))
     assert not any(name in path.read_text(encoding="utf-8") for name in schema.PERSONAL)
     assert path.stat().st_mode & 0o077 == 0
 
 
 def test_the_log_survives_a_full_disk(tmp_path, split, monkeypatch):
     x = features.features.build(split.holdout).head(1)
-    log = predictions.Log(tmp_path, "1", DIGEST)
+    log = prediction_log.Log(tmp_path, "1", DIGEST)
     log.predictions(["a"], x, np.array([0.1]))
     write = os.write
     with monkeypatch.context() as patched:
@@ -140,7 +140,7 @@ def test_the_log_survives_a_full_disk(tmp_path, split, monkeypatch):
         with pytest.raises(OSError, match="full"):
             log.predictions(["b"], x, np.array([0.2]))
     log.predictions(["c"], x, np.array([0.3]))
-    assert list(predictions.read(tmp_path)["prediction_id"]) == ["a", "c"]
+    assert list(prediction_log.read(tmp_path)["prediction_id"]) == ["a", "c"]
 
 
 def test_the_log_forgets_days_that_are_long_past(tmp_path):
@@ -150,21 +150,21 @@ def test_the_log_forgets_days_that_are_long_past(tmp_path):
     names = [f"{today - timedelta(days=days)}.jsonl" for days in (8, 7, 1)]
     for name in (*names, "notes.txt"):
         (folder / name).touch()
-    predictions.Log(tmp_path, "1", DIGEST, days=7).problem("score not finite")
+    prediction_log.Log(tmp_path, "1", DIGEST, days=7).problem("score not finite")
     kept = {path.name for path in folder.iterdir()}
     assert kept == {*names[1:], f"{today}.jsonl", "notes.txt"}
 
 
 def test_an_empty_log_can_be_read(tmp_path):
-    logged = predictions.read(tmp_path)
+    logged = prediction_log.read(tmp_path)
     assert logged.empty
-    assert list(logged) == predictions.ABOUT
+    assert list(logged) == prediction_log.ABOUT
 
 
 def test_old_days_are_left_out(served, tmp_path):
     today = datetime.now(UTC).date()
-    assert len(predictions.read(tmp_path, today)) == len(served[0])
-    assert predictions.read(tmp_path, today + timedelta(days=1)).empty
+    assert len(prediction_log.read(tmp_path, today)) == len(served[0])
+    assert prediction_log.read(tmp_path, today + timedelta(days=1)).empty
 
 
 @pytest.mark.xdist_group("workplace")
@@ -173,16 +173,16 @@ def test_the_commands_judge_the_champion(workplace, split, inputs, tmp_path, mon
     monkeypatch.setenv("MLFLOW_TRACKING_URI", workplace.config.tracking_uri)
     monkeypatch.chdir(tmp_path)
     version = registry.resolve(workplace.config, "champion")
-    log = predictions.Log(tmp_path, str(version.number), version.digest)
+    log = prediction_log.Log(tmp_path, str(version.number), version.digest)
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
-            cli.main(list(arguments))
+            commands.main(list(arguments))
         return ended.value.code, capsys.readouterr().out
 
     assert "has answered nothing that was logged" in run("drift", "--logged")[0]
-    with pipeline.fetched(workplace.config, version) as bundle:
-        scores = pipeline.score(bundle.model, split.holdout)
+    with bundle.fetched(workplace.config, version) as loaded:
+        scores = bundle.score(loaded.model, split.holdout)
     names = [f"id{number}" for number in range(len(scores))]
     log.predictions(names, features.features.build(split.holdout), scores)
     labels = pd.DataFrame({"prediction_id": names, "label": split.holdout[schema.TARGET]})
@@ -193,7 +193,7 @@ def test_the_commands_judge_the_champion(workplace, split, inputs, tmp_path, mon
     assert run("drift", "--logged")[0] == 0
 
     split.holdout[list(inputs)].to_csv("same.csv", index=False)
-    name = next(name for name in inputs if inputs[name].nunique() > drift.FEW)
+    name = next(name for name in inputs if inputs[name].nunique() > distributions.FEW)
     moved = split.holdout[list(inputs)].assign(**{name: inputs[name].max()})
     moved.to_csv("moved.csv", index=False)
     assert run("drift", "same.csv")[0] == 0

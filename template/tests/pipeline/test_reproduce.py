@@ -10,14 +10,18 @@ import pytest
 
 from ..conftest import commit
 from ..project import (
+    bundle,
     dataset,
     errors,
-    pipeline,
-    provenance,
+    files,
+    git,
+    machine,
+    manifest,
     registry,
     reproduce,
+    runs,
     settings,
-    tracking,
+    train,
     workspace,
 )
 
@@ -47,13 +51,15 @@ def recorded(workplace):
     config = settings.settings(root=workplace.root, var_dir=workplace.config.var_dir)
     made = workplace.trained.manifest
     version = registry.resolve(workplace.config, "champion")
-    with pipeline.fetched(workplace.config, version) as bundle:
-        manifest = provenance.collect(config, config.params, made.data, bundle.model, made.metrics)
-    assert manifest.reproducible
-    client = tracking.connect(config)
-    with tracking.run(config, client, "test") as run:
-        client.log_text(run.run_id, manifest.model_dump_json(), "bundle/provenance.json")
-        client.set_tag(run.run_id, "model_digest", manifest.model_digest)
+    with bundle.fetched(workplace.config, version) as loaded:
+        again = manifest.collect_manifest(
+            config, config.params, made.data, loaded.model, made.metrics
+        )
+    assert again.reproducible
+    client = runs.connect(config)
+    with runs.run(config, client, "test") as run:
+        client.log_text(run.run_id, again.model_dump_json(), "bundle/provenance.json")
+        client.set_tag(run.run_id, "model_digest", again.model_digest)
     return run.run_id
 
 
@@ -120,8 +126,8 @@ def test_a_run_is_done_again_on_its_own_device_with_as_many_workers(monkeypatch,
 
     monkeypatch.setattr(workspace.subprocess, "run", run)
     monkeypatch.setenv("ML_DEVICE", "cpu")
-    made_on = provenance.machine("cuda", 4).model_copy(update={"blas": "Prescott"})
-    workspace.worker(tmp_path / "python", tmp_path, "retrain", "a", "b", platform=made_on)
+    made_on = machine.describe_machine("cuda", 4).model_copy(update={"blas": "Prescott"})
+    workspace.run_task(tmp_path / "python", tmp_path, "retrain", "a", "b", platform=made_on)
     names = ("ML_DEVICE", "ML_WORKERS", "OPENBLAS_CORETYPE")
     assert [seen[name] for name in names] == ["cuda", "4", "Prescott"]
 
@@ -145,7 +151,7 @@ def test_one_changed_byte_of_data_is_named(workplace, changed, this_environment,
     ],
 )
 def test_what_the_new_process_gives_is_compared(workplace, monkeypatch, layer, change):
-    wanted = tracking.manifest_of(tracking.connect(workplace.config), workplace.trained.run_id)
+    wanted = runs.manifest_of(runs.connect(workplace.config), workplace.trained.run_id)
     ((part, value),) = change.items()
     if isinstance(value, dict):
         old = getattr(wanted, part)
@@ -153,9 +159,9 @@ def test_what_the_new_process_gives_is_compared(workplace, monkeypatch, layer, c
     other = wanted.model_copy(update={part: value})
 
     def worker(python, project, *arguments, **_):
-        dataset.write(dataset.Path(arguments[-1]), other.model_dump_json().encode())
+        files.write_file(dataset.Path(arguments[-1]), other.model_dump_json().encode())
 
-    monkeypatch.setattr(workspace, "worker", worker)
+    monkeypatch.setattr(workspace, "run_task", worker)
     verdict = reproduce.reproduce(workplace.config, workplace.trained.run_id, here=True)
     assert list(verdict.differences) == [layer]
     assert not verdict.exact
@@ -185,7 +191,7 @@ def test_other_kernels_of_linear_algebra_are_compared(workplace):
 def test_every_layer_is_in_the_report(workplace):
     verdict = reproduce.Verdict("id", workplace.trained.manifest, {"lock": "why"}, retrained=False)
     told = verdict.lines()
-    assert [line.split()[0] for line in told[:-1]] == list(provenance.LAYERS)
+    assert [line.split()[0] for line in told[:-1]] == list(manifest.LAYERS)
     assert "DIFFERS  why" in told[1]
     assert "not reached" in told[5]
 
@@ -213,7 +219,7 @@ def test_a_run_is_reproduced_exactly_elsewhere(project_factory, monkeypatch, tmp
     commit(root.parent, "all")
     config = settings.settings(root=root, var_dir="var")
     dataset.prepare(config)
-    trained = pipeline.train(config)
+    trained = train.train(config)
     assert trained.version is not None, trained.checks
 
     monkeypatch.chdir(tmp_path)
@@ -229,4 +235,4 @@ def test_a_run_is_reproduced_exactly_elsewhere(project_factory, monkeypatch, tmp
     told = json.loads((root / "var" / "reproduced.json").read_text(encoding="utf-8"))
     assert told.items() >= {"run_id": verdict.run_id, "verdict": "exact"}.items()
     assert list((root / "var" / "envs").glob("*/bin/python"))
-    assert "prunable" not in provenance.git(root, "worktree", "list", "--porcelain")
+    assert "prunable" not in git.git(root, "worktree", "list", "--porcelain")

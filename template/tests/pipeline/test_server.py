@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from ..project import dataset, errors, pipeline, registry, settings, tracking
+from ..project import bundle, dataset, errors, registry, runs, settings, train
 
 pytestmark = pytest.mark.slow
 
@@ -57,16 +57,16 @@ def test_a_server_takes_the_place_of_the_embedded_database(project_factory, serv
     root = project_factory()
     config = settings.settings(root=root, var_dir="var", tracking_uri=address)
     dataset.prepare(config)
-    trained = pipeline.train(config)
+    trained = train.train(config)
     assert trained.version is not None, trained.checks
     version, before = registry.promote(config)
     assert (version.digest, before) == (trained.manifest.model_digest, None)
     assert not (root / "var" / "mlflow.db").exists()
     assert list((tmp_path / "store").rglob("provenance.json"))
-    bundle = pipeline.load_bundle(registry.fetch(config, version, tmp_path / "bundle"))
-    assert json.loads((bundle.folder / "metrics.json").read_text()) == trained.manifest.metrics
+    loaded = bundle.load_bundle(registry.fetch(config, version, tmp_path / "bundle"))
+    assert json.loads((loaded.folder / "metrics.json").read_text()) == trained.manifest.metrics
     stop(process)
     with pytest.raises(errors.UserError, match="cannot be reached"):
-        pipeline.train(config)
+        train.train(config)
     with pytest.raises(errors.UserError, match="cannot be reached"):
-        tracking.connect(config)
+        runs.connect(config)

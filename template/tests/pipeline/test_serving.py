@@ -16,18 +16,17 @@ from fastapi.testclient import TestClient
 
 from ..project import (
     acceptance,
+    app,
     data,
     errors,
     features,
     flavor,
-    intake,
     model,
     package,
-    predictions,
-    provenance,
+    prediction_log,
     registry,
+    requests,
     schema,
-    serving,
     settings,
     supervisor,
 )
@@ -39,14 +38,15 @@ pytestmark = pytest.mark.xdist_group("workplace")
 THREADS = f"""
 import sys
 from threadpoolctl import threadpool_info
-from {package.__name__}.ops import cli, supervisor
+from {package.__name__}.ops.cli import commands
+from {package.__name__}.ops.serving import supervisor
 
 def bind(*_):
     print(max(one["num_threads"] for one in threadpool_info() if one["user_api"] == "openmp"))
     sys.exit()
 
 supervisor.bind = bind
-cli.main(["serve"])
+commands.main(["serve"])
 """
 SECRET = 987654.5
 COLUMNS = schema.Inputs.to_schema().columns
@@ -79,7 +79,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def service(config, bundle):
-    made = serving.Service(config, bundle)
+    made = app.Service(config, bundle)
     made.load()
     return made
 
@@ -87,7 +87,7 @@ def service(config, bundle):
 @pytest.fixture
 def client(service):
     """Talks to a service that is ready."""
-    return TestClient(serving.application(service))
+    return TestClient(app.application(service))
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_missing_column_is_named(client, row):
         ('{"rows": []}', 422, "between 1 and 1000 rows"),
         ('{"rows": [1]}', 422, "row 0: must be an object"),
         ('{"rows": [' + "{}," * 1000 + "{}]}", 422, "between 1 and 1000 rows"),
-        (" " * (intake.MAX_BODY + 1), 413, "larger than 1024 KiB"),
+        (" " * (requests.MAX_BODY + 1), 413, "larger than 1024 KiB"),
         (b"\xff\xfe", 400, "not JSON"),
     ],
 )
@@ -201,13 +201,13 @@ def test_a_body_that_makes_no_sense_is_refused(client, body, status, said):
 
 def test_a_long_list_of_violations_is_cut(client, row):
     answer = post(client, *[{**row, NUMBER: None}] * 200).json()
-    assert len(answer["violations"]) == intake.MAX_SHOWN
+    assert len(answer["violations"]) == requests.MAX_SHOWN
     assert answer["detail"].endswith("(and 199 more)")
 
 
 def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
-    service = serving.Service(config, bundle)
-    client = TestClient(serving.application(service))
+    service = app.Service(config, bundle)
+    client = TestClient(app.application(service))
     assert client.get("/healthz").status_code == 200
     for answer in (client.get("/readyz"), post(client, row)):
         assert answer.status_code == 503
@@ -219,7 +219,7 @@ def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
 
 
 def test_the_application_loads_its_bundle_when_it_starts(config, bundle):
-    with TestClient(serving.application(serving.Service(config, bundle))) as client:
+    with TestClient(app.application(app.Service(config, bundle))) as client:
         end = time.monotonic() + 20
         while client.get("/readyz").status_code != 200 and time.monotonic() < end:
             time.sleep(0.05)
@@ -228,10 +228,10 @@ def test_the_application_loads_its_bundle_when_it_starts(config, bundle):
 
 def refused(config, bundle):
     """Why the bundle is not served."""
-    service = serving.Service(config, bundle)
+    service = app.Service(config, bundle)
     with pytest.raises(errors.UserError) as error:
         service.load()
-    client = TestClient(serving.application(service))
+    client = TestClient(app.application(service))
     assert client.get("/readyz").status_code == 503
     assert client.get("/readyz").json()["detail"] == f"not ready: {error.value}"
     return str(error.value)
@@ -252,7 +252,7 @@ def test_a_bundle_with_a_part_missing_is_refused(config, bundle, name):
 
 
 def test_other_feature_code_than_in_training_is_refused(config, bundle, monkeypatch):
-    monkeypatch.setattr(provenance, "features_sha256", lambda: "other")
+    monkeypatch.setattr(app, "features_sha256", lambda: "other")
     assert "features.py or ops/features.py is not as it was in training" in refused(config, bundle)
 
 
@@ -268,9 +268,9 @@ def test_a_release_names_the_version(config, bundle, row):
     manifest = json.loads((bundle / "provenance.json").read_text(encoding="utf-8"))
     about = {"version": "3", "run_id": "r", "digest": manifest["model_digest"]}
     (bundle.parent / "release.json").write_text(json.dumps(about), encoding="utf-8")
-    service = serving.Service(config, bundle)
+    service = app.Service(config, bundle)
     service.load()
-    client = TestClient(serving.application(service))
+    client = TestClient(app.application(service))
     answer = post(client, row).json()
     assert (answer["model_version"], answer["run_id"]) == ("3", "r")
     assert metric(client, "ml_model_info", version="3", run_id="r") == 1
@@ -294,9 +294,9 @@ def test_a_score_that_is_no_number_is_never_given(client, row, config, monkeypat
     }
     assert metric(client, "ml_nonfinite_total", kind="score") == 1
     assert metric(client, "ml_scoring_failures_total") == 1
-    logged = predictions.read(config.var_dir)
+    logged = prediction_log.read(config.var_dir)
     assert logged["problem"].dropna().tolist() == ["score not finite"]
-    assert len(predictions.features(logged)) == 1
+    assert len(prediction_log.features(logged)) == 1
 
 
 def test_requests_answered_together_get_what_each_gets_alone(service, bundle, config):
@@ -314,11 +314,11 @@ def test_requests_answered_together_get_what_each_gets_alone(service, bundle, co
     assert [type(answer) for answer in together] == [type(answer) for answer in alone]
     assert [vars(answer) for answer in together[1:4]] == [vars(answer) for answer in alone[1:4]]
     for one, other in zip(together, alone, strict=True):
-        if isinstance(one, serving.Answer):
+        if isinstance(one, app.Answer):
             scores = [[p.score for p in answer.predictions] for answer in (one, other)]
             np.testing.assert_allclose(*scores, rtol=flavor.TOLERANCE)
     # Logged and counted once each time.
-    assert len(predictions.read(config.var_dir)) == 2 * len(inputs)
+    assert len(prediction_log.read(config.var_dir)) == 2 * len(inputs)
     counted = service.instruments.violations.labels(NUMBER)._value.get()
     refused = [misfit for answer in together[1:4] for misfit in answer.misfits]
     assert counted == 2 * sum(misfit.column == NUMBER for misfit in refused) > 2
@@ -340,11 +340,11 @@ def test_a_row_that_cannot_be_scored_fails_for_its_own_request_only(
 
     monkeypatch.setattr(model, "predict", fail_for_one)
     first, second, third = service.predict([body(row) for row in inputs])
-    assert isinstance(first, serving.Answer)
-    assert isinstance(third, serving.Answer)
+    assert isinstance(first, app.Answer)
+    assert isinstance(third, app.Answer)
     assert (second.status, second.detail[:16]) == (500, "the score of row")
     assert service.instruments.failures._value.get() == 1
-    logged = predictions.read(config.var_dir)
+    logged = prediction_log.read(config.var_dir)
     assert logged["problem"].dropna().tolist() == ["score not finite"]
 
 
@@ -363,7 +363,7 @@ def test_an_error_past_the_model_is_told_without_its_words(client, row, monkeypa
     def fail(*_):
         raise ValueError(f"could not convert {SECRET}")
 
-    monkeypatch.setattr(serving.Service, "_answers", fail)
+    monkeypatch.setattr(app.Service, "_answers", fail)
     answer = post(client, row)
     assert (answer.status_code, answer.json()) == (500, {"detail": "answering failed: ValueError"})
     assert "answering failed: ValueError, File" in caplog.text
@@ -379,20 +379,20 @@ def test_a_feature_that_is_no_number_is_counted(client, row, monkeypatch):
 
 def test_what_is_served_is_logged_as_features(client, row, config):
     answer = post(client, row, row).json()
-    logged = predictions.read(config.var_dir)
+    logged = prediction_log.read(config.var_dir)
     assert logged["prediction_id"].tolist() == [p["prediction_id"] for p in answer["predictions"]]
     assert logged["score"].tolist() == [p["score"] for p in answer["predictions"]]
     assert set(logged["model_digest"]) == {answer["model_digest"]}
     expected = features.features.build(pd.DataFrame([row, row]))
-    pd.testing.assert_frame_equal(predictions.features(logged), expected)
+    pd.testing.assert_frame_equal(prediction_log.features(logged), expected)
 
 
 def test_the_log_can_be_switched_off(config, bundle, row):
     config.log_predictions = False
-    service = serving.Service(config, bundle)
+    service = app.Service(config, bundle)
     service.load()
-    assert post(TestClient(serving.application(service)), row).status_code == 200
-    assert predictions.read(config.var_dir).empty
+    assert post(TestClient(app.application(service)), row).status_code == 200
+    assert prediction_log.read(config.var_dir).empty
 
 
 def test_a_log_that_cannot_be_written_costs_no_answer(client, service, row, tmp_path):
@@ -469,21 +469,19 @@ def test_a_port_in_use_and_an_unknown_version_are_said_in_one_line(workplace, mo
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr(config, "port", taken.getsockname()[1])
         with pytest.raises(errors.UserError, match="cannot be used"):
-            serving.run(config)
+            app.run(config)
     with pytest.raises(errors.UserError, match="has no version 77"):
-        serving.run(config, "77")
+        app.run(config, "77")
 
 
 def test_a_registered_version_is_served_under_its_number(workplace, monkeypatch):
     config = settings.settings(root=workplace.root, var_dir=workplace.config.var_dir)
     seen = []
-    monkeypatch.setattr(
-        serving._Server, "run", lambda server, sockets: seen.append((server, sockets))
-    )
+    monkeypatch.setattr(app._Server, "run", lambda server, sockets: seen.append((server, sockets)))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     monkeypatch.setattr(config, "port", port)
-    serving.run(config)
+    app.run(config)
     ((server, (listener,)),) = seen
     version = registry.resolve(config, "champion")
     with listener:

@@ -21,19 +21,22 @@ from mlflow.tracking import MlflowClient
 from .. import example
 from ..project import (
     benchmark,
+    bundle,
     data,
     dataset,
     errors,
     evaluation,
-    explaining,
+    explain,
+    files,
     flavor,
+    manifest,
     model,
     package,
-    pipeline,
-    provenance,
+    predict,
     registry,
+    runs,
     schema,
-    tracking,
+    train,
     tuning,
 )
 
@@ -42,7 +45,7 @@ pytestmark = pytest.mark.xdist_group("training")
 
 @pytest.fixture
 def client(workplace):
-    return tracking.connect(workplace.config)
+    return runs.connect(workplace.config)
 
 
 def test_a_training_is_logged_with_all_that_made_it(workplace, client):
@@ -54,7 +57,7 @@ def test_a_training_is_logged_with_all_that_made_it(workplace, client):
     assert manifest.metrics.items() <= run.data.metrics.items()
     used = {used.dataset.name: used.dataset.digest for used in run.inputs.dataset_inputs}
     assert {name: sha[:36] for name, sha in manifest.data.files.items()} == used
-    assert tracking.manifest_of(client, run.info.run_id) == manifest
+    assert runs.manifest_of(client, run.info.run_id) == manifest
     plots = {file.path for file in client.list_artifacts(run.info.run_id, "bundle/plots")}
     assert plots == {f"bundle/plots/{name}.png" for name in example.PLOTS}
 
@@ -63,13 +66,13 @@ def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_p
     version = registry.resolve(workplace.config, "champion")
     assert version.digest == workplace.trained.manifest.model_digest
     assert set(version.aliases) >= {"challenger", "champion"}
-    bundle = pipeline.load_bundle(registry.fetch(workplace.config, version, tmp_path))
-    pins = (bundle.folder / "model" / "requirements.txt").read_text().split()
+    loaded = bundle.load_bundle(registry.fetch(workplace.config, version, tmp_path))
+    pins = (loaded.folder / "model" / "requirements.txt").read_text().split()
     folder = workplace.root / "requirements"
     locked = "".join((folder / f"{group}.txt").read_text() for group in ("main", "train"))
     assert len(pins) > 10
     assert all(f"\n{pin}" in f"\n{locked}" for pin in pins)
-    assert bundle.manifest.model_digest in (bundle.folder / "model_card.md").read_text()
+    assert loaded.manifest.model_digest in (loaded.folder / "model_card.md").read_text()
 
 
 def test_mlflow_itself_can_load_the_registered_model(workplace, inputs):
@@ -81,20 +84,20 @@ def test_mlflow_itself_can_load_the_registered_model(workplace, inputs):
     x = features.features.build(inputs.head(5))
     scores = example.score_with_mlflow(f"models:/{workplace.config.model_name}@champion", x)
     version = registry.resolve(workplace.config, "champion")
-    with pipeline.fetched(workplace.config, version) as bundle:
-        np.testing.assert_allclose(scores, model.predict(bundle.model, x), flavor.TOLERANCE)
+    with bundle.fetched(workplace.config, version) as loaded:
+        np.testing.assert_allclose(scores, model.predict(loaded.model, x), flavor.TOLERANCE)
 
 
 def test_golden_scores_are_what_the_model_gives(workplace):
     version = registry.resolve(workplace.config, "champion")
-    with pipeline.fetched(workplace.config, version) as bundle:
-        rows = dataset.check(pd.DataFrame(bundle.golden["inputs"]), schema.Inputs, "golden")
-        assert pipeline.score(bundle.model, rows).tolist() == bundle.golden["scores"]
+    with bundle.fetched(workplace.config, version) as loaded:
+        rows = dataset.check(pd.DataFrame(loaded.golden["inputs"]), schema.Inputs, "golden")
+        assert bundle.score(loaded.model, rows).tolist() == loaded.golden["scores"]
 
 
 def test_training_twice_registers_one_version(workplace, client):
     before = registry.versions(workplace.config, client)
-    again = pipeline.train(workplace.config)
+    again = train.train(workplace.config)
     assert again.manifest.model_digest == workplace.trained.manifest.model_digest
     assert again.manifest.metrics == workplace.trained.manifest.metrics
     assert again.version.number == workplace.trained.version.number
@@ -103,8 +106,8 @@ def test_training_twice_registers_one_version(workplace, client):
 
 def test_a_model_worse_than_the_champion_is_not_registered(workplace, monkeypatch, client):
     before = registry.versions(workplace.config, client)
-    monkeypatch.setattr(pipeline, "champion_metric", lambda *_: 1e6)
-    worse = pipeline.train(workplace.config)
+    monkeypatch.setattr(train, "champion_metric", lambda *_: 1e6)
+    worse = train.train(workplace.config)
     assert [check.name for check in worse.checks if not check.passed] == ["champion"]
     assert worse.version is None
     assert registry.versions(workplace.config, client) == before
@@ -113,7 +116,7 @@ def test_a_model_worse_than_the_champion_is_not_registered(workplace, monkeypatc
 def test_uncommitted_work_is_trained_but_not_registered(workplace, changed):
     name = next((workplace.root / "src").glob("*/model.py")).relative_to(workplace.root)
     changed(str(name), "\n", "\n# changed\n")
-    trained = pipeline.train(workplace.config)
+    trained = train.train(workplace.config)
     assert trained.version is None
     assert [check.name for check in trained.checks if not check.passed] == ["reproducible"]
     assert str(name) in "".join(check.detail for check in trained.checks)
@@ -124,7 +127,7 @@ def test_two_trainings_at_once_are_refused(workplace):
         FileLock(workplace.config.var_dir / "train.lock"),
         pytest.raises(errors.UserError, match="another training is running"),
     ):
-        pipeline.train(workplace.config)
+        train.train(workplace.config)
 
 
 def test_a_failed_training_leaves_no_version_and_a_failed_run(workplace, client, monkeypatch):
@@ -135,7 +138,7 @@ def test_a_failed_training_leaves_no_version_and_a_failed_run(workplace, client,
 
     monkeypatch.setattr(evaluation, "run", crash)
     with pytest.raises(RuntimeError):
-        pipeline.train(workplace.config)
+        train.train(workplace.config)
     monkeypatch.undo()
     experiment = client.get_experiment_by_name(workplace.config.experiment).experiment_id
     newest = client.search_runs([experiment], order_by=["attributes.start_time DESC"])[0]
@@ -158,7 +161,7 @@ def test_a_killed_training_can_be_run_again(workplace, client):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    again = pipeline.train(workplace.config)
+    again = train.train(workplace.config)
     assert again.version.number == workplace.trained.version.number
     assert registry.versions(workplace.config, client) == before
     statuses = [run.info.status for run in client.search_runs([experiment])]
@@ -166,23 +169,23 @@ def test_a_killed_training_can_be_run_again(workplace, client):
 
 
 def test_the_champion_is_asked_again_when_the_holdout_changed(workplace, client, monkeypatch):
-    manifest = workplace.trained.manifest
+    recorded = workplace.trained.manifest
     metric = workplace.config.params.gate.metric
-    assert pipeline.champion_metric(workplace.config, client, manifest) == manifest.metrics[metric]
-    other = manifest.model_copy(
-        update={"data": provenance.Data(source="", files={dataset.HOLDOUT: "another"})}
+    assert train.champion_metric(workplace.config, client, recorded) == recorded.metrics[metric]
+    other = recorded.model_copy(
+        update={"data": manifest.Data(source="", files={dataset.HOLDOUT: "another"})}
     )
     asked = []
 
     def worker(python, project, *arguments, **_):
         asked.append(arguments[0])
-        dataset.write(dataset.Path(arguments[-1]), json.dumps({metric: 0.5}).encode())
+        files.write_file(dataset.Path(arguments[-1]), json.dumps({metric: 0.5}).encode())
 
     from ..project import workspace
 
     monkeypatch.setattr(workspace, "environment", lambda *_: sys.executable)
-    monkeypatch.setattr(workspace, "worker", worker)
-    assert pipeline.champion_metric(workplace.config, client, other) == 0.5
+    monkeypatch.setattr(workspace, "run_task", worker)
+    assert train.champion_metric(workplace.config, client, other) == 0.5
     assert asked == ["score"]
 
 
@@ -219,15 +222,15 @@ def test_an_unknown_version_is_told(workplace, reference):
 
 def test_a_run_is_found_by_the_start_of_its_id(workplace, client):
     run_id = workplace.trained.run_id
-    assert tracking.find(workplace.config, client, run_id[:12]) == run_id
+    assert runs.find(workplace.config, client, run_id[:12]) == run_id
     with pytest.raises(errors.UserError, match="there is no run zzz"):
-        tracking.find(workplace.config, client, "zzz")
+        runs.find(workplace.config, client, "zzz")
 
 
 def test_a_server_that_is_not_there_is_told_without_its_password(workplace):
     away = workplace.config.model_copy(update={"tracking_uri": "http://user:hunter2@127.0.0.1:9"})
     with pytest.raises(errors.UserError, match="cannot be reached") as caught:
-        tracking.connect(away)
+        runs.connect(away)
     assert "hunter2" not in str(caught.value)
 
 
@@ -235,7 +238,7 @@ def test_a_damaged_database_is_told(workplace, tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
     odd = workplace.config.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"})
     with pytest.raises(errors.UserError, match="MLflow: "):
-        tracking.connect(odd)
+        runs.connect(odd)
 
 
 def content(path):
@@ -260,7 +263,9 @@ def test_no_personal_value_leaves_the_data_folder(workplace):
 def test_predictions_carry_identifiers_and_the_version(workplace, split, tmp_path):
     rows = split.holdout.drop(columns=schema.TARGET)
     rows.to_csv(tmp_path / "in.csv", index=False)
-    told = pipeline.predict(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
+    told = predict.predict_file(
+        workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv"
+    )
     answers = dataset.read_csv(tmp_path / "out.csv")
     assert told == len(answers) == len(rows)
     assert answers[schema.IDENTIFIER].tolist() == rows[schema.IDENTIFIER].tolist()
@@ -277,16 +282,18 @@ def test_predictions_for_invalid_rows_leave_the_old_file(workplace, inputs, tmp_
     inputs.assign(unknown=1).to_csv(tmp_path / "in.csv", index=False)
     (tmp_path / "out.csv").write_text("old")
     with pytest.raises(errors.UserError, match="unknown: is not allowed"):
-        pipeline.predict(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
+        predict.predict_file(
+            workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv"
+        )
     assert (tmp_path / "out.csv").read_text() == "old"
 
 
 def test_a_model_of_other_feature_code_does_not_answer(workplace, monkeypatch):
     version = registry.resolve(workplace.config, "champion")
-    monkeypatch.setattr(provenance, "features_sha256", lambda: "other")
+    monkeypatch.setattr(bundle, "features_sha256", lambda: "other")
     with (
         pytest.raises(errors.UserError, match="other feature code"),
-        pipeline.fetched(workplace.config, version),
+        bundle.fetched(workplace.config, version),
     ):
         pass
 
@@ -297,10 +304,10 @@ def test_a_bundle_with_another_model_in_it_is_refused(workplace, tmp_path):
     manifest = json.loads((folder / "provenance.json").read_text())
     (folder / "provenance.json").write_text(json.dumps({**manifest, "model_digest": "0" * 64}))
     with pytest.raises(errors.UserError, match="not the one"):
-        pipeline.load_bundle(folder)
+        bundle.load_bundle(folder)
     shutil.rmtree(folder / "model")
     with pytest.raises(errors.UserError, match="cannot be read"):
-        pipeline.load_bundle(folder)
+        bundle.load_bundle(folder)
 
 
 @pytest.mark.parametrize(
@@ -323,30 +330,30 @@ def test_contributions_explain_one_score(workplace, inputs):
 
     x = features.features.build(inputs.head(1))
     version = registry.resolve(workplace.config, "champion")
-    with pipeline.fetched(workplace.config, version) as bundle:
-        table = explaining.contributions(bundle, x)
-        typical = x.assign(**bundle.reference["typical"])
-        flat = explaining.contributions(bundle, typical)
+    with bundle.fetched(workplace.config, version) as loaded:
+        table = explain.contributions(loaded, x)
+        typical = x.assign(**loaded.reference["typical"])
+        flat = explain.contributions(loaded, typical)
     assert set(table.index) == set(x)
     assert table["contribution"].abs().is_monotonic_decreasing
     assert table["contribution"].abs().max() > 0
     assert (flat["contribution"] == 0).all()
     name = table.index[0]
-    without = x.assign(**{name: bundle.reference["typical"][name]})
-    before = np.ravel(model.predict(bundle.model, x))
+    without = x.assign(**{name: loaded.reference["typical"][name]})
+    before = np.ravel(model.predict(loaded.model, x))
     likeliest = before.argmax()
-    added = before[likeliest] - np.ravel(model.predict(bundle.model, without))[likeliest]
+    added = before[likeliest] - np.ravel(model.predict(loaded.model, without))[likeliest]
     assert table["contribution"].iloc[0] == pytest.approx(added)
 
 
 def test_an_explanation_names_version_and_run(workplace, inputs, tmp_path):
     inputs.head(2).to_csv(tmp_path / "in.csv", index=False)
-    lines = explaining.report(workplace.config, tmp_path / "in.csv", 1, "", "champion")
+    lines = explain.report(workplace.config, tmp_path / "in.csv", 1, "", "champion")
     assert workplace.trained.run_id in lines[-1]
     with pytest.raises(errors.UserError, match="no row 2"):
-        explaining.report(workplace.config, tmp_path / "in.csv", 2, "", "champion")
+        explain.report(workplace.config, tmp_path / "in.csv", 2, "", "champion")
     with pytest.raises(errors.UserError, match="no prediction nothing"):
-        explaining.report(workplace.config, None, 0, "nothing", "champion")
+        explain.report(workplace.config, None, 0, "nothing", "champion")
 
 
 def test_the_recorded_search_is_of_this_data_and_was_followed(workplace):
@@ -402,18 +409,18 @@ def test_the_benchmark_measures_training_and_prediction(workplace):
 
 
 def test_a_mirror_that_is_not_part_of_the_project_is_one_line(workplace, monkeypatch):
-    monkeypatch.setattr(tracking.options, "load", lambda _: None)
+    monkeypatch.setattr(runs.optional, "load", lambda _: None)
     config = workplace.config.model_copy(update={"mirrors": ["wandb"]})
     with (
         pytest.raises(errors.UserError, match=r"has no wandb.*tracking=wandb"),
-        tracking.run(config, tracking.connect(config), "test"),
+        runs.run(config, runs.connect(config), "test"),
     ):
         pass
 
 
 def test_what_a_fit_reports_is_in_the_run(workplace, client):
     said = []
-    with tracking.run(workplace.config, client, "test", said.append) as record:
+    with runs.run(workplace.config, client, "test", said.append) as record:
         for step in range(3):
             record.report(step, {"loss": 1.0 / (step + 1)})
         record.told -= 2  # as if seconds had gone by
@@ -426,22 +433,22 @@ def test_what_a_fit_reports_is_in_the_run(workplace, client):
 def test_a_fit_goes_on_only_from_the_state_of_the_very_same_recipe(workplace, split):
     config, said = workplace.config, []
     recorded = workplace.trained.manifest.data
-    place = pipeline._checkpoints(config, recorded, said.append)
+    place = train._checkpoints(config, recorded, said.append)
     assert (said, list(place.iterdir())) == ([], [])
     (place / "state").touch()
-    assert pipeline._checkpoints(config, recorded, said.append) == place
+    assert train._checkpoints(config, recorded, said.append) == place
     assert "going on from there" in said[0]
     others = [
         (config.model_copy(update={"workers": 2}), recorded),
         (config.model_copy(update={"device": "cuda"}), recorded),
         (config, recorded.model_copy(update={"files": {}})),
     ]
-    assert place not in {pipeline._checkpoints(*other, said.append) for other in others}
-    pipeline.train(config)
+    assert place not in {train._checkpoints(*other, said.append) for other in others}
+    train.train(config)
     assert not place.parent.exists()
 
 
 def test_more_workers_than_one_need_ray(workplace, split, params, monkeypatch):
-    monkeypatch.setattr(evaluation.options, "load", lambda _: None)
+    monkeypatch.setattr(evaluation.optional, "load", lambda _: None)
     with pytest.raises(errors.UserError, match="ML_WORKERS is 2, but this project trains in one"):
         evaluation.run(split, params, evaluation.Context(0, workers=2))

@@ -1,0 +1,1 @@
+"""The command line: knows everything, and nothing knows it."""

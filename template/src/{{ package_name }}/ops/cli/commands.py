@@ -1,0 +1,369 @@
+"""The project's one command line. Each command is a thin layer over the module of its concern."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core.errors import UserError
+from ..core.settings import NAME, settings, thread_variables
+
+app = typer.Typer(
+    name=NAME,
+    help="Prepare, train, prove, promote and serve this project's model.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Reference = Annotated[str, typer.Argument(help="champion, challenger or a version number.")]
+Source = Annotated[Path, typer.Argument(help="A CSV file.")]
+Metrics = Annotated[Path | None, typer.Option(help="Write them to this file, too, rounded.")]
+
+
+@app.command()
+def prepare(
+    accept: Annotated[bool, typer.Option(help="Record that the data is meant to differ.")] = False,
+) -> None:
+    """Load the rows, check and split them, and compare them with data/manifest.json."""
+    config = settings()  # first: its mistakes are told before anything heavy is imported
+    from ..data import dataset
+
+    made = dataset.prepare(config, accept=accept)
+    typer.echo("prepared: " + ", ".join(f"{name} {rows} rows" for name, rows in made.rows.items()))
+
+
+@app.command()
+def validate(
+    source: Annotated[Path | None, typer.Argument(help="A CSV file; none: prepared data.")] = None,
+    metrics: Metrics = None,
+) -> None:
+    """Check the prepared data, or a file of inputs, against the schema."""
+    from ..core.project import schema
+    from ..data import dataset
+
+    counts = {}
+    if source is None:
+        split = dataset.read(settings())
+        counts = {"train_rows": len(split.train), "holdout_rows": len(split.holdout)}
+    else:
+        table = dataset.read_csv(source)
+        kind = schema.Labelled if schema.TARGET in table else schema.Inputs
+        if kind is schema.Inputs:  # as `predict` takes them: it carries identifiers through
+            table = table.drop(columns=schema.IDENTIFIER, errors="ignore")
+        counts = {"rows": len(dataset.check(table, kind, source.name))}
+    typer.echo(f"valid: {sum(counts.values())} rows")
+    _record(metrics, counts)
+
+
+@app.command()
+def train(
+    register: Annotated[bool, typer.Option(help="Register the model if it passes.")] = True,
+    metrics: Metrics = None,
+) -> None:
+    """Train, log the run, and register the model as challenger if it passes the gate."""
+    from ..training import gate, train
+
+    trained = train.train(settings(), register=register, say=typer.echo)
+    typer.echo(f"run: {trained.run_id}")
+    typer.echo(f"digest: {trained.manifest.model_digest}")
+    found = trained.manifest.metrics
+    learnt = {name: found[name] for name in found if name.startswith(("train.", "baseline."))}
+    _record(metrics, learnt)
+    if trained.version is not None:
+        typer.echo(f"registered: version {trained.version.number}, challenger")
+    elif failed := gate.failures(trained.checks):
+        raise UserError(f"not registered; {failed}")
+
+
+@app.command()
+def evaluate(
+    reference: Reference = "champion",
+    source: Annotated[Path | None, typer.Argument(help="Labelled rows; none: holdout.")] = None,
+    record: Annotated[bool, typer.Option(help="Make this what the tests compare with.")] = False,
+    metrics: Metrics = None,
+) -> None:
+    """Judge a registered version on the holdout or on a file of labelled rows."""
+    from ..core.files import write_file
+    from ..core.project import model, schema
+    from ..data import dataset
+    from ..tracking import registry
+    from ..training import reproduce as again
+    from ..training.bundle import fetched, score
+
+    config = settings()
+    rows = (
+        dataset.read(config).holdout
+        if source is None
+        else dataset.check(dataset.read_csv(source), schema.Labelled, source.name)
+    )
+    version = registry.resolve(config, reference)
+    with fetched(config, version) as bundle:
+        if metrics is not None and (changed := again.since(config, bundle.manifest)):
+            raise UserError(
+                f"version {version.number} was not trained on what is here: {', '.join(changed)} "
+                f"changed since; train again, then evaluate"
+            )
+        found = model.metrics(rows[schema.TARGET], score(bundle.model, rows))
+    typer.echo(f"version {version.number} on {len(rows)} rows")
+    for name, value in found.items():
+        typer.echo(f"  {name:<10} {value:.4f}")
+    if record:
+        target = config.root / "tests" / "model" / "baseline.json"
+        write_file(target, (json.dumps(found, indent=2) + "\n").encode())
+        typer.echo(f"recorded in {target}; commit it")
+    _record(metrics, found)
+
+
+@app.command()
+def promote(reference: Reference = "challenger") -> None:
+    """Make a registered version the champion."""
+    from ..tracking import registry
+
+    version, before = registry.promote(settings(), reference)
+    told = f" (before: version {before})" if before not in {None, version.number} else ""
+    typer.echo(f"champion: version {version.number}{told}")
+
+
+@app.command()
+def rollback() -> None:
+    """Make the champion before the present one champion again."""
+    from ..tracking import registry
+
+    version, gone = registry.rollback(settings())
+    typer.echo(f"champion: version {version.number} (was: version {gone})")
+
+
+@app.command()
+def reproduce(
+    run: Annotated[str, typer.Argument(help="latest, or the start of a run's id.")] = "latest",
+    here: Annotated[
+        bool, typer.Option("--here", help="Use the working tree and environment as they are.")
+    ] = False,
+) -> None:
+    """Do a run again from its commit, in another environment, and compare it exactly."""
+    from ..training import reproduce as again
+
+    config = settings()
+    verdict = again.reproduce(config, run, here=here)
+    typer.echo(f"run: {verdict.run_id}")
+    for line in verdict.lines():
+        typer.echo(line)
+    if not here and (changed := again.since(config, verdict.manifest)):
+        typer.echo(f"note: the working tree has moved on since, in {', '.join(changed)}")
+    raise typer.Exit(0 if verdict.exact else 1)
+
+
+@app.command()
+def predict(
+    source: Source,
+    out: Annotated[Path, typer.Argument(help="Where the scores go.")],
+    reference: Annotated[str, typer.Option("--model", help="Which version answers.")] = "champion",
+) -> None:
+    """Score a file of inputs."""
+    from ..training.predict import predict_file
+
+    rows = predict_file(settings(), reference, source, out)
+    typer.echo(f"predicted: {rows} rows, in {out}")
+
+
+@app.command()
+def explain(
+    source: Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")] = None,
+    row: Annotated[int, typer.Option(min=0, help="Which of its rows, from 0.")] = 0,
+    prediction: Annotated[str, typer.Option(help="A served prediction's id instead.")] = "",
+    reference: Annotated[str, typer.Option("--model", help="Which version.")] = "champion",
+) -> None:
+    """Say how one score came about: inputs, features, contributions, version and run."""
+    from ..monitoring import explain
+
+    for line in explain.report(settings(), source, row, prediction, reference):
+        typer.echo(line)
+
+
+@app.command()
+def tune() -> None:
+    """Try every combination of model.SEARCH by cross-validation; record it in tuning.json."""
+    from ..training import tuning
+
+    for line in tuning.tune(settings(), say=typer.echo):
+        typer.echo(line)
+
+
+@app.command()
+def backtest() -> None:
+    """Show how quality falls as the training data ages."""
+    from ..training import tuning
+
+    for line in tuning.backtest(settings()):
+        typer.echo(line)
+
+
+@app.command()
+def bench(
+    record: Annotated[bool, typer.Option(help="Make this the baseline.")] = False,
+) -> None:
+    """Measure training and prediction against the recorded baseline, as ratios."""
+    from ..training import benchmark
+
+    for line in benchmark.compare(settings(), record=record):
+        typer.echo(line)
+
+
+@app.command()
+def status() -> None:
+    """Show where the project stands: commit, data, lock, last run, versions."""
+    from . import status
+
+    for line in status.lines(settings()):
+        typer.echo(line)
+
+
+@app.command()
+def serve(
+    reference: Reference = "champion",
+    host: Annotated[str | None, typer.Option(help="Listen here; else ML_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Listen here; else ML_PORT.")] = None,
+    release: Annotated[
+        Path | None, typer.Option(help="A folder with all that is needed, as deploy.sh makes it.")
+    ] = None,
+) -> None:
+    """Answer requests with a registered version until interrupted."""
+    given = {"host": host, "port": port}
+    config = settings(**{name: at for name, at in given.items() if at is not None})
+    os.environ |= thread_variables(config.params.threads)
+    from ..serving import app
+
+    app.run(config, reference, release)
+
+
+@app.command()
+def drift(
+    source: Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")] = None,
+    logged: Annotated[bool, typer.Option("--logged", help="The served features instead.")] = False,
+    reference: Annotated[str, typer.Option("--model", help="Whose training.")] = "champion",
+) -> None:
+    """Compare inputs, or the features that were served, with those of training; plot them."""
+    from ..monitoring import monitor
+
+    if (source is None) != logged:
+        raise typer.BadParameter("give a CSV file, or --logged")
+    report, page = monitor.drifted(settings(), source, reference)
+    typer.echo(f"{report}\nreport: {page}")
+    if report.drifted:
+        raise UserError(f"drift in {', '.join(report.drifted)}")
+
+
+@app.command()
+def monitor(
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV file of prediction_id and label.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=0, help="How far to look back.")] = 30,
+    reference: Annotated[str, typer.Option("--model", help="Which version.")] = "champion",
+) -> None:
+    """Judge what was served: age, failures, drift, and quality where labels have come in."""
+    from ..monitoring import monitor
+
+    health = monitor.monitor(settings(), labels, reference, days)
+    for line in health.lines:
+        typer.echo(line)
+    for finding in health.findings:
+        typer.echo(f"finding: {finding}", err=True)
+    raise typer.Exit(1 if health.findings else 0)
+
+
+@app.command()
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it is stale.")] = False,
+) -> None:
+    """Write docs/environment.md from the lock, Python and the settings."""
+    from ..provenance import environment
+
+    root = settings().root
+    if not check:
+        typer.echo(f"wrote {environment.write(root).relative_to(root)}")
+    for problem in environment.problems(root):
+        raise UserError(problem)
+
+
+@app.command("lock-check")
+def lock_check() -> None:
+    """Check that pyproject.toml, the lock, its exports and what is installed agree."""
+    from ..provenance import lock
+
+    root = settings().root
+    problems = [*lock.problems(root), *(f"installed: {line}" for line in lock.drifted(root))]
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("pyproject.toml, poetry.lock, requirements and what is installed agree")
+
+
+class Action(StrEnum):
+    """What can be done with an environment."""
+
+    DEPLOY = "deploy"
+    ROLLBACK = "rollback"
+    STATUS = "status"
+    HISTORY = "history"
+    STOP = "stop"
+
+
+@app.command()
+def deploy(
+    environment: Annotated[str, typer.Argument(help="local or compose")],
+    action: Annotated[Action, typer.Argument()] = Action.DEPLOY,
+    number: Annotated[int | None, typer.Argument(help="The release to roll back to.")] = None,
+    reference: Annotated[
+        str, typer.Option("--version", help="champion, challenger or a version number.")
+    ] = "champion",
+) -> None:
+    """Let a registered version answer, go back to an earlier release, or look at releases."""
+    from ..delivery import deploy as deployments
+
+    if environment not in deployments.DRIVERS:
+        raise typer.BadParameter(f"there is no environment {environment}")
+    if number is not None and action is not Action.ROLLBACK:
+        raise typer.BadParameter("only rollback takes a release's number")
+    driver = deployments.DRIVERS[environment](settings())
+    for line in deployments.act(driver, action, number, reference):
+        typer.echo(line)
+
+
+def _record(path: Path | None, metrics: Mapping[str, float]) -> None:
+    """Write `metrics` to `path`, with the decimals that any processor gives."""
+    from ..core.files import write_file
+
+    if path is not None:
+        rounded = {name: round(value, 3) for name, value in metrics.items()}
+        write_file(path, (json.dumps(rounded, indent=2) + "\n").encode())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. A user's mistake ends it with one line and exit status 1."""
+    try:
+        app(arguments, standalone_mode=True)
+    except UserError as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written
+        sys.exit(f"error: {error.filename or 'the system'}: {error.strerror}")
+
+
+def train_main() -> None:
+    """Entry point for training alone."""
+    main(["train", *sys.argv[1:]])
+
+
+def predict_main() -> None:
+    """Entry point for batch inference alone."""
+    main(["predict", *sys.argv[1:]])

@@ -1,0 +1,1 @@
+"""Settings, errors, files, seeds: knows nothing of data, runs or services."""

@@ -1,0 +1,72 @@
+"""Files: written whole or not at all, read as models, and hashed."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from .errors import UserError
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def load_json(path: Path, kind: type[_Model]) -> _Model:
+    """Read `path` as a `kind`. Raises UserError where it is missing or is not one."""
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        detail = first_problem(error) if isinstance(error, ValidationError) else "not text"
+        raise UserError(f"{path} is damaged ({detail}); restore it or make it anew") from None
+
+
+def first_problem(error: ValidationError, prefix: str = "", style: Any = str) -> str:
+    """Say the first thing that is wrong in one line; `style` writes the name of the field."""
+    detail = error.errors()[0]
+    where = style(".".join(map(str, detail["loc"])))
+    return f"{prefix}{where}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises UserError where the disk refuses."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON, whole or not at all. Raises UserError where the disk refuses."""
+    write_file(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def sha256_text(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_files(files: list[Path], base: Path) -> str:
+    """Hash files by their names relative to `base` and their contents, in hex."""
+    state = hashlib.sha256()
+    for file in files:
+        feed_part(state, file.relative_to(base).as_posix(), file.read_bytes())
+    return state.hexdigest()
+
+
+def feed_part(state: Any, kind: str, content: bytes = b"") -> None:
+    """Add a part to a hash with its kind and length, so that no two sequences look the same."""
+    state.update(f"{kind}:{len(content)}:".encode() + content)

@@ -1,0 +1,1 @@
+"""Reading, checking, splitting and describing tables: knows core."""

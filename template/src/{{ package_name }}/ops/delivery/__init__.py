@@ -1,0 +1,1 @@
+"""Releases and where they run: knows everything but the command line."""

@@ -1,0 +1,92 @@
+"""The canary: a new release answers part of the requests, and must do as well as the old one."""
+
+import time
+from dataclasses import dataclass, fields
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from ..core.errors import UserError
+from .release import Address, request
+
+# So many requests of each before their times and refusals are compared.
+ENOUGH = 20
+# How much worse than the old one: a share of requests, and of their mean time.
+FAILED, REFUSED, SLOWER = 0.01, 0.1, 2.0
+# Seconds by which a mean may differ in any case.
+JITTER = 0.05
+
+
+@dataclass(frozen=True)
+class Count:
+    """How one release answered: /predict requests, and the seconds that they took together."""
+
+    requests: float = 0
+    failed: float = 0
+    refused: float = 0
+    seconds: float = 0
+
+    def __sub__(self, before: "Count") -> "Count":
+        """Return what came after `before`."""
+        names = (field.name for field in fields(self))
+        return Count(*(getattr(self, name) - getattr(before, name) for name in names))
+
+    def share(self, part: float) -> float:
+        """Return `part` as a share of the requests."""
+        return part / self.requests if self.requests else 0.0
+
+
+def read(address: Address) -> Count:
+    """Ask a service's /metrics. Raises UserError where it does not answer with metrics."""
+    try:
+        text = request(address, "GET", "/metrics", timeout=10)[1].decode()
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    except UserError as error:
+        raise UserError(f"canary: {error}") from None
+    except ValueError as error:
+        raise UserError(f"canary: GET /metrics failed: {error}") from None
+    own = [one for one in samples if one.labels.get("path") == "/predict"]
+    answered = [one for one in own if one.name == "ml_requests_total"]
+    return Count(
+        requests=sum(one.value for one in answered),
+        failed=sum(one.value for one in answered if one.labels["status"].startswith("5")),
+        refused=sum(one.value for one in answered if one.labels["status"].startswith("4")),
+        seconds=sum(one.value for one in own if one.name == "ml_request_seconds_sum"),
+    )
+
+
+def watch(old: Address, new: Address, before: Count, seconds: float) -> str:
+    """Compare two releases that share the requests for so long; return what to record.
+
+    `before` is what the new one had answered until it got a share.
+
+    Raises UserError, at once where requests fail, if the new one does worse than the old one.
+    """
+    begun = read(old), before
+    end = time.monotonic() + seconds
+    while True:
+        theirs, mine = (read(at) - then for at, then in zip((old, new), begun, strict=True))
+        if mine.share(mine.failed) > theirs.share(theirs.failed) + FAILED:
+            raise UserError(
+                f"canary: {mine.failed:.0f} of {mine.requests:.0f} requests failed, "
+                f"{theirs.failed:.0f} of {theirs.requests:.0f} on the old release"
+            )
+        if time.monotonic() > end:
+            break
+        time.sleep(min(0.25, seconds))
+    if min(theirs.requests, mine.requests) >= ENOUGH:
+        _compare(theirs, mine)
+    return f"canary: {mine.requests:.0f} of {mine.requests + theirs.requests:.0f} requests"
+
+
+def _compare(old: Count, new: Count) -> None:
+    if new.share(new.refused) > old.share(old.refused) + REFUSED:
+        raise UserError(
+            f"canary: {new.share(new.refused):.0%} of the requests were refused, "
+            f"{old.share(old.refused):.0%} by the old release"
+        )
+    before, now = old.share(old.seconds), new.share(new.seconds)
+    if now > before * SLOWER + JITTER:
+        raise UserError(
+            f"canary: a request takes {now * 1000:.0f} ms, "
+            f"{before * 1000:.0f} ms on the old release"
+        )

@@ -1,0 +1,229 @@
+"""Deployments: a release is built, tried out beside the one that answers, and then switched to.
+
+Whatever goes wrong, the release that answered goes on answering, and history.jsonl says why. MLflow
+has a run for each attempt. What differs between environments is in their drivers.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..core.errors import UserError
+from ..core.files import write_json
+from ..core.settings import Settings
+from ..serving import supervisor
+from . import canary
+from .compose import Compose
+from .local import Local
+from .release import TOLD, Driver, is_ready, replay
+
+# Releases that stay on disk to go back to.
+KEEP = 5
+
+
+DRIVERS: dict[str, type[Local | Compose]] = {"local": Local, "compose": Compose}
+
+
+def act(driver: Driver, action: str, number: int | None, reference: str) -> list[str]:
+    """Do what the command line asks for; return what to tell."""
+    match action:
+        case "deploy":
+            return [_told(deploy(driver, reference))]
+        case "rollback":
+            return [_told(rollback(driver, number))]
+        case "status":
+            status = driver.status()
+            return [f"{name:<12} {value}" for name, value in status.items() if value is not None]
+        case "history":
+            entries, summed = history(driver)
+            return [*(_told(entry) for entry in entries), summed]
+        case _:
+            stop(driver)
+            return ["stopped"]
+
+
+def deploy(driver: Driver, reference: str = "champion") -> dict[str, Any]:
+    """Deploy a registered version (an alias or a number); return its line of the history.
+
+    Raises UserError, with what answered before still answering, if anything is not right.
+    """
+    with _attempt(driver, "deploy") as entry:
+        driver.check()
+        number = entry["release"] = 1 + max([0, *driver.releases.kept(), *_numbers(driver.folder)])
+        try:
+            release = driver.build(number, reference)
+            entry.update(release.model_dump(include=TOLD))
+            _try_out(driver, number, entry)
+        except BaseException:
+            driver.releases.drop(number)
+            raise
+        _prune(driver)
+    return entry
+
+
+def rollback(driver: Driver, number: int | None = None) -> dict[str, Any]:
+    """Go back to a kept release, as carefully as `deploy`.
+
+    Not told which, to the one before the one that answers; if none answers, to the last that did.
+    """
+    with _attempt(driver, "rollback") as entry:
+        driver.check()
+        status = driver.status()
+        answering = status["state"] == "answering"
+        if number is None and not answering:
+            number = status["release"]
+        number = number or status["previous"]
+        if number is None:
+            raise UserError("there is no earlier release to go back to")
+        if answering and number == status["release"]:
+            raise UserError(f"release {number} is the one that answers")
+        release = driver.releases.get(number)
+        entry["release"] = number
+        entry.update(release.model_dump(include=TOLD))
+        _try_out(driver, number, entry)
+    return entry
+
+
+def _try_out(driver: Driver, number: int, entry: dict[str, Any]) -> None:
+    """Let a release take over, if it is right by itself and beside the one that answers."""
+    release, golden = driver.releases.get(number), driver.releases.golden(number)
+    seconds = driver.settings.canary_seconds
+    try:
+        address = driver.start(number)
+        is_ready(address, release)
+        replay(address, golden)
+        before = canary.read(address) if seconds else canary.Count()
+        if seconds and (both := driver.share(number)):
+            entry["canary"] = canary.watch(*both, before, seconds)
+    except BaseException:
+        driver.abandon(number)
+        raise
+    driver.switch(number)
+
+
+def stop(driver: Driver) -> None:
+    """Answer no more; the releases stay."""
+    with _attempt(driver, "stop"):
+        driver.stop()
+
+
+def summary(settings: Settings) -> str:
+    """Say in one line what answers on this machine."""
+    status = Local(settings).status()
+    if status["state"] == "stopped":
+        return "nothing answers"
+    return f"release {status['release']}, version {status['version']}, {status['address']}"
+
+
+def history(driver: Driver) -> tuple[list[dict[str, Any]], str]:
+    """Return every attempt, oldest first, and one line with success rate and mean time."""
+    entries = _entries(driver.folder)
+    tries = [entry for entry in entries if entry.get("action") in {"deploy", "rollback"}]
+    good = [entry["seconds"] for entry in tries if entry.get("outcome") == "ok"]
+    if not tries:
+        return entries, "nothing was deployed yet"
+    mean = f", {sum(good) / len(good):.1f} s on average" if good else ""
+    rate = f"{len(good)} of {len(tries)} succeeded ({len(good) / len(tries):.0%})"
+    return entries, rate + mean
+
+
+@contextlib.contextmanager
+def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
+    """Hold the environment for one attempt and record what comes of it, even of a killed one."""
+    folder = driver.folder
+    pending = folder / "attempt.json"
+    entry: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "action": action,
+        "who": _who(),
+        "outcome": "interrupted",
+        "seconds": 0.0,
+        "reason": "killed before it ended",
+    }
+    lock = FileLock(folder / "deploy.lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError("another deployment is under way; try again when it has ended") from None
+    except OSError as error:
+        raise UserError(f"{error.filename or folder}: {error.strerror}") from error
+    start, left = time.monotonic(), None
+    try:
+        with contextlib.suppress(OSError, ValueError):
+            left = json.loads(pending.read_text(encoding="utf-8"))
+            supervisor.record(folder, **left)
+        write_json(pending, entry)
+        yield entry
+        entry |= {"outcome": "ok", "reason": None}
+    except BaseException as error:
+        if isinstance(error, Exception):
+            entry |= {"outcome": "failed", "reason": str(error)}
+        if isinstance(error, OSError):
+            raise UserError(f"{error.filename or folder}: {error.strerror}") from error
+        raise
+    finally:
+        entry["seconds"] = round(time.monotonic() - start, 2)
+        with contextlib.suppress(OSError):  # a full disk must not hide what happened
+            supervisor.record(folder, **entry)
+        pending.unlink(missing_ok=True)
+        lock.release()
+        _audit(driver, *filter(None, [left, entry]))
+
+
+def _audit(driver: Driver, *entries: dict[str, Any]) -> None:
+    """Keep attempts in MLflow too, where the team sees them; without it, this file has them."""
+    from ..tracking import runs
+
+    with contextlib.suppress(UserError):
+        for entry in entries:
+            runs.audit(driver.settings, {"environment": driver.folder.name, **entry})
+
+
+def _prune(driver: Driver) -> None:
+    """Remove the oldest releases, but neither the one that answers nor the one before it."""
+    status = driver.status()
+    for number in driver.releases.kept()[:-KEEP]:
+        if number not in {status["release"], status["previous"]}:
+            driver.releases.drop(number)
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "history.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    entries = []
+    for line in lines:
+        with contextlib.suppress(ValueError):  # a line that a full disk cut short
+            entries.append(json.loads(line))
+    return entries
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [entry["release"] for entry in _entries(folder) if entry.get("release")]
+
+
+def _told(entry: dict[str, Any]) -> str:
+    """Put an attempt in one line."""
+    what = f"release {entry['release']}" if entry.get("release") else ""
+    if entry.get("version"):
+        what += f", version {entry['version']}, digest {entry['digest'][:12]}"
+    line = (
+        f"{entry.get('time', ''):<26}{entry['action']:<9}{entry['outcome']:<12}"
+        f"{entry.get('seconds', 0):>6.1f} s  {entry.get('who', '')}  {what}"
+    )
+    return f"{line}  {entry['reason']}".strip() if entry.get("reason") else line.strip()
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's numeric user has no name
+        return str(os.getuid())

@@ -1,0 +1,268 @@
+"""Releases: what a registered version needs to answer, in a folder, and the proof that it does.
+
+A release is bundle/ (the model and what is known of it) and release.json. What is the same in every
+environment is here; what differs is a driver's: local.py and compose.py.
+"""
+
+import contextlib
+import http.client
+import json
+import math
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ..core.errors import UserError
+from ..core.files import load_json, write_json
+from ..core.settings import Settings
+
+if TYPE_CHECKING:
+    from ..tracking.registry import Version
+
+_State = TypeVar("_State", bound=BaseModel)
+Address = tuple[str, int]
+# What the history tells of a release.
+TOLD = {"version", "digest", "run_id", "commit", "image"}
+
+
+class Release(BaseModel):
+    """release.json: what a release is, and how its environment runs it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str
+    digest: str
+    run_id: str
+    commit: str
+    package: str = ""
+    python: str = ""
+    source: str = ""
+    environment: dict[str, str] = {}
+    image: str | None = None
+
+
+class Golden(BaseModel):
+    """golden.json: rows and their scores as they were at training.
+
+    `tolerance` is how far a score may move, as a share of it: last digits depend on the processor.
+    """
+
+    inputs: list[dict[str, Any]]
+    scores: list[float] | list[list[float]]
+    tolerance: float = 1e-9
+
+
+class Driver(Protocol):
+    """What an environment has to be able to do."""
+
+    settings: Settings
+    folder: Path
+    releases: "Releases"
+
+    def check(self) -> None:
+        """Raise UserError where nothing can be deployed."""
+
+    def build(self, number: int, reference: str) -> Release:
+        """Bring together all that a registered version needs, and write release.json last."""
+
+    def start(self, number: int) -> Address:
+        """Start a release beside the one that answers; return where it alone does."""
+
+    def share(self, number: int) -> tuple[Address, Address] | None:
+        """Let it have a part of the requests; return where the old one and it alone answer.
+
+        None where no other release answers.
+        """
+
+    def switch(self, number: int) -> None:
+        """Let it have all requests; where it fails with them, the old one has them again."""
+
+    def abandon(self, number: int) -> None:
+        """End a release that was started, and did not prove right."""
+
+    def stop(self) -> None:
+        """Answer no more."""
+
+    def status(self) -> dict[str, Any]:
+        """Return environment, state (`answering` or `stopped`), address, release and previous."""
+
+
+class Releases:
+    """The releases of an environment, in a folder of numbered ones."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        """Keep them in `folder`."""
+        self.settings, self.folder = settings, folder
+
+    def path(self, number: int) -> Path:
+        """Return where a release is, or would be."""
+        return self.folder / str(number)
+
+    def get(self, number: int) -> Release:
+        """Return a kept release. Raises UserError if it is not there or damaged."""
+        if number not in self.kept():
+            kept = ", ".join(map(str, self.kept())) or "none"
+            raise UserError(f"there is no release {number}; kept are {kept}")
+        return load_json(self.path(number) / "release.json", Release)
+
+    def golden(self, number: int) -> Golden:
+        """Return what a release has to answer."""
+        return load_json(self.path(number) / "bundle" / "golden.json", Golden)
+
+    def kept(self) -> list[int]:
+        """Return the numbers of the complete releases, oldest first."""
+        return [int(f.name) for f in self._folders() if (f / "release.json").exists()]
+
+    def drop(self, number: int) -> None:
+        """Remove a release, as far as that is possible."""
+        from ..provenance import workspace
+
+        with contextlib.suppress(UserError):  # git may be what is missing
+            workspace.discard(self.settings.root, self.path(number))
+
+    def clear(self) -> None:
+        """Remove what deployments left behind that were killed while they built."""
+        for folder in self._folders():
+            if not (folder / "release.json").exists():
+                self.drop(int(folder.name))
+
+    def resolve(self, reference: str) -> "Version":
+        """Return the registered version to release. Raises UserError where its code is not known.
+
+        What was left behind by deployments that were killed while they built goes first.
+        """
+        # MLflow takes seconds to import, and a rollback has no use for it.
+        from ..tracking import registry
+
+        version = registry.resolve(self.settings, reference)
+        if not version.commit:
+            raise UserError(
+                f"version {version.number} was trained without a commit, so its code is not to be "
+                "had; commit, train and promote again"
+            )
+        self.clear()
+        return version
+
+    def fetch(self, number: int, version: "Version") -> Path:
+        """Bring a version's bundle into the release's folder, and return that."""
+        from ..tracking import registry
+
+        registry.fetch(self.settings, version, self.path(number))
+        return self.path(number)
+
+    def complete(self, number: int, version: "Version", **how: Any) -> Release:
+        """Write release.json, the last of all: a release that has it is complete."""
+        release = Release(
+            version=str(version.number),
+            digest=version.digest,
+            run_id=version.run_id,
+            commit=version.commit,
+            **how,
+        )
+        write_json(self.path(number) / "release.json", release.model_dump())
+        return release
+
+    def _folders(self) -> list[Path]:
+        found = self.folder.glob("[0-9]*")
+        return sorted((f for f in found if f.name.isdecimal()), key=lambda f: int(f.name))
+
+
+def load_state(path: Path, kind: type[_State]) -> _State | None:
+    """Return an environment's state.json, None before there is one.
+
+    Raises UserError if it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return load_json(path, kind)
+    except UserError:
+        raise UserError(
+            f"{path} is damaged; delete it and deploy again (what answers goes on answering)"
+        ) from None
+
+
+def tool(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
+    """Run a program and return what it printed. Raises UserError with its own last line."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, cwd=cwd, env=env, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise UserError(f"{command[0]} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()
+        raise UserError(f"{Path(command[0]).name}: {last}")
+    return done.stdout
+
+
+def is_ready(address: Address, release: Release) -> None:
+    """Raise UserError unless the service there is ready and serves this release's model."""
+    status, body = ask(address, "GET", "/readyz")
+    if status != http.HTTPStatus.OK:
+        raise UserError(f"the service is not ready: {body.get('detail', f'status {status}')}")
+    if body.get("model_digest") != release.digest:
+        raise UserError("the service serves another model than the release's")
+
+
+def replay(address: Address, golden: Golden) -> None:
+    """Raise UserError unless the service there gives the golden scores."""
+    status, body = ask(address, "POST", "/predict", {"rows": golden.inputs})
+    if status != http.HTTPStatus.OK:
+        raise UserError(f"golden predictions: {body.get('detail', f'status {status}')}")
+    try:
+        scores = [prediction["score"] for prediction in body["predictions"]]
+    except (KeyError, TypeError):
+        scores = [None]
+    if None in scores:
+        raise UserError("golden predictions: the answer holds no scores")
+    if len(scores) != len(golden.scores):
+        raise UserError(f"golden predictions: {len(scores)} scores for {len(golden.scores)} rows")
+    for row, (score, expected) in enumerate(zip(scores, golden.scores, strict=True)):
+        if not close(score, expected, golden.tolerance):
+            raise UserError(
+                f"golden prediction {row} is {score!r}, but was {expected!r} at training"
+            )
+
+
+def close(score: object, expected: object, tolerance: float) -> bool:
+    """Compare two scores, or two lists of them; what is no number is close to nothing."""
+    if isinstance(score, list) and isinstance(expected, list):
+        pairs = zip(score, expected, strict=False)
+        return len(score) == len(expected) and all(close(*pair, tolerance) for pair in pairs)
+    if not isinstance(score, int | float) or not isinstance(expected, int | float):
+        return False
+    return math.isclose(score, expected, rel_tol=tolerance, abs_tol=tolerance / 1000)
+
+
+def ask(
+    address: Address, method: str, path: str, body: object = None
+) -> tuple[int, dict[str, Any]]:
+    """Return status and answer of a request. Raises UserError where there is no answer in JSON."""
+    status, text = request(address, method, path, json.dumps(body) if body is not None else None)
+    try:
+        return status, json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{method} {path} failed: {error}") from None
+
+
+def request(
+    address: Address, method: str, path: str, body: str | None = None, *, timeout: float = 30
+) -> tuple[int, bytes]:
+    """Return status and body of an answer. Raises UserError where there is none."""
+    connection = http.client.HTTPConnection(*address, timeout=timeout)
+    try:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(f"{method} {path} failed: {str(error) or type(error).__name__}") from None
+    finally:
+        connection.close()
+
+
+def reachable(host: str) -> str:
+    """Return where a service that listens on `host` is asked from this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

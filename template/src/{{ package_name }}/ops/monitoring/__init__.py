@@ -1,0 +1,1 @@
+"""What served predictions say later: knows training and serving."""

@@ -1,0 +1,36 @@
+"""The drift report as a page, a plot for each column."""
+
+import base64
+import html
+import io
+
+import numpy as np
+
+from ..data.distributions import Column, Report
+
+
+def page(report: Report, title: str) -> str:
+    """Return the report as one HTML page that needs no other file, a plot for each column."""
+    plots = "".join(f'<img alt="{html.escape(c.name)}" src="{_plot(c)}">' for c in report.columns)
+    return (
+        f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
+        f"<h1>{html.escape(title)}</h1><p>{report.rows} rows against {report.reference_rows}"
+        f" of training.</p><pre>{html.escape(str(report))}</pre>{plots}\n"
+    )
+
+
+def _plot(column: Column) -> str:
+    """Draw both distributions; return the picture as a data address."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(column.bins))
+    axes.bar(places - 0.2, [p for p, _ in column.shares], 0.4, label="training")
+    axes.bar(places + 0.2, [q for _, q in column.shares], 0.4, label="now")
+    axes.set_xticks(places, column.bins, rotation=45, ha="right", fontsize=7)
+    axes.set_title(f"{column.name}: psi {column.psi:.3f}{', drifted' if column.drifted else ''}")
+    axes.legend()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=80)
+    return "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()

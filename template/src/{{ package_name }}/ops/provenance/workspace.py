@@ -1,0 +1,140 @@
+"""The project as it was at a commit, and the environment that the commit's lock describes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from ..core.errors import UserError
+from ..core.settings import PACKAGE, Settings
+from . import lock
+from .git import git
+from .lock import lock_sha256
+from .machine import Platform
+
+
+def checkout(root: Path, commit: str, into: Path) -> Path:
+    """Put `commit` of the repository around `root` into the new folder `into`, as a git worktree.
+
+    Returns the project's folder in it. Raises UserError where the commit is not to be had.
+    """
+    prefix = git(root, "rev-parse", "--show-prefix").strip()
+    git(root, "worktree", "prune")
+    try:
+        git(root, "cat-file", "-e", commit + "^{commit}")
+    except UserError:
+        raise UserError(f"commit {commit[:12]} is not in this repository; fetch it") from None
+    into.parent.mkdir(parents=True, exist_ok=True)
+    quiet = ("-c", "core.hooksPath=/dev/null")
+    git(root, *quiet, "worktree", "add", "--force", "--detach", str(into), commit)
+    return into / prefix
+
+
+def discard(root: Path, folder: Path) -> None:
+    """Remove a worktree that `checkout` made, or what is left of one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    git(root, "worktree", "prune")
+
+
+@contextmanager
+def borrowed(root: Path, commit: str, into: Path) -> Iterator[Path]:
+    """Check `commit` out for the length of the block."""
+    try:
+        yield checkout(root, commit, into)
+    finally:
+        discard(root, into)
+
+
+def environment(project: Path, settings: Settings) -> Path:
+    """Return the Python of an environment that holds just what `project`'s lock says.
+
+    Environments are kept in var/envs, one for each lock and Python, and brought into line by uv
+    every time, which takes a tenth of a second where nothing changed. Raises UserError where the
+    lock cannot be installed or the Python is not to be had.
+    """
+    version = (project / ".python-version").read_text(encoding="utf-8").strip()
+    groups = lock.groups(project)
+    name = "-".join([lock_sha256(project)[:16], f"py{version}", *groups[1:]])
+    folder = settings.var_dir / "envs" / name
+    python = folder / "bin" / "python"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not python.exists():
+            _uv("venv", "--quiet", "--clear", "--python", interpreter(version), str(folder))
+        exports = [str(project / "requirements" / f"{group}.txt") for group in groups]
+        wanted = ("pip", "sync", "--quiet", "--require-hashes", "--python", str(python), *exports)
+        try:  # without the network first: it is faster, and a laptop may be on a train
+            _uv(*wanted, "--offline")
+        except UserError:
+            _uv(*wanted)
+    return python
+
+
+def interpreter(version: str) -> str:
+    """Return the path of a Python `version` (3.12, say). Raises UserError where there is none."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return str(getattr(sys, "_base_executable", sys.executable))
+    try:
+        return _uv("python", "find", "--no-python-downloads", version).strip()
+    except UserError:
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        found = sorted(pyenv.glob(f"{version}.*/bin/python"))
+        if not found:
+            raise UserError(f"the run needs Python {version}, which is not here") from None
+        return str(found[-1])
+
+
+def run_task(
+    python: Path, project: Path, *arguments: str, platform: Platform | None = None
+) -> None:
+    """Run `project`'s own ops.training.tasks in a new process under `python`.
+
+    The process gets another hash seed and another thread count than this one: what depends on
+    either would show. It runs as `platform` did: on its device, with as many workers, and with
+    OpenBLAS's kernels for its processor. Raises UserError with the task's own error line.
+    """
+    dropped = {"ML_ROOT", "ML_DATA_DIR", "ML_VAR_DIR", "VIRTUAL_ENV", "PYTHONHOME"}
+    hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    threads = "2" if os.environ.get("OMP_NUM_THREADS") == "3" else "3"
+    done = subprocess.run(  # noqa: S603
+        [str(python), "-m", f"{PACKAGE}.ops.training.tasks", *arguments],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if name not in dropped}
+        | {
+            "PYTHONPATH": str(project / "src"),
+            "PYTHONHASHSEED": hash_seed,
+            "OMP_NUM_THREADS": threads,
+        }
+        | _as_on(platform),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        silent = f"it ended with status {done.returncode} and said nothing"
+        last = (done.stderr.strip().splitlines() or [silent])[-1]
+        raise UserError(f"in the separate process: {last.removeprefix('error: ')}")
+
+
+def _as_on(platform: Platform | None) -> dict[str, str]:
+    if platform is None:
+        return {}
+    kernels = {"OPENBLAS_CORETYPE": platform.blas} if platform.blas else {}
+    return {"ML_DEVICE": platform.device, "ML_WORKERS": str(platform.workers), **kernels}
+
+
+def _uv(*arguments: str) -> str:
+    from uv import find_uv_bin
+
+    done = subprocess.run(  # noqa: S603
+        [find_uv_bin(), *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()
+        raise UserError(f"uv {' '.join(arguments[:2])}: {last.removeprefix('error: ')}")
+    return done.stdout

@@ -1,0 +1,1 @@
+"""Requests and answers: knows training, and nothing of who deploys it."""

@@ -1,0 +1,1 @@
+"""Runs and registered versions in MLflow: knows core, data and provenance."""

@@ -1,0 +1,178 @@
+"""Registered versions: `challenger` has passed the gate, `champion` is the one that serves."""
+
+import errno
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from ..core.errors import UserError
+from ..core.settings import NAME, Settings
+from ..provenance.manifest import Manifest
+from . import runs
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+# The registered model's own tag that lists every champion, oldest first.
+HISTORY = "champions"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version."""
+
+    name: str
+    number: int
+    run_id: str
+    digest: str
+    commit: str
+    aliases: tuple[str, ...]
+
+
+def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Manifest) -> Version:
+    """Register a run's model as the challenger.
+
+    The same model from the same commit is not registered twice: its version becomes challenger
+    again.
+    """
+    name = settings.model_name
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        client.create_registered_model(name)
+    number = next(
+        (
+            version.number
+            for version in versions(settings, client)
+            if (version.digest, version.commit) == (manifest.model_digest, manifest.code.commit)
+        ),
+        None,
+    )
+    if number is None:
+        source = f"{client.get_run(run_id).info.artifact_uri}/{runs.BUNDLE}/model"
+        tags = {"digest": manifest.model_digest, "commit": manifest.code.commit or ""}
+        number = int(client.create_model_version(name, source, run_id, tags).version)
+    client.set_registered_model_alias(name, CHALLENGER, str(number))
+    return _version(client.get_model_version(name, str(number)))
+
+
+@runs.explained
+def versions(settings: Settings, client: MlflowClient) -> list[Version]:
+    """Return every version, newest first."""
+    found = client.search_model_versions(f"name = '{settings.model_name}'")
+    return sorted(map(_version, found), key=lambda version: -version.number)
+
+
+def aliases(settings: Settings, client: MlflowClient) -> dict[str, str]:
+    """Return the version number behind each alias; empty where nothing was registered yet."""
+    try:
+        return dict(client.get_registered_model(settings.model_name).aliases)
+    except MlflowException:
+        return {}
+
+
+def resolve(settings: Settings, reference: str, client: MlflowClient | None = None) -> Version:
+    """Return the version that an alias or a number means. Raises UserError where none does."""
+    client = client or runs.connect(settings)
+    try:
+        found = (
+            client.get_model_version(settings.model_name, reference)
+            if reference.isdecimal()
+            else client.get_model_version_by_alias(settings.model_name, reference)
+        )
+    except MlflowException:
+        hint = {
+            CHAMPION: f"run `{NAME} promote` once a version is registered",
+            CHALLENGER: f"run `{NAME} train`; it registers what passes the gate",
+        }.get(reference, f"see `{NAME} status` for those there are")
+        what = f"version {reference}" if reference.isdecimal() else reference
+        raise UserError(f"{settings.model_name} has no {what}; {hint}") from None
+    # By number once more: what an alias finds is told without its own aliases.
+    return _version(client.get_model_version(settings.model_name, found.version))
+
+
+@runs.explained
+def promote(settings: Settings, reference: str = CHALLENGER) -> tuple[Version, int | None]:
+    """Make a version the champion; return it and the number of the one before, if any."""
+    client = runs.connect(settings)
+    version = resolve(settings, reference, client)
+    history = _history(settings, client)
+    previous = history[-1] if history else None
+    if previous != version.number:
+        _crown(settings, client, [*history, version.number])
+    return resolve(settings, CHAMPION, client), previous
+
+
+@runs.explained
+def rollback(settings: Settings) -> tuple[Version, int]:
+    """Make the champion before the present one champion again; return it and the one that went."""
+    client = runs.connect(settings)
+    history = _history(settings, client)
+    if len(history) < 2:  # noqa: PLR2004
+        raise UserError(f"{settings.model_name} has no earlier champion to go back to")
+    _crown(settings, client, history[:-1])
+    return resolve(settings, CHAMPION, client), history[-1]
+
+
+@runs.explained
+def fetch(settings: Settings, version: Version, into: Path) -> Path:
+    """Download all that serving needs of `version` into `into`; return the bundle's folder."""
+    client = runs.connect(settings)
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        return Path(client.download_artifacts(version.run_id, runs.BUNDLE, str(into)))
+    except MlflowException:  # which does not say why
+        here = sum(path.stat().st_size for path in into.rglob("*"))
+        missing = _size(client, version.run_id, runs.BUNDLE) - here
+        if shutil.disk_usage(into).free < missing:
+            raise UserError(f"{into}: {os.strerror(errno.ENOSPC)}") from None
+        raise
+
+
+def _size(client: MlflowClient, run_id: str, path: str) -> int:
+    """Return the bytes of a run's artifacts in the folder `path`."""
+    return sum(
+        _size(client, run_id, found.path) if found.is_dir else found.file_size or 0
+        for found in client.list_artifacts(run_id, path)
+    )
+
+
+def _crown(settings: Settings, client: MlflowClient, history: list[int]) -> None:
+    # The alias first: it decides what serves, and _history trusts it over the list.
+    client.set_registered_model_alias(settings.model_name, CHAMPION, str(history[-1]))
+    client.set_registered_model_tag(settings.model_name, HISTORY, json.dumps(history))
+
+
+def _history(settings: Settings, client: MlflowClient) -> list[int]:
+    """Return the champions, oldest first; the last one is the alias's, whatever the list says."""
+    model = client.get_registered_model(settings.model_name)
+    try:
+        history = [int(number) for number in json.loads(model.tags.get(HISTORY, "[]"))]
+    except (TypeError, ValueError):
+        raise UserError(
+            f"the tag {HISTORY} of {settings.model_name} is damaged; "
+            "set it in MLflow to the list of champions, such as [1, 2]"
+        ) from None
+    champion = model.aliases.get(CHAMPION)
+    if champion is None:
+        return []
+    # The alias moves first, so a list that does not end with it was cut short by a crash.
+    current = int(champion)
+    if current in history:
+        return history[: len(history) - history[::-1].index(current)]
+    return [*history, current]
+
+
+def _version(found: ModelVersion) -> Version:
+    return Version(
+        name=found.name,
+        number=int(found.version),
+        run_id=str(found.run_id),
+        digest=str(found.tags.get("digest", "")),
+        commit=str(found.tags.get("commit", "")),
+        aliases=tuple(sorted(found.aliases)),
+    )

@@ -1,0 +1,349 @@
+"""Runs in MLflow: an embedded database by default, a server by MLFLOW_TRACKING_URI.
+
+Settings.mirrors names trackers that get a copy of each run.
+"""
+
+import json
+import logging
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from ..core import optional
+from ..core.errors import UserError
+from ..core.files import load_json
+from ..core.settings import NAME, Settings
+from ..provenance.manifest import Manifest, flatten
+
+# Before MLflow is imported: a dead server is an answer, not a reason to wait for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    RunTag,
+)
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+if TYPE_CHECKING:  # dataset takes seconds to import
+    from ..data.dataset import DataManifest
+
+BUNDLE = "bundle"
+Say = Callable[[str], None]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+for _noisy in ("alembic", "mlflow"):
+    logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a fit reported of one step, and when, in milliseconds since 1970."""
+
+    number: int
+    milliseconds: int
+    metrics: dict[str, float]
+
+
+def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Turn what MLflow raises inside `function` into a UserError of one line."""
+
+    @wraps(function)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise UserError(f"MLflow: {_first_line(error)}") from error
+
+    return wrapper
+
+
+@explained
+def connect(settings: Settings) -> MlflowClient:
+    """Return a client for the settings' store, making the embedded one where it is missing.
+
+    Raises UserError where the server does not answer or the database is damaged.
+    """
+    address = urlsplit(settings.tracking_uri)
+    if address.scheme in {"http", "https"}:
+        _knock(address.hostname or "", address.port or {"http": 80}.get(address.scheme, 443),
+               settings.tracking_uri)  # fmt: skip
+    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    # The first use of a database makes its tables, which two processes must not do at once.
+    with FileLock(settings.var_dir / "mlflow.lock"):
+        client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
+        if client.get_experiment_by_name(settings.experiment) is None:
+            embedded = address.scheme == "sqlite"
+            store = (settings.var_dir / "artifacts").as_uri() if embedded else None
+            client.create_experiment(settings.experiment, artifact_location=store)
+    return client
+
+
+def _knock(host: str, port: int, uri: str) -> None:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"MLflow at {_without_password(uri)} cannot be reached ({reason}); "
+            "start it, or correct MLFLOW_TRACKING_URI"
+        ) from None
+
+
+def _without_password(uri: str) -> str:
+    address = urlsplit(uri)
+    return address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
+
+
+class Tracker(Protocol):
+    """What keeps a run. MLflow's is one; a module that an answer brought may be another."""
+
+    def steps(self, steps: Sequence[Step]) -> None:
+        """Take what the fit reported of some steps."""
+
+    def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
+        """Take the run's params, metrics, tags and data, and each feature's cost, in ms."""
+
+    def files(self, folder: Path) -> None:
+        """Take the run's bundle."""
+
+    def end(self, status: str) -> None:
+        """Close the run: FINISHED, FAILED or KILLED."""
+
+
+class Record:
+    """One run, written to MLflow and to every mirror.
+
+    MLflow decides: what it refuses is the run's error. A mirror that fails is told of and left.
+    """
+
+    def __init__(
+        self, run_id: str, main: Tracker, mirrors: Mapping[str, Tracker], say: Say
+    ) -> None:
+        """Write the run that MLflow knows as `run_id`; `say` gets a line now and then."""
+        self.run_id, self.main, self.mirrors, self.say = run_id, main, dict(mirrors), say
+        self.waiting: list[Step] = []
+        self.told = time.monotonic()
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take what a fit reports of one step; it is passed on once a second at most."""
+        values = {name: float(value) for name, value in metrics.items()}
+        self.waiting.append(Step(step, int(time.time() * 1000), values))
+        if time.monotonic() - self.told >= 1:
+            told = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+            self.say(f"  step {step}: {told}")
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on what is waiting."""
+        waiting, self.waiting, self.told = self.waiting, [], time.monotonic()
+        if waiting:
+            self._to_all(lambda tracker: tracker.steps(waiting))
+
+    def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
+        """Log what the run was made of and what it gave."""
+        self.flush()
+        self._to_all(lambda tracker: tracker.log(manifest, data, costs))
+
+    def files(self, folder: Path) -> None:
+        """Log the run's bundle."""
+        self._to_all(lambda tracker: tracker.files(folder))
+
+    def end(self, status: str) -> None:
+        """Close the run."""
+        self._to_all(lambda tracker: tracker.end(status))
+
+    def _to_all(self, job: Callable[[Tracker], None]) -> None:
+        job(self.main)
+        for name, mirror in list(self.mirrors.items()):
+            try:
+                job(mirror)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the run
+                del self.mirrors[name]
+                self.say(f"{name} has no copy of this run ({_first_line(error)}); MLflow has it")
+
+
+class _Mlflow:
+    """A run in MLflow."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self.client, self.run_id = client, run_id
+
+    def steps(self, steps: Sequence[Step]) -> None:
+        """Log each metric as `fit.<name>`."""
+        found = [
+            Metric(f"fit.{name}", value, step.milliseconds, step.number)
+            for step in steps
+            for name, value in step.metrics.items()
+        ]
+        for start in range(0, len(found), 1000):  # as many as MLflow takes at once
+            self.client.log_batch(self.run_id, metrics=found[start : start + 1000])
+
+    def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
+        """Log params, metrics, tags and the data sets by their hashes."""
+        when = int(manifest.created.timestamp() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(*pair, when, 0) for pair in measured(manifest, costs).items()],
+            params=[Param(name, str(value)) for name, value in flatten(manifest.params).items()],
+            tags=[
+                RunTag("mlflow.source.git.commit", manifest.code.commit or ""),
+                *(RunTag(*pair) for pair in tags(manifest).items()),
+            ],
+        )
+        contexts = zip(data.files.items(), ("training", "holdout"), strict=True)
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name,
+                    sha256[:36],
+                    "code",
+                    data.source,
+                    profile=json.dumps({"rows": data.rows[name]}),
+                ),
+                [InputTag("mlflow.data.context", context)],
+            )
+            for (name, sha256), context in contexts
+        ]
+        self.client.log_inputs(self.run_id, inputs)
+
+    def files(self, folder: Path) -> None:
+        """Log the bundle as an artifact."""
+        self.client.log_artifacts(self.run_id, str(folder), BUNDLE)
+
+    def end(self, status: str) -> None:
+        """Close the run."""
+        self.client.set_terminated(self.run_id, status)
+
+
+def measured(manifest: Manifest, costs: Mapping[str, float]) -> dict[str, float]:
+    """Return all that a run measured, by name: its metrics, and `cost.<feature>` in ms."""
+    return {**manifest.metrics, **{f"cost.{name}": ms for name, ms in costs.items()}}
+
+
+def tags(manifest: Manifest) -> dict[str, str]:
+    """Return what a run is found by."""
+    return {
+        "model_digest": manifest.model_digest,
+        "reproducible": "; ".join(manifest.reproducible) or "yes",
+    }
+
+
+@contextmanager
+def run(
+    settings: Settings, client: MlflowClient, name: str, say: Say = lambda _: None
+) -> Iterator[Record]:
+    """Open a run that ends FINISHED, or FAILED or KILLED if the block does not get to its end.
+
+    A run that a killed training left open on this machine is closed first. Raises UserError where
+    a mirror of the settings is not part of this project.
+    """
+    experiment = _experiment(settings, client)
+    mine = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
+    for stale in client.search_runs([experiment], f"{mine} AND tags.root = '{settings.root}'"):
+        client.set_terminated(stale.info.run_id, "KILLED")
+    modules = {mirror: _module(mirror) for mirror in settings.mirrors}
+    origin = {"host": socket.gethostname(), "root": str(settings.root)}
+    run_id = str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
+    record = Record(run_id, _Mlflow(client, run_id), {}, say)
+    for mirror, module in modules.items():
+        try:
+            record.mirrors[mirror] = module.Run(settings, run_id, name)
+        except Exception as error:  # noqa: BLE001 - as above
+            say(f"{mirror} has no copy of this run ({_first_line(error)}); MLflow has it")
+    try:
+        yield record
+    except BaseException as error:
+        record.end("FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    record.end("FINISHED")
+
+
+def _module(mirror: str) -> Any:
+    if (module := optional.load(f"tracking.{mirror}_mirror")) is None:
+        raise UserError(
+            f"this project has no {mirror}: `copier update -d tracking={mirror}` adds it"
+        )
+    return module
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split("\n", maxsplit=1)[0].split()) or type(error).__name__
+
+
+def _experiment(settings: Settings, client: MlflowClient) -> str:
+    found = client.get_experiment_by_name(settings.experiment)
+    if found is None:
+        raise UserError(f"MLflow has no experiment {settings.experiment}; run `{NAME} train`")
+    return str(found.experiment_id)
+
+
+@explained
+def audit(settings: Settings, attempt: Mapping[str, Any]) -> None:
+    """Keep one attempt to deploy as a run of its own, beside the experiment that training has."""
+    client = connect(settings)
+    name = f"{settings.experiment}-deployments"
+    experiment = client.get_experiment_by_name(name)
+    place = experiment.experiment_id if experiment else client.create_experiment(name)
+    said = {key: str(value) for key, value in attempt.items() if value is not None}
+    run_id = client.create_run(place, run_name=said["action"], tags=said).info.run_id
+    client.log_metric(run_id, "seconds", attempt["seconds"])
+    client.set_terminated(run_id, "FINISHED" if attempt["outcome"] == "ok" else "FAILED")
+
+
+@explained
+def find(settings: Settings, client: MlflowClient, reference: str) -> str:
+    """Return the id of the run that `reference` means: `latest`, or the start of an id."""
+    experiment = _experiment(settings, client)
+    finished = client.search_runs(
+        [experiment],
+        "attributes.status = 'FINISHED' AND tags.model_digest != ''",
+        order_by=["attributes.start_time DESC"],
+        max_results=1000,
+    )
+    matching = [
+        found.info.run_id
+        for found in finished
+        if reference == "latest" or found.info.run_id.startswith(reference)
+    ]
+    if not matching:
+        what = "no run has finished" if reference == "latest" else f"there is no run {reference}"
+        raise UserError(f"{what}; run `{NAME} train`, or see `{NAME} status`")
+    if reference != "latest" and len(matching) > 1:
+        raise UserError(f"{len(matching)} runs start with {reference}; give more of the id")
+    return str(matching[0])
+
+
+@explained
+def manifest_of(client: MlflowClient, run_id: str) -> Manifest:
+    """Return a run's manifest. Raises UserError where the run has none."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run_id, f"{BUNDLE}/provenance.json", folder)
+        try:
+            return load_json(Path(path), Manifest)
+        except UserError:
+            raise UserError(
+                f"run {run_id[:12]} has no manifest that this standard can read; train again, or "
+                "use the commit that made it"
+            ) from None

@@ -1,0 +1,1 @@
+"""Fitting, judging, bundling and reproducing: knows everything below it, nothing that serves."""

@@ -1,0 +1,180 @@
+"""A run's bundle: the model, and all that serving needs to know of it."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..core import flavor
+from ..core.errors import UserError
+from ..core.files import load_json, write_file
+from ..core.project import features, model, schema
+from ..core.settings import NAME, Settings
+from ..data.dataset import Split
+from ..provenance.digest import model_digest
+from ..provenance.manifest import Manifest, features_sha256
+from . import evaluation
+from .evaluation import Outcome
+from .gate import Check
+
+if TYPE_CHECKING:
+    from ..tracking.registry import Version
+
+
+GOLDEN_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that serving needs of one run, read from a folder and checked.
+
+    `reference` holds the training data's distributions (describe) under `inputs` and
+    `features`, the holdout's scores under `scores`, and each column's median under `typical`;
+    `golden` holds a few inputs with the scores that they must get.
+    """
+
+    folder: Path
+    model: Any
+    manifest: Manifest
+    reference: dict[str, Any]
+    golden: dict[str, Any]
+
+
+def score(fitted: Any, rows: pd.DataFrame) -> np.ndarray:
+    """Return each row's score, (rows,) or (rows, classes): the one path from inputs to answers.
+
+    Raises UserError for a score that is not finite.
+    """
+    return evaluation.predict(fitted, features.features.build(rows))
+
+
+def write_bundle(
+    folder: Path,
+    settings: Settings,
+    split: Split,
+    outcome: Outcome,
+    manifest: Manifest,
+    checks: list[Check],
+) -> None:
+    """Write a run's bundle and its plots to `folder`. No personal column gets into it."""
+    from ..data.distributions import describe
+    from ..provenance import lock
+    from . import plots
+
+    x = features.features.build(split.train)
+    signature = _signature(x, outcome.scores)
+    options = {"pip_requirements": lock.pins(settings.root), "signature": signature}
+    flavor.save(outcome.model, folder / "model", **options)
+    inputs = split.train[input_columns()]
+    reference = {
+        "inputs": describe(inputs),
+        "features": describe(x),
+        "scores": describe(pd.DataFrame({"score": evaluation.highest(outcome.scores)})),
+        "typical": x.median().to_dict(),
+    }
+    golden = split.holdout[input_columns()].head(GOLDEN_ROWS)
+    contents = {
+        "provenance.json": manifest.model_dump_json(indent=2),
+        "reference.json": json.dumps(reference, indent=2),
+        "golden.json": json.dumps(
+            {
+                "inputs": golden.to_dict("records"),
+                "scores": outcome.scores[: len(golden)].tolist(),
+                "tolerance": flavor.TOLERANCE,
+            },
+            indent=2,
+        ),
+        "metrics.json": json.dumps(manifest.metrics, indent=2),
+        "gate.json": json.dumps([check.model_dump() for check in checks], indent=2),
+        "model_card.md": card(manifest, checks),
+    }
+    for name, text in contents.items():
+        write_file(folder / name, (text.rstrip("\n") + "\n").encode())
+    decided = model.decide(outcome.scores)
+    drawn = plots.figures(outcome.labels, outcome.scores, decided, outcome.metrics)
+    for name, figure in drawn.items():
+        (folder / "plots").mkdir(exist_ok=True)
+        figure.savefig(folder / "plots" / f"{name}.png", dpi=100)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle. Raises UserError where a part is missing, damaged or not the run's model."""
+    manifest = load_json(folder / "provenance.json", Manifest)
+    fitted = flavor.load(folder / "model")
+    if model_digest(fitted) != manifest.model_digest:
+        raise UserError(f"the model in {folder} is not the one that its run recorded")
+    parts = {}
+    for name in ("reference", "golden"):
+        try:
+            parts[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise UserError(f"{folder / name}.json is missing or damaged") from None
+    return Bundle(folder, fitted, manifest, parts["reference"], parts["golden"])
+
+
+@contextmanager
+def fetched(settings: Settings, version: "Version") -> Iterator[Bundle]:
+    """Have `version`'s bundle for the length of the block, checked to fit the code that is here.
+
+    Raises UserError where the version was trained with other feature code: its scores would be
+    wrong without a sign of it.
+    """
+    from ..tracking import registry
+
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = load_bundle(registry.fetch(settings, version, Path(folder)))
+        if bundle.manifest.code.features_sha256 != features_sha256():
+            raise UserError(
+                f"version {version.number} was trained with other feature code than is here; "
+                f"check out {version.commit[:12]}, or train again"
+            )
+        yield bundle
+
+
+def input_columns() -> list[str]:
+    """Return the columns that the model may be asked with: schema.Inputs' own."""
+    names: Mapping[str, Any] = schema.Inputs.to_schema().columns
+    return [name for name in names if name not in schema.PERSONAL]
+
+
+def card(manifest: Manifest, checks: list[Check]) -> str:
+    """Return the model card (Mitchell et al., Model Cards for Model Reporting, 2019)."""
+    rows = "\n".join(
+        f"| {check.name} | {'passed' if check.passed else '**failed**'} | {check.detail} |"
+        for check in checks
+    )
+    metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in manifest.metrics.items())
+    return f"""# {NAME}
+
+{(model.__doc__ or "").splitlines()[0]}
+
+- Made: {manifest.created:%Y-%m-%d %H:%M} UTC, commit `{manifest.code.commit}`
+- Digest: `{manifest.model_digest}`
+- Data: {manifest.data.source}
+- Inputs: {", ".join(input_columns())}
+- Made again with: `{NAME} reproduce`
+
+## Gate
+
+| check | outcome | detail |
+| --- | --- | --- |
+{rows}
+
+## Metrics on the holdout
+
+| metric | value |
+| --- | --- |
+{metrics}
+"""
+
+
+def _signature(x: pd.DataFrame, scores: np.ndarray) -> Any:
+    from mlflow.models import infer_signature
+
+    return infer_signature(x, scores[:1])

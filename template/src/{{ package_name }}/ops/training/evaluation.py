@@ -1,0 +1,147 @@
+"""The part of a run that must come out the same every time: fit, score, judge. No tracking here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..core import optional
+from ..core.context import Context
+from ..core.errors import UserError
+from ..core.project import features, model, schema
+from ..core.seeding import deterministic
+from ..core.settings import Params
+from ..data.dataset import Split
+from ..data.features import by_feature
+
+PERMUTATIONS = 10
+NOISE = "noise"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A fitted model and how it did on the holdout.
+
+    `metrics` is flat: a metric of model.metrics by its own name, and under `train.`, `baseline.`,
+    `slice.<kind>.<group>.`, `gap.<kind>` and `importance.<feature>` what the gate also looks at.
+    `scores` are the holdout's, shape (rows,) or (rows, classes).
+    """
+
+    model: Any
+    metrics: dict[str, float]
+    scores: np.ndarray
+    labels: pd.Series
+
+
+def run(split: Split, params: Params, context: Context | None = None) -> Outcome:
+    """Fit and judge; without a `context`, in this process with the seed and threads of `params`.
+
+    Raises UserError where the model's parameters, its scores or its device are not usable.
+    """
+    context = context or Context(params.seed, params.threads)
+    with deterministic(context):
+        x, y = features.features.build(split.train), split.train[schema.TARGET]
+        x_held, y_held = features.features.build(split.holdout), split.holdout[schema.TARGET]
+        fitted = fit(x, y, params.model, context)
+        scores = predict(fitted, x_held)
+        simple = model.baseline(x, y, context.aside())
+        metric = params.gate.metric
+        if metric not in (judged := model.metrics(y_held, scores)):
+            raise UserError(f"params.yaml: gate.metric {metric} is none of {', '.join(judged)}")
+        found = {
+            **judged,
+            f"train.{metric}": model.metrics(y, predict(fitted, x))[metric],
+            f"baseline.{metric}": model.metrics(y_held, predict(simple, x_held))[metric],
+            **sliced(split.holdout, y_held, scores, params),
+            **importance(x, y, params, context.aside()),
+        }
+    return Outcome(fitted, found, scores, y_held)
+
+
+def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], context: Context) -> Any:
+    """Fit the project's model, on Ray where the context has more than one worker.
+
+    Raises UserError for parameters that it does not take.
+    """
+    how = model if context.workers == 1 else optional.load("training.distributed")
+    if how is None:
+        raise UserError(
+            f"ML_WORKERS is {context.workers}, but this project trains in one process; set it to 1"
+        )
+    try:
+        return how.fit(x, y, parameters, context)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model.fit refused: {' '.join(str(error).split())}") from None
+
+
+def predict(fitted: Any, x: pd.DataFrame) -> np.ndarray:
+    """Score `x`, shape (rows,) or (rows, classes).
+
+    Raises UserError for another shape and where a score is not a finite number.
+    """
+    scores = np.asarray(model.predict(fitted, x), dtype="float64")
+    if not shaped(scores, len(x)):
+        raise UserError(f"model.predict gave shape {scores.shape} for {len(x)} rows")
+    if bad := int((~np.isfinite(scores)).sum()):
+        raise UserError(f"model.predict gave {bad} scores that are not finite")
+    return scores
+
+
+def shaped(scores: np.ndarray, rows: int) -> bool:
+    """Tell whether `scores` are one number a row, or one for each of several classes."""
+    return scores.shape == (rows,) or (
+        scores.ndim == 2 and len(scores) == rows and scores.shape[1] > 1  # noqa: PLR2004
+    )
+
+
+def highest(scores: np.ndarray) -> np.ndarray:
+    """Return one number a row, shape (rows,): the score, or that of the likeliest class."""
+    return scores if scores.ndim == 1 else scores.max(axis=1)
+
+
+def sliced(
+    rows: pd.DataFrame, labels: pd.Series, scores: np.ndarray, params: Params
+) -> dict[str, float]:
+    """Judge every group of schema.groups that is large enough and whose labels differ."""
+    found = {}
+    gate = params.gate
+    for kind, groups in schema.groups(rows).items():
+        compared = []
+        for group in sorted(groups.unique()):
+            member = (groups == group).to_numpy()
+            if member.sum() < gate.slices.rows or labels[member].nunique() < 2:  # noqa: PLR2004
+                continue
+            judged = model.metrics(labels[member], scores[member])
+            found[f"slice.{kind}.{group}.{gate.metric}"] = judged[gate.metric]
+            compared.append(judged[gate.fairness.metric])
+        if len(compared) > 1:
+            found[f"gap.{kind}"] = max(compared) - min(compared)
+    return found
+
+
+def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) -> dict[str, float]:
+    """Return how much of the gate's metric each feature carries, beside one of pure noise.
+
+    Permutation importance (Breiman, Random Forests, 2001), cross-validated over five folds of the
+    training rows so that the holdout stays unseen, for a model that was offered the noise too. The
+    columns of a block are shuffled together.
+    """
+    generator = np.random.default_rng(context.seed)
+    x = x.assign(**{NOISE: generator.standard_normal(len(x))})
+    folds = generator.permutation(len(x)) % 5
+    parts = by_feature(x)
+    drops: dict[str, list[float]] = {name: [] for name in parts}
+    for fold in range(5):
+        inside, outside = folds != fold, folds == fold
+        fitted = fit(x[inside], y[inside], params.model, context)
+        x_out, y_out = x[outside], y[outside]
+        before = model.metrics(y_out, predict(fitted, x_out))[params.gate.metric]
+        for name, columns in parts.items():
+            for _ in range(PERMUTATIONS // 5):
+                shuffled = x_out.copy()
+                shuffled[columns] = x_out[columns].to_numpy()[generator.permutation(len(x_out))]
+                after = model.metrics(y_out, predict(fitted, shuffled))[params.gate.metric]
+                drops[name].append(before - after)
+    return {f"importance.{name}": float(np.mean(values)) for name, values in drops.items()}

@@ -1,0 +1,55 @@
+"""What another commit's code is asked to do in its own environment, by `python -m`.
+
+    retrain DATA OUT          fit and judge on the data in folder DATA; write the manifest to OUT
+    score MODEL DATA OUT      judge the stored model on DATA's holdout; write its metrics to OUT
+    prepare DATA              load the rows from their source into folder DATA
+
+It knows nothing of MLflow, so it starts quickly, and its results cannot reach the registry.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from ..core import flavor
+from ..core.context import Context
+from ..core.errors import UserError
+from ..core.files import write_file
+from ..core.project import features, model, schema
+from ..core.seeding import deterministic
+from ..core.settings import settings
+from ..data import dataset
+from ..provenance.manifest import Data, collect_manifest
+from . import evaluation
+
+
+def main(arguments: list[str]) -> None:
+    """Do what `arguments` say."""
+    match arguments:
+        case ["retrain", data, out]:
+            config = settings(data_dir=Path(data))
+            split = dataset.read(config)
+            context = Context.of(config.params, config)
+            outcome = evaluation.run(split, config.params, context)
+            used = Data(source=split.manifest.source, files=split.manifest.files)
+            manifest = collect_manifest(config, config.params, used, outcome.model, outcome.metrics)
+            write_file(Path(out), manifest.model_dump_json().encode())
+        case ["score", stored, data, out]:
+            config = settings(data_dir=Path(data))
+            rows = dataset.read(config).holdout
+            with deterministic(Context.of(config.params, config)):
+                fitted = flavor.load(Path(stored))
+                scores = evaluation.predict(fitted, features.features.build(rows))
+            found = model.metrics(rows[schema.TARGET], scores)
+            write_file(Path(out), json.dumps(found).encode())
+        case ["prepare", data]:
+            dataset.prepare(settings(data_dir=Path(data)))
+        case _:
+            raise UserError("tasks: retrain DATA OUT | score MODEL DATA OUT | prepare DATA")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

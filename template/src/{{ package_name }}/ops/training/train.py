@@ -1,0 +1,151 @@
+"""The way from data to a registered version: read, fit and judge, log, gate, register."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from ..core.context import Context
+from ..core.errors import UserError
+from ..core.project import features
+from ..core.settings import Settings
+from ..data import dataset
+from ..data.dataset import Split
+from ..provenance.digest import value_digest
+from ..provenance.lock import lock_sha256
+from ..provenance.manifest import Data, Manifest, code_sha256, collect_manifest
+from . import evaluation, gate
+from .bundle import write_bundle
+from .gate import Check
+
+if TYPE_CHECKING:
+    from ..tracking.registry import Version
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave. `version` is None where the gate said no, or was not asked."""
+
+    run_id: str
+    manifest: Manifest
+    checks: list[Check]
+    version: "Version | None"
+
+
+def train(
+    settings: Settings,
+    *,
+    register: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Trained:
+    """Train on the prepared data, log the run, and register it if it passes the gate.
+
+    Raises UserError, with nothing half-registered, where the data is not as recorded, another
+    training is running or MLflow cannot be reached.
+    """
+    with alone(settings):
+        split = dataset.read(settings)
+        say(f"data: {len(split.train)} rows to train on, {len(split.holdout)} held out")
+        from ..tracking import runs
+
+        return runs.explained(_train)(settings, split, register=register, say=say)
+
+
+def _train(
+    settings: Settings, split: Split, *, register: bool, say: Callable[[str], None]
+) -> Trained:
+    from ..tracking import registry, runs
+
+    client = runs.connect(settings)
+    params = settings.params
+    with runs.run(settings, client, "train", say) as record:
+        data = Data(source=split.manifest.source, files=split.manifest.files)
+        context = replace(
+            Context.of(params, settings),
+            folder=_checkpoints(settings, data, say),
+            report=record.report,
+        )
+        outcome = evaluation.run(split, params, context)
+        manifest = collect_manifest(settings, params, data, outcome.model, outcome.metrics)
+        say(f"fitted: {params.gate.metric} {outcome.metrics[params.gate.metric]:.4f}")
+        costs = features.features.cost(split.train)
+        checks = gate.judge(manifest, params, costs, champion_metric(settings, client, manifest))
+        with tempfile.TemporaryDirectory() as folder:
+            write_bundle(Path(folder), settings, split, outcome, manifest, checks)
+            record.log(manifest, split.manifest, costs)
+            record.files(Path(folder))
+    # All is logged: what an interrupted training would have gone on from is of no more use.
+    shutil.rmtree(settings.var_dir / "checkpoints", ignore_errors=True)
+    failed = gate.failures(checks)
+    say(f"gate: {failed or 'passed'}")
+    wanted = register and not failed
+    version = registry.register(settings, client, record.run_id, manifest) if wanted else None
+    return Trained(record.run_id, manifest, checks, version)
+
+
+def _checkpoints(settings: Settings, data: Data, say: Callable[[str], None]) -> Path:
+    """Return the folder in which this very recipe keeps its state, for a fit that can resume."""
+    recipe = {
+        "code": code_sha256(settings.root / "src"),
+        "lock": lock_sha256(settings.root),
+        "data": data.files,
+        "params": settings.params.model_dump(),
+        "device": settings.device,
+        "workers": settings.workers,
+    }
+    folder = settings.var_dir / "checkpoints" / value_digest(recipe)[:16]
+    if folder.is_dir() and any(folder.iterdir()):
+        say("an interrupted training of the same recipe left its state: going on from there")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Be the only training of this project. Raises UserError where one is running."""
+    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    busy = FileLock(settings.var_dir / "train.lock", timeout=0)
+    try:
+        busy.acquire()
+    except Timeout:
+        raise UserError("another training is running here; wait for it to end") from None
+    try:
+        yield
+    finally:
+        busy.release()
+
+
+def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> float | None:
+    """Return the champion's metric on the holdout of `manifest`; None without a champion.
+
+    On the same holdout that is what its run recorded. On another one the champion is asked anew,
+    by its own code in its own environment.
+    """
+    from ..provenance import workspace
+    from ..tracking import registry, runs
+
+    if registry.CHAMPION not in registry.aliases(settings, client):
+        return None
+    champion = registry.resolve(settings, registry.CHAMPION, client)
+    metric = settings.params.gate.metric
+    with suppress(UserError):  # a manifest that cannot be read is no reason not to train
+        recorded = runs.manifest_of(client, champion.run_id)
+        same = recorded.data.files.get(dataset.HOLDOUT) == manifest.data.files[dataset.HOLDOUT]
+        if same and metric in recorded.metrics:
+            return recorded.metrics[metric]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        bundle = registry.fetch(settings, champion, place / "bundle")
+        with workspace.borrowed(settings.root, champion.commit, place / "code") as project:
+            python = workspace.environment(project, settings)
+            answer = place / "metrics.json"
+            asked = (str(bundle / "model"), str(settings.data_dir), str(answer))
+            workspace.run_task(python, project, "score", *asked)
+        found: float = json.loads(answer.read_text(encoding="utf-8"))[metric]
+        return found

@@ -1,0 +1,114 @@
+"""How the hyperparameters were found, and what old training data costs."""
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..core import optional
+from ..core.context import Context
+from ..core.files import write_file
+from ..core.project import features, model, schema
+from ..core.seeding import deterministic
+from ..core.settings import NAME, Params, Settings
+from ..data import dataset
+from . import evaluation, plots
+
+FOLDS = 5
+
+
+def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Judge every combination of model.SEARCH on the training rows and record it in tuning.json.
+
+    Cross-validation over five folds; the holdout is never looked at. Returns the report's lines.
+    """
+    params = settings.params
+    context = Context.of(params, settings).aside()
+    spread = optional.load("training.cluster") if settings.workers > 1 else None
+    split = dataset.read(settings)
+    names = list(model.SEARCH)
+    combinations = [
+        dict(zip(names, values, strict=True))
+        for values in itertools.product(*model.SEARCH.values())
+    ]
+    x, y = features.features.build(split.train), split.train[schema.TARGET]
+    judge = partial(_judge, x, y, params, context)
+
+    def told(number: int, result: dict[str, Any]) -> None:
+        say(f"  {number + 1}/{len(combinations)}  {result['mean']:.4f}  {result['params']}")
+
+    if spread is None:
+        tried = []
+        for number, chosen in enumerate(combinations):
+            tried.append(judge(chosen))
+            told(number, tried[-1])
+    else:
+        tried = spread.search(judge, combinations, replace(context, workers=settings.workers), told)
+    tried.sort(key=lambda result: -result["mean"])
+    record = {
+        "metric": params.gate.metric,
+        "seed": params.seed,
+        "folds": FOLDS,
+        "data": split.manifest.files[dataset.TRAIN],
+        "tried": tried,
+    }
+    text = json.dumps(record, indent=2) + "\n"
+    write_file(settings.root / "tuning.json", text.encode())
+    best = tried[0]["params"]
+    now = "as in params.yaml" if best == _searched(params) else "not what params.yaml has"
+    return [f"best: {best}, {now}", "recorded in tuning.json; commit it with params.yaml"]
+
+
+def backtest(settings: Settings) -> list[str]:
+    """Judge the newest rows by models from ever older windows of the same size.
+
+    The rows' order stands for time. Writes var/reports/staleness.json and .png; returns the
+    report's lines.
+    """
+    params = settings.params
+    context = Context.of(params, settings).aside()
+    rows = dataset.read(settings).train
+    size, newest = int(0.4 * len(rows)), rows.iloc[int(0.8 * len(rows)) :]
+    found: dict[float, float] = {}
+    with deterministic(context):
+        for age in (0.0, 0.1, 0.2, 0.3, 0.4):
+            end = int((0.8 - age) * len(rows))
+            window = rows.iloc[end - size : end]
+            fitted = evaluation.fit(
+                features.features.build(window), window[schema.TARGET], params.model, context
+            )
+            scores = evaluation.predict(fitted, features.features.build(newest))
+            found[age] = model.metrics(newest[schema.TARGET], scores)[params.gate.metric]
+    reports = settings.var_dir / "reports"
+    write_file(reports / "staleness.json", (json.dumps(found, indent=2) + "\n").encode())
+    figure = plots.line(found, "age of the training data, share of all rows", params.gate.metric,
+                        "what stale training data costs")  # fmt: skip
+    figure.savefig(reports / "staleness.png", dpi=100)
+    lines = [f"  {age:>4.0%} old  {params.gate.metric} {value:.4f}" for age, value in found.items()]
+    lost = found[0.0] - min(found.values())
+    return [*lines, f"staleness costs up to {lost:.4f}; {reports / 'staleness.png'} shows it",
+            f"`{NAME} monitor` warns from {params.monitoring.max_age_days:g} days on"]  # fmt: skip
+
+
+def _searched(params: Params) -> dict[str, Any]:
+    return {name: params.model.get(name) for name in model.SEARCH}
+
+
+def _judge(
+    x: pd.DataFrame, y: pd.Series, params: Params, context: Context, chosen: dict[str, Any]
+) -> dict[str, Any]:
+    """Judge one combination. It comes out the same in whatever process, after whatever others."""
+    folds = np.random.default_rng(params.seed).permutation(len(x)) % FOLDS
+    found = []
+    with deterministic(context):
+        for fold in range(FOLDS):
+            inside, outside = folds != fold, folds == fold
+            fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, context)
+            judged = model.metrics(y[outside], evaluation.predict(fitted, x[outside]))
+            found.append(judged[params.gate.metric])
+    return {"params": chosen, "mean": float(np.mean(found)), "std": float(np.std(found))}
