@@ -35,7 +35,8 @@ ROUNDS = 3
 ROWS = """
 import json, sys
 from pathlib import Path
-from my_ml_project.ops import dataset, settings
+from my_ml_project.ops.core import settings
+from my_ml_project.ops.data import dataset
 from my_ml_project import features, schema
 rows = dataset.read(settings.settings()).holdout.head(1)
 inputs = rows.drop(columns=[schema.IDENTIFIER, schema.TARGET]).to_json(orient="records")

@@ -47,7 +47,7 @@ for framework in frameworks/*/; do
     [ "$framework" = "$lightest" ] || render "$framework" pyproject.toml .python-version requirements
     "$work/$lightest/.venv/bin/python" -c "
 import pathlib
-from the_package.ops import environment
+from the_package.ops.provenance import environment
 environment.write(pathlib.Path('$project'))"
     page=frameworks/$framework/environment.md.jinja
     # shellcheck disable=SC2016

@@ -47,7 +47,8 @@ HARDENED = (
 RELEASE = """
 import json
 from pathlib import Path
-from my_ml_project.ops import registry, settings
+from my_ml_project.ops.core import settings
+from my_ml_project.ops.tracking import registry
 config, folder = settings.settings(), Path("var/release")
 version = registry.resolve(config, "champion")
 registry.fetch(config, version, folder)

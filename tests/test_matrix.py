@@ -211,7 +211,7 @@ def test_poetry_accepts_every_lock(matrix: Matrix) -> None:
 
 def test_every_export_agrees_with_its_lock(matrix: Matrix) -> None:
     script = (
-        "import pathlib; from my_ml_project.ops import lock\n"
+        "import pathlib; from my_ml_project.ops.provenance import lock\n"
         "raise SystemExit('; '.join(lock.problems(pathlib.Path())) or 0)"
     )
     for folder, _ in matrix.files("poetry.lock", "requirements/main.txt"):

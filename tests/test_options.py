@@ -49,7 +49,8 @@ SHARED = [
 INPUTS = """
 import json
 from my_ml_project import schema
-from my_ml_project.ops import dataset, settings
+from my_ml_project.ops.core import settings
+from my_ml_project.ops.data import dataset
 rows = dataset.read(settings.settings()).holdout.head(5)
 rows = rows.drop(columns=[schema.IDENTIFIER, schema.TARGET])
 rows.to_csv("var/in.csv", index=False)
