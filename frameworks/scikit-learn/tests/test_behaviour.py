@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ..conftest import ROOT
-from ..project import bundle, context, features, model, schema, train
-from ..project import bundle
+from ..project import bundle, context, features, model, schema
 from ..project import settings as project_settings
 
 PARAMS = project_settings.load_params(ROOT / "params.yaml")
