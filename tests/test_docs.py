@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from groundwork import cli, questions
+from groundwork.cli.main import main
+from groundwork.template.reference import markdown
 
 from .conftest import ROOT, git
 
@@ -17,17 +18,17 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 def test_the_reference_of_the_questions_is_current() -> None:
     page = (ROOT / "docs/reference/questions.md").read_text("utf-8")
-    assert questions.markdown(ROOT) == page, "groundwork questions > docs/reference/questions.md"
+    assert markdown(ROOT) == page, "groundwork questions > docs/reference/questions.md"
 
 
 def test_the_command_prints_that_reference(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--template", str(ROOT / "docs"), "questions"]) == 0
-    assert capsys.readouterr().out == questions.markdown(ROOT)
+    assert main(["--template", str(ROOT / "docs"), "questions"]) == 0
+    assert capsys.readouterr().out == markdown(ROOT)
 
 
 def test_the_reference_changes_with_a_question(template: Path) -> None:
     """The freshness test above would be worth nothing if the page left something out."""
-    page = questions.markdown(template)
+    page = markdown(template)
     for text in (
         "Renaming later is tedious",
         "`my_ml_project`, derived",

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from groundwork import merge
-from groundwork.standard import Answers, Standard
+from groundwork.update.answers import Answers
+from groundwork.update.merge import apply, merge
+from groundwork.update.ownership import ANSWERS
+from groundwork.update.repository import Repository
+from groundwork.update.standard import Standard
 
 from .conftest import commit_all, copy_template, files, git
 from .test_update import update
@@ -173,13 +176,13 @@ def by_script(moved: Path, project: Path, edit: Edit) -> None:
     """Do what scripts/update.sh does: see tests/test_update_script.py for the script itself."""
     cache = project.parent
     standard = Standard(str(moved), cache / "cache")
-    answers = Answers((project / merge.ANSWERS).read_text("utf-8"))
+    answers = Answers((project / ANSWERS).read_text("utf-8"))
     for name, version, data in (("old", answers.version, {}), ("new", NEWEST, edit.answers)):
         (cache / name).mkdir()
         standard.render(version, answers, cache / name, **data)
-    repository = merge.Repository(project)
-    merged = merge.merge(repository, cache / "old", cache / "new")
-    merge.apply(repository, merged.tree, merged.stages)
+    repository = Repository(project)
+    merged = merge(repository, cache / "old", cache / "new")
+    apply(repository, merged.tree, merged.stages)
 
 
 def by_copier(_: Path, project: Path, edit: Edit) -> None:
@@ -190,7 +193,7 @@ def by_renovate(_: Path, project: Path, edit: Edit) -> None:
     assert not edit.answers
     options = ["--skip-answered", "--defaults", "--vcs-ref", NEWEST]
     subprocess.run(
-        [sys.executable, "-m", "copier", "update", *options, "--answers-file", merge.ANSWERS],
+        [sys.executable, "-m", "copier", "update", *options, "--answers-file", ANSWERS],
         cwd=project,
         check=True,
         capture_output=True,
@@ -247,7 +250,7 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
     if not conflicts:
         assert lines(project) == edit.times
 
-    answers = yaml.safe_load((project / merge.ANSWERS).read_text("utf-8"))
+    answers = yaml.safe_load((project / ANSWERS).read_text("utf-8"))
     assert answers["_commit"] == NEWEST
     fresh = copy_template(
         moved,

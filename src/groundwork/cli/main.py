@@ -8,10 +8,20 @@ from pathlib import Path
 
 import questionary
 
-from . import adopt, catalog, fleet, lock, questions, template
-from .errors import UserError
-from .merge import GitError
-from .standard import Standard
+from groundwork import template
+from groundwork.adopt.adoption import adopt
+from groundwork.catalog.backstage import HOSTS
+from groundwork.catalog.catalog import write
+from groundwork.catalog.offer import Offer
+from groundwork.errors import UserError
+from groundwork.fleet.report import Row, page, table
+from groundwork.fleet.survey import survey
+from groundwork.locks.check import check
+from groundwork.locks.resolve import targets, update
+from groundwork.template.questions import Questions
+from groundwork.template.reference import markdown
+from groundwork.update.git import GitError
+from groundwork.update.standard import Standard
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--owner", default="platform", help="who answers for it (%(default)s)")
     command.add_argument(
         "--host",
-        choices=catalog.HOSTS,
+        choices=HOSTS,
         default="github",
         help="where repositories are (%(default)s)",
     )
@@ -121,11 +131,11 @@ def _adopt(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as cache:
         standard = Standard(source, Path(cache))
         ask = None if options.yes else _ask
-        print(adopt.adopt(options.project, standard, given, to=options.to, ask=ask).text(), end="")
+        print(adopt(options.project, standard, given, to=options.to, ask=ask).text(), end="")
     return 0
 
 
-def _ask(form: questions.Questions, answers: Mapping[str, str], name: str, default: str) -> str:
+def _ask(form: Questions, answers: Mapping[str, str], name: str, default: str) -> str:
     words = f"{form.rendered(form.by_name[name]['help'], answers)}\n  {name}"
     choices = form.choices(name)
     if choices:
@@ -151,14 +161,14 @@ def _fleet(options: argparse.Namespace) -> int:
         raise UserError("--jobs must be at least 1")
     if options.html:  # told before the work, not after
         _write(options.html, None)
-    rows: dict[str, fleet.Row] = {}
-    for row in fleet.survey(names, update=options.update, to=options.to, jobs=options.jobs):
+    rows: dict[str, Row] = {}
+    for row in survey(names, update=options.update, to=options.to, jobs=options.jobs):
         rows[row.name] = row
         print(f"[{len(rows)}/{len(names)}] {row.name}: {row.state}", file=sys.stderr, flush=True)
     ordered = [rows[name] for name in names]
-    print(fleet.table(ordered))
+    print(table(ordered))
     if options.html:
-        _write(options.html, fleet.page(ordered))
+        _write(options.html, page(ordered))
     return int(any(row.state in {"failed", "conflict"} for row in ordered))
 
 
@@ -184,22 +194,22 @@ def _write(path: Path, text: str | None) -> None:
 
 def _catalog(options: argparse.Namespace) -> int:
     root = template.find_root(options.template)
-    made = catalog.Catalog(root, options.url, options.version, options.owner, options.host)
-    for path in made.write(options.into):
+    offer = Offer(root, options.url, options.version, options.owner, options.host)
+    for path in write(offer, options.into):
         print(f"wrote {options.into / path}")
     return 0
 
 
 def _questions(options: argparse.Namespace) -> int:
-    print(questions.markdown(template.find_root(options.template)), end="")
+    print(markdown(template.find_root(options.template)), end="")
     return 0
 
 
 def _lock(options: argparse.Namespace) -> int:
     root = template.find_root(options.template)
-    names = lock.targets(root, options.name)
-    checked = ((name, lock.check(root, name)) for name in names)
-    updated = lock.update(root, names, upgrade=options.upgrade)
+    names = targets(root, options.name)
+    checked = ((name, check(root, name)) for name in names)
+    updated = update(root, names, upgrade=options.upgrade)
     fine = "locked, hashed and exported as it should be" if options.check else "nothing moved"
     failed = False
     for name, lines in checked if options.check else updated:
