@@ -21,13 +21,20 @@ from .report import Adoption
 Ask = Callable[[Questions, Mapping[str, str], str, str], str]
 
 
-def adopt(
-    folder: Path, standard: Standard, given: Mapping[str, str], *, to: str = "", ask: Ask | None
+def adopt(  # noqa: PLR0913 - all of them by name
+    folder: Path,
+    standard: Standard,
+    given: Mapping[str, str],
+    *,
+    to: str = "",
+    ask: Ask | None,
+    say: Callable[[str], None],
 ) -> Adoption:
     """Make the branch `groundwork-adopt` with the standard around what a repository has.
 
     Nothing that is checked out changes, and no branch but that one. `ask` is called for what
-    neither `given` nor the repository answers; without it the default is taken.
+    neither `given` nor the repository answers; without it the default is taken. `say` is called
+    with what is worked on.
 
     Raises:
         UserError: it is no repository, is on the standard already, or an answer is refused.
@@ -47,13 +54,16 @@ def adopt(
         )
     version = to or standard.present()
     with TemporaryDirectory() as place:
+        say(f"read {repository.folder.name}")
         files, render = Path(place, "files"), Path(place, "render")
         repository.write(tree, files)
         wanted, packages = dependencies(files), import_packages(files)
         found = stated(files, wanted, repository.folder.name, *_origin(repository))
         questions = Questions(standard.files(version))
         answers = _filled(questions, found, given, packages, ask)
+        say(f"render the standard at {version}")
         standard.start(version, render, answers)
+        say("lay it around what is there")
         ours = repository.files(repository.tree_of(render))
         theirs = repository.files(tree)
         overlay = Overlay(repository, files, render, theirs, ours, wanted, packages)
