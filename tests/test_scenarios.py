@@ -20,6 +20,7 @@ from .test_update import update
 from .versions import (
     CI_FILE,
     DROPPED,
+    FLAVOR,
     GUIDE,
     MODEL,
     MOVED,
@@ -204,6 +205,16 @@ def lines(root: Path) -> int:
     return sum(path.read_bytes().count(MINE.encode()) for path in files(root))
 
 
+def test_the_versions_differ_in_rendered_code_of_the_framework_and_of_its_example(
+    moved: Path, tmp_path: Path
+) -> None:
+    """The tests below would prove little of new code that reaches no project."""
+    old, new = (begin(moved, tmp_path / version, version) for version in VERSIONS[1:])
+    for name, line in ((MODEL, "# Another example."), (FLAVOR, "# Another flavor.")):
+        before, after = ((root / name).read_text("utf-8") for root in (old, new))
+        assert after == f"{before}\n{line}\n"
+
+
 CASES = [
     *(
         pytest.param(by_script, version, name, id=f"script-{version}-{name}")
@@ -242,7 +253,9 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
     edit.do(project)
     commit_all(project, "Edit")
     assert lines(project) == edit.times
+    example = (project / MODEL).read_bytes()
     way(moved, project, edit)
+    assert (project / MODEL).read_bytes() == example
 
     conflicts = {line.split("\t")[1] for line in git(project, "ls-files", "-u").splitlines()}
     assert conflicts == set(edit.conflicts)
@@ -258,8 +271,7 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
         **{key: answers[key] for key in answers if not key.startswith("_")},
     )
     own = {*edit.own, *([RENAMED, DROPPED] if way is not by_script else [])}
-    # The example as it was when the project began.
-    own |= {MODEL}
+    own |= {MODEL}  # checked above: as it was
     names = {str(path.relative_to(fresh)) for path in files(fresh)} | {
         str(path.relative_to(project)) for path in files(project)
     }
