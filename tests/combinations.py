@@ -6,7 +6,7 @@ from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
-from groundwork.questions import Questions
+from groundwork.template.questions import Questions
 
 from .conftest import ROOT, files
 

@@ -15,9 +15,10 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from groundwork import cli, detect
-from groundwork.adopt import ASIDE, BRANCH, REPORT
-from groundwork.merge import ANSWERS
+from groundwork.adopt.dependencies import dependencies
+from groundwork.adopt.overlay import BRANCH, FOLDER, REPORT
+from groundwork.cli.main import main
+from groundwork.update.ownership import ANSWERS
 
 from .conftest import PRESENT_PYTHON, commit_all, git
 from .test_update_script import ENVIRONMENT
@@ -239,7 +240,7 @@ def make(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
 
 
 def adopt(root: Path, moved: Path, *options: str) -> int:
-    return cli.main(["adopt", str(root), "--url", str(moved), "--yes", *options])
+    return main(["adopt", str(root), "--url", str(moved), "--yes", *options])
 
 
 def state(root: Path) -> tuple[str, ...]:
@@ -279,7 +280,7 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
         (line,) = git(root, "ls-tree", "trunk", name).splitlines()
         assert there[line.split()[2]], name
         shown = "tests/" if name.startswith("tests/") else name
-        if f"`{shown}` is now `{ASIDE}/{shown}`" not in report:
+        if f"`{shown}` is now `{FOLDER}/{shown}`" not in report:
             assert (root / name).read_text("utf-8") == content[name]
     for name in joined:
         assert {*content[name].splitlines()} <= {*(root / name).read_text("utf-8").splitlines()}
@@ -299,7 +300,7 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
         assert (table in pyproject["tool"]) == (shape == name)
 
     # The next version comes as to any other project, with no conflict of the adoption's making.
-    assert cli.main(["fleet", "--update", str(root)]) == 0
+    assert main(["fleet", "--update", str(root)]) == 0
     told = git(root, "diff", "--name-only", BRANCH, f"standard-{NEWEST}").split()
     assert {"tox.ini", "docs/team.md", ANSWERS} <= {*told}
 
@@ -307,7 +308,7 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
 def test_what_is_read_off_files_of_every_kind(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(POETRY, "utf-8")
     (tmp_path / "poetry.lock").write_text(POETRY_LOCK, "utf-8")
-    wanted = detect.dependencies(tmp_path)
+    wanted = dependencies(tmp_path)
     assert {name: str(one) for name, one in wanted.main.items()} == {
         "scikit-learn": "scikit-learn<2.0,>=1.5",
         "humanize": "humanize<5.0,>=4.9",
@@ -368,10 +369,10 @@ def test_what_cannot_be_adopted_is_told(
     assert "is on the standard already" in said(root)
     git(root, "switch", "--quiet", "trunk")
     git(root, "branch", "--quiet", "--delete", "--force", BRANCH)
-    (root / ASIDE).mkdir()
-    (root / ASIDE / "x").touch()
+    (root / FOLDER).mkdir()
+    (root / FOLDER / "x").touch()
     commit_all(root, "In the way")
-    assert f"has a folder {ASIDE}" in said(root)
+    assert f"has a folder {FOLDER}" in said(root)
 
 
 def test_files_of_every_kind_are_kept(
@@ -395,7 +396,7 @@ def test_files_of_every_kind_are_kept(
     assert "pyproject.toml cannot be read" in capsys.readouterr().out
     kept = git_lines(root, "trunk") - git_lines(root, BRANCH)
     assert {line.rpartition("\t")[2] for line in kept} == {"pyproject.toml"}
-    aside = {line.split()[2] for line in git_lines(root, BRANCH) if f"\t{ASIDE}/" in line}
+    aside = {line.split()[2] for line in git_lines(root, BRANCH) if f"\t{FOLDER}/" in line}
     assert {line.split()[2] for line in kept} <= aside
 
 
@@ -455,7 +456,7 @@ def test_only_what_cannot_be_told_is_asked(
     monkeypatch.setattr(questionary, "text", watched)
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         keys.send_text("\r\r\r")
-        assert cli.main(["adopt", str(root), "--url", str(moved)]) == 0
+        assert main(["adopt", str(root), "--url", str(moved)]) == 0
     assert asked == ["package_name", "team"]
     answers = yaml.safe_load(git(root, "show", f"{BRANCH}:{ANSWERS}"))
     assert answers["repository_url"] == "https://git.example.com/team/churn"
@@ -468,7 +469,7 @@ def test_without_a_terminal_nothing_is_asked(
     make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make(FLAT)
-    assert cli.main(["adopt", str(root), "--url", str(moved)]) == 1
+    assert main(["adopt", str(root), "--url", str(moved)]) == 1
     assert "there is no terminal to ask on" in capsys.readouterr().err
 
 
@@ -481,7 +482,7 @@ def test_the_result_installs_and_its_own_tests_still_pass(
     python = f"python_version={PRESENT_PYTHON}"
     assert adopt(root, moved, "--to", "v1.1.0", "--data", python) == 0
     git(root, "switch", "--quiet", BRANCH)
-    place = f"{ASIDE}/tests" if (root / ASIDE / "tests").exists() else "tests/test_model.py"
+    place = f"{FOLDER}/tests" if (root / FOLDER / "tests").exists() else "tests/test_model.py"
     for command in (
         ["scripts/lock.sh"],
         ["scripts/setup.sh", "--quiet"],

@@ -13,14 +13,19 @@ from jsonschema import Draft7Validator, ValidationError, validate
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from groundwork import catalog, cli
+from groundwork.catalog.backstage import entity, skeleton
+from groundwork.catalog.catalog import write
+from groundwork.catalog.form import form
+from groundwork.catalog.offer import RECOPY, Offer
+from groundwork.catalog.presets import preset, presets
+from groundwork.cli.main import main
 from groundwork.errors import UserError
 
 from .combinations import COMBINATIONS, DEFAULTS, OPTIONS, QUESTIONS
 from .conftest import ROOT, commit_all, copy_template, files, git
 from .test_update import release, update
 
-PRESETS = catalog.presets(ROOT)
+PRESETS = presets(ROOT)
 URL = "https://git.example.com/platform/groundwork.git"
 # Backstage's schemas come in packages of npm's, and its templates are nunjucks'.
 COMMON, MODEL = "@backstage/plugin-scaffolder-common@2.3.0", "@backstage/catalog-model@1.10.1"
@@ -49,8 +54,8 @@ process.stdout.write(filler.renderString(text, {values}))
 """
 
 
-def made(root: Path = ROOT, url: str = URL, version: str = "v1.0.0") -> catalog.Catalog:
-    return catalog.Catalog(root, url, version, "platform", "github")
+def made(root: Path = ROOT, url: str = URL, version: str = "v1.0.0") -> Offer:
+    return Offer(root, url, version, "platform", "github")
 
 
 @pytest.fixture(scope="module")
@@ -99,24 +104,24 @@ def written(into: Path, name: str) -> dict[str, Any]:
 
 
 def test_all_entities_are_what_backstage_takes(schemas: dict[str, Any], tmp_path: Path) -> None:
-    listed = made().write(tmp_path)
+    listed = write(made(), tmp_path)
     assert listed == sorted(path.relative_to(tmp_path) for path in files(tmp_path))
     location = written(tmp_path, "catalog-info.yaml")
     fits(location, schemas)
     targets = location["spec"]["targets"]
     assert len(targets) == len(PRESETS) + 1
     for target in targets:
-        entity = written(tmp_path, target)
-        fits(entity, schemas)
-        for page in entity["spec"]["parameters"]:
+        one = written(tmp_path, target)
+        fits(one, schemas)
+        for page in one["spec"]["parameters"]:
             Draft7Validator.check_schema(page)
 
 
 def test_what_backstage_does_not_take_is_noticed(schemas: dict[str, Any]) -> None:
-    entity = made().entity("project")
-    del entity["spec"]["steps"]
+    project = entity(made(), "project")
+    del project["spec"]["steps"]
     with pytest.raises(ValidationError, match="steps"):
-        fits(entity, schemas)
+        fits(project, schemas)
 
 
 def shown(form: dict[str, Any], answers: dict[str, str]) -> set[str]:
@@ -131,13 +136,13 @@ def shown(form: dict[str, Any], answers: dict[str, str]) -> set[str]:
 
 
 def test_the_form_asks_what_copier_asks() -> None:
-    form = made().form({})
+    schema = form(made(), {})
     questions = made().questions
     for answers in COMBINATIONS:
-        assert shown(form, answers) == {one for one in questions if QUESTIONS.asked(one, answers)}
-        validate({"project_name": "One", **answers}, form)
+        assert shown(schema, answers) == {one for one in questions if QUESTIONS.asked(one, answers)}
+        validate({"project_name": "One", **answers}, schema)
     with pytest.raises(ValidationError):
-        validate({"project_name": "One", "framework": "fortran"}, form)
+        validate({"project_name": "One", "framework": "fortran"}, schema)
 
 
 def test_the_form_changes_with_the_questions(template_folder: Path) -> None:
@@ -145,14 +150,14 @@ def test_the_form_changes_with_the_questions(template_folder: Path) -> None:
     more = "\nshape:\n  type: str\n  help: Which shape?\n  default: round\n"
     more += "  when: \"{{ ci == 'gitlab' }}\"\n"
     stack.write_text(stack.read_text("utf-8") + more, "utf-8")
-    form = made(template_folder).form({})
+    schema = form(made(template_folder), {})
     answers = DEFAULTS | {"project_name": "One"}
-    assert "shape" not in shown(form, answers)
-    assert "shape" in shown(form, answers | {"ci": "gitlab"})
-    assert "shape:" in made(template_folder).skeleton()[".copier-answers.yml"]
+    assert "shape" not in shown(schema, answers)
+    assert "shape" in shown(schema, answers | {"ci": "gitlab"})
+    assert "shape:" in skeleton(made(template_folder))[".copier-answers.yml"]
     stack.write_text(stack.read_text("utf-8").replace("ci == 'gitlab'", "ci + data"), "utf-8")
     with pytest.raises(UserError, match="shape is asked depending on ci, data; a form can"):
-        made(template_folder).form({})
+        form(made(template_folder), {})
 
 
 @pytest.fixture
@@ -163,7 +168,7 @@ def template_folder(template: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_a_preset_is_a_project(path: Path, template: Path, tmp_path: Path) -> None:
-    title, about, answers = catalog.preset(path)
+    title, about, answers = preset(path)
     assert title
     assert about.endswith(".")
     assert {*answers} <= {*OPTIONS}
@@ -187,7 +192,7 @@ def same(one: Path, other: Path) -> bool:
 
 def recopied(project: Path) -> None:
     """What the README of a stub tells people to do."""
-    command = [sys.executable, "-m", *catalog.RECOPY.split()]
+    command = [sys.executable, "-m", *RECOPY.split()]
     run(command, project)
 
 
@@ -200,7 +205,7 @@ def test_what_backstage_makes_is_a_project_that_can_be_updated(
     project.mkdir()
     offered = made(template_folder, version="v999.0.0")
     offered.url = str(template_folder)
-    for file, text in offered.skeleton().items():
+    for file, text in skeleton(offered).items():
         filled = fill(node, text, {**answers, "owner": "me"})
         (project / file).write_text(filled, "utf-8")
     git(project, "init", "--quiet", "--initial-branch", "main")
@@ -229,7 +234,7 @@ def test_the_stub_makes_a_project_that_can_be_updated(
     """By the real cookiecutter, with its hook; and without, as by catalogs that run none."""
     offered = made(template_folder, version="v999.0.0")
     offered.url = str(template_folder)
-    offered.write(tmp_path / "catalog")
+    write(offered, tmp_path / "catalog")
     answers = {"project_name": "Grüße & Co", "framework": "pytorch", "ci": "none"}
     given = [f"{one}={value}" for one, value in answers.items()]
     options = ("--no-input", f"--accept-hooks={hooks}", f"--output-dir={tmp_path}")
@@ -273,7 +278,7 @@ def test_a_user_s_mistake_is_one_line(
     (tmp_path / "own.txt").write_text("mine", "utf-8")
     usual = ["--url", URL, "--version", "v1.0.0"]
     command = ["--template", str(ROOT), "catalog", str(tmp_path), *usual, *arguments]
-    assert cli.main(command) == 1
+    assert main(command) == 1
     told = capsys.readouterr()
     assert (told.out, told.err.count("\n")) == ("", 1)
     assert said in told.err
@@ -285,7 +290,7 @@ def test_written_again_it_has_nothing_of_before(tmp_path: Path) -> None:
     (tmp_path / "backstage/gone.yaml").touch()
     (tmp_path / "catalog-info.yaml").touch()
     command = ["--template", str(ROOT), "catalog", str(tmp_path), "--url", URL]
-    assert cli.main([*command, "--version", "v1.0.0"]) == 0
+    assert main([*command, "--version", "v1.0.0"]) == 0
     assert not (tmp_path / "backstage/gone.yaml").exists()
 
 
@@ -293,4 +298,4 @@ def test_a_preset_says_what_it_is_for(tmp_path: Path) -> None:
     path = tmp_path / "one.yml"
     path.write_text("framework: pytorch\n", "utf-8")
     with pytest.raises(UserError, match="must begin with a line such as"):
-        catalog.preset(path)
+        preset(path)

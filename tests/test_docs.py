@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from groundwork import cli, questions
+from groundwork.cli.main import main
+from groundwork.template.reference import markdown
 
 from .conftest import ROOT, git
 
@@ -17,17 +19,17 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 def test_the_reference_of_the_questions_is_current() -> None:
     page = (ROOT / "docs/reference/questions.md").read_text("utf-8")
-    assert questions.markdown(ROOT) == page, "groundwork questions > docs/reference/questions.md"
+    assert markdown(ROOT) == page, "groundwork questions > docs/reference/questions.md"
 
 
 def test_the_command_prints_that_reference(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--template", str(ROOT / "docs"), "questions"]) == 0
-    assert capsys.readouterr().out == questions.markdown(ROOT)
+    assert main(["--template", str(ROOT / "docs"), "questions"]) == 0
+    assert capsys.readouterr().out == markdown(ROOT)
 
 
 def test_the_reference_changes_with_a_question(template: Path) -> None:
     """The freshness test above would be worth nothing if the page left something out."""
-    page = questions.markdown(template)
+    page = markdown(template)
     for text in (
         "Renaming later is tedious",
         "`my_ml_project`, derived",
@@ -78,6 +80,45 @@ def test_files_that_pages_name_exist(page: Path) -> None:
             or rendered.with_name(f"{rendered.name}.jinja").exists()
         )
         assert found, name
+
+
+DECISIONS = [
+    path for path in sorted((ROOT / "docs/decisions").glob("*.md")) if path.stem != "index"
+]
+STATUS = re.compile(
+    r"\A# [^\n]+\n\n\*\*Status\.\*\* "
+    r"(?:Accepted|Superseded by \[[^\]]+\]\((?P<by>[\w-]+\.md)\)) on (?P<date>[\d-]+)\.\n\n"
+)
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_every_decision_begins_with_its_status_and_a_date(page: Path) -> None:
+    status = STATUS.match(page.read_text("utf-8"))
+    assert status, "write under the title, for example: **Status.** Accepted on 2026-11-25."
+    assert date.fromisoformat(status["date"]) >= date(2026, 11, 23), "before there was a template"
+    if status["by"]:  # what stands in its place stands itself
+        successor = STATUS.match((page.parent / status["by"]).read_text("utf-8"))
+        assert successor
+        assert successor["date"] >= status["date"]
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_every_decision_is_listed(page: Path) -> None:
+    for index in (ROOT / "docs/decisions/index.md", ROOT / "mkdocs.yml"):
+        assert re.search(rf"\b{page.name}\b", index.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# A\n\n**Decided.** So.\n",
+        "# A\n\n**Status.** Accepted.\n\n",
+        "# A\n\n**Status.** Rejected on 2026-11-25.\n\n",
+        "# A\n\n**Status.** Superseded on 2026-11-25.\n\n",
+    ],
+)
+def test_a_page_without_status_or_date_is_noticed(text: str) -> None:
+    assert not STATUS.match(text)
 
 
 def test_every_nox_session_is_described() -> None:

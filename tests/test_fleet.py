@@ -12,8 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from groundwork import cli, fleet
-from groundwork.merge import ANSWERS
+from groundwork.cli.main import main
+from groundwork.fleet import survey as fleet
+from groundwork.fleet.report import Row
+from groundwork.update.ownership import ANSWERS
 
 from .conftest import PRESENT_PYTHON, commit_all, copy_template, files, git
 from .test_scenarios import own_dependency
@@ -45,7 +47,7 @@ def answer(project: Path, name: str, value: str) -> None:
     commit_all(project, "By hand")
 
 
-def survey(*names: object, **options: object) -> dict[str, fleet.Row]:
+def survey(*names: object, **options: object) -> dict[str, Row]:
     rows = fleet.survey([str(name) for name in names], **options)  # type: ignore[arg-type]
     return {Path(row.name).name: row for row in rows}
 
@@ -72,7 +74,7 @@ def broken(first: Path, into: Path) -> dict[str, str]:
         "none": "it has no .copier-answers.yml; groundwork adopt",
         "unread": ".copier-answers.yml cannot be read",
         "unknown": "has no version v7.0.0",
-        "unreached": "nowhere cannot be had",
+        "unreached": "nowhere cannot be cloned",
         "plain": "it is not a git repository with a commit",
     }
 
@@ -95,9 +97,7 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     listed.write_text("# all\n\n" + "".join(f"{name} # one\n" for name in names), "utf-8")
     page = tmp_path / "fleet.html"
 
-    status = cli.main(
-        ["fleet", str(first), str(current), "--file", str(listed), "--html", str(page)]
-    )
+    status = main(["fleet", str(first), str(current), "--file", str(listed), "--html", str(page)])
     assert status == 1
     out = capsys.readouterr().out.splitlines()
     cells = {Path(line.split()[0]).name: line.split() for line in out[1:]}
@@ -329,7 +329,7 @@ def test_what_was_typed_wrongly_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["fleet", *arguments]) == 1
+    assert main(["fleet", *arguments]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {words}")
 

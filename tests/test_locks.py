@@ -10,14 +10,18 @@ from shutil import copytree
 import pytest
 import yaml
 
-from groundwork import cli, lock
 from groundwork import template as checkout
+from groundwork.cli.main import main
 from groundwork.errors import UserError
+from groundwork.locks import resolve
+from groundwork.locks.check import check, index_hosts
+from groundwork.locks.pins import moves, pins
+from groundwork.locks.project import OWN, groups
 
 from .conftest import ROOT, Render, files, git
 
-LOCKS = lock.targets(ROOT, [])
-KINDS = [lock.OWN, "scikit-learn"]  # where a test breaks a lock, one of each kind is enough
+LOCKS = resolve.targets(ROOT, [])
+KINDS = [OWN, "scikit-learn"]  # where a test breaks a lock, one of each kind is enough
 
 
 @pytest.fixture
@@ -27,12 +31,12 @@ def copied(template: Path, tmp_path: Path) -> Path:
 
 
 def in_lock(root: Path, name: str) -> Path:
-    return root if name == lock.OWN else root / "frameworks" / name
+    return root if name == OWN else root / "frameworks" / name
 
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_lock_and_exports_are_as_poetry_makes_them(name: str) -> None:
-    assert lock.check(ROOT, name) == []
+    assert check(ROOT, name) == []
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def test_a_requirement_without_its_hash_is_found(copied: Path, name: str) -> Non
     text = export.read_text("utf-8")
     export.write_text(re.sub(r" \\\n( +--hash=\S+( \\\n)?)+", "", text, count=1), "utf-8")
     package = text.split(" ")[0]
-    assert lock.check(copied, name) == [
+    assert check(copied, name) == [
         "requirements/main.txt is not what the lock exports",
         f"requirements/main.txt: {package} has no hash",
     ]
@@ -65,14 +69,12 @@ def test_a_requirement_without_its_hash_is_found(copied: Path, name: str) -> Non
 def test_a_dependency_that_the_lock_does_not_know_is_found(
     copied: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = copied / (
-        "pyproject.toml" if name == lock.OWN else f"frameworks/{name}/dependencies.txt"
-    )
+    path = copied / ("pyproject.toml" if name == OWN else f"frameworks/{name}/dependencies.txt")
     text = path.read_text("utf-8")
     path.write_text(
         re.sub(r'^( +"[^"]+",)$', r'\1\n    "zipp>=3",', text, count=1, flags=re.MULTILINE), "utf-8"
     )
-    assert cli.main(["--template", str(copied), "lock", "--check", name]) == 1
+    assert main(["--template", str(copied), "lock", "--check", name]) == 1
     assert "poetry.lock" in capsys.readouterr().out
 
 
@@ -82,7 +84,7 @@ def test_no_tracked_file_names_a_package_index() -> None:
         r"(index-url|find-links)[ =]\S*//|\bpypi\.\w|files\.python\w+\."
         r"|\[package\.source\]|\[\[tool\.poetry\.source"
     )
-    allowed = {"docs/how-to/mirror.md", "src/groundwork/lock.py", "tests/test_locks.py"}
+    allowed = {"docs/how-to/mirror.md", "src/groundwork/locks/resolve.py", "tests/test_locks.py"}
     for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(
         "\0"
     ):
@@ -106,14 +108,14 @@ def test_index_settings_in_an_export_or_lock_are_found() -> None:
         "[package.source]",
         'url = "https://x/simple"',
     ):
-        assert lock.index_hosts(f"numpy==2 \\\n    --hash=sha256:0\n{line}\n")
-    assert lock.index_hosts("numpy==2 \\\n    --hash=sha256:0\n") == []
+        assert index_hosts(f"numpy==2 \\\n    --hash=sha256:0\n{line}\n")
+    assert index_hosts("numpy==2 \\\n    --hash=sha256:0\n") == []
 
 
 def test_moves_are_told_package_by_package() -> None:
     before = {"kept": ("1.0",), "moved": ("1.0",), "gone": ("3.0",), "split": ("1.0",)}
     after = {"kept": ("1.0",), "moved": ("1.1",), "new": ("2.0",), "split": ("2.0", "1.0")}
-    assert list(lock.moves(before, after)) == [
+    assert list(moves(before, after)) == [
         "gone 3.0 removed",
         "moved 1.0 → 1.1",
         "new added at 2.0",
@@ -128,7 +130,7 @@ def test_a_failing_resolution_is_one_line_and_changes_nothing(
     monkeypatch.setenv("POETRY_PYPI_MIRROR_URL", "http://127.0.0.1:9/simple/")
     monkeypatch.setenv("POETRY_CACHE_DIR", str(copied.parent / "cache"))
     before = {path: path.read_bytes() for path in files(copied)}
-    assert cli.main(["--template", str(copied), "lock", "--upgrade", "scikit-learn"]) == 1
+    assert main(["--template", str(copied), "lock", "--upgrade", "scikit-learn"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: poetry lock failed: ")
     assert error.count("\n") == 1
@@ -154,7 +156,7 @@ class Poetry:
         path.write_text(moved.replace("[metadata]", f"{new}[metadata]"), "utf-8")
 
     def export(self, project: Path) -> None:
-        for group in lock.groups(project):
+        for group in groups(project):
             text = f"exported {group}\n"
             (project / f"requirements/{group}.txt").write_text(text, "utf-8")
 
@@ -162,8 +164,8 @@ class Poetry:
 @pytest.fixture
 def poetry(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Poetry:
     stand_in = Poetry(copied)
-    monkeypatch.setattr(lock, "_poetry", stand_in.run)
-    monkeypatch.setattr(lock, "_export", stand_in.export)
+    monkeypatch.setattr(resolve, "poetry", stand_in.run)
+    monkeypatch.setattr(resolve, "export", stand_in.export)
     return stand_in
 
 
@@ -172,12 +174,12 @@ def test_what_is_resolved_lands_in_the_frameworks_folder(
 ) -> None:
     home = copied / "frameworks/scikit-learn"
     (home / "requirements/former.txt").touch()
-    assert cli.main(["--template", str(copied), "lock", "--upgrade", "scikit-learn"]) == 0
+    assert main(["--template", str(copied), "lock", "--upgrade", "scikit-learn"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[:2] == ["scikit-learn:", "  brand-scikit-learn added at 1.0"]
     assert re.fullmatch(r"  filelock [\d.]+ → 99\.0", told[2])
     assert poetry.started_from == {"scikit-learn": None}
-    assert lock.pins(home / "poetry.lock")["filelock"] == ("99.0",)
+    assert pins(home / "poetry.lock")["filelock"] == ("99.0",)
     assert (home / "requirements/dev.txt").read_text("utf-8") == "exported dev\n"
     assert (home / "requirements/ray.txt").read_text("utf-8") == "exported ray\n"
     assert not (home / "requirements/former.txt").exists()
@@ -188,9 +190,9 @@ def test_what_is_resolved_lands_in_the_frameworks_folder(
 def test_frameworks_that_are_upgraded_together_share_their_pins(
     copied: Path, poetry: Poetry
 ) -> None:
-    assert cli.main(["--template", str(copied), "lock", "--upgrade"]) == 0
+    assert main(["--template", str(copied), "lock", "--upgrade"]) == 0
     fresh = (copied / "frameworks/scikit-learn/poetry.lock").read_text("utf-8")
-    assert poetry.started_from.pop(lock.OWN) is None
+    assert poetry.started_from.pop(OWN) is None
     assert poetry.started_from.pop("scikit-learn") is None
     assert sorted(poetry.started_from) == [name for name in LOCKS if name not in KINDS]
     assert set(poetry.started_from.values()) == {fresh}
@@ -200,7 +202,7 @@ def test_one_that_fails_keeps_all_from_being_written(
     copied: Path, capsys: pytest.CaptureFixture[str], poetry: Poetry
 ) -> None:
     poetry.fails_for = "xgboost"
-    assert cli.main(["--template", str(copied), "lock"]) == 1
+    assert main(["--template", str(copied), "lock"]) == 1
     assert capsys.readouterr().err == "error: poetry lock failed: no\n"
     assert set(poetry.started_from) == set(LOCKS)
     assert git(copied, "status", "--porcelain") == ""
@@ -217,17 +219,17 @@ def test_a_framework_is_locked_before_it_has_any_other_file(
     path.write_text(
         re.sub(r"(?<=default: scikit-learn\n)  choices:", choice, path.read_text("utf-8"))
     )
-    assert lock.check(copied, "brand-new") == [
+    assert check(copied, "brand-new") == [
         "poetry.lock is missing; groundwork lock brand-new makes it"
     ]
-    assert cli.main(["--template", str(copied), "lock", "brand-new"]) == 0, capsys.readouterr().err
+    assert main(["--template", str(copied), "lock", "brand-new"]) == 0, capsys.readouterr().err
     assert poetry.started_from["brand-new"] == poetry.text
     assert (home / "requirements/wandb.txt").exists()
 
 
 def test_each_group_of_a_project_is_rendered(project: Path) -> None:
     shipped = {path.name for path in (project / "requirements").iterdir()}
-    assert shipped == {f"{group}.txt" for group in lock.groups(project)}
+    assert shipped == {f"{group}.txt" for group in groups(project)}
 
 
 def test_a_file_that_a_render_lacks_is_one_line(copied: Path, tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ def test_a_file_that_a_render_lacks_is_one_line(copied: Path, tmp_path: Path) ->
 
 
 def test_an_unknown_lock_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--template", str(ROOT), "lock", "--check", "keras"]) == 1
+    assert main(["--template", str(ROOT), "lock", "--check", "keras"]) == 1
     assert (
         capsys.readouterr().err
         == f"error: there is no lock named 'keras'; there are {', '.join(LOCKS)}\n"
@@ -245,7 +247,7 @@ def test_an_unknown_lock_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_outside_a_checkout_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--template", str(tmp_path), "questions"]) == 1
+    assert main(["--template", str(tmp_path), "questions"]) == 1
     error = capsys.readouterr().err
     assert "is not inside a checkout of the template" in error
     assert error.count("\n") == 1

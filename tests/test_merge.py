@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from groundwork import merge
+from groundwork.update.drift import Change, drift
+from groundwork.update.git import GitError
+from groundwork.update.lockfile import resolved
+from groundwork.update.merge import apply, merge
+from groundwork.update.repository import Repository
 
 from .conftest import commit_all, git
 from .versions import append
@@ -49,9 +53,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def update(project: Path, old: Path, new: Path) -> None:
-    repository = merge.Repository(project)
-    merged = merge.merge(repository, old, new)
-    merge.apply(repository, merged.tree, merged.stages)
+    repository = Repository(project)
+    merged = merge(repository, old, new)
+    apply(repository, merged.tree, merged.stages)
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])
@@ -64,7 +68,7 @@ def test_what_git_ignores_is_not_overwritten(
         (project / "new").symlink_to("/nowhere")
     else:
         fill(project, {"new/file.txt": "a secret of mine\n"})
-    with pytest.raises(merge.GitError, match="is in the way, and git ignores it"):
+    with pytest.raises(GitError, match="is in the way, and git ignores it"):
         update(project, old, new)
     assert git(project, "status", "--porcelain") == ""
     if kind == "file":
@@ -72,12 +76,12 @@ def test_what_git_ignores_is_not_overwritten(
 
 
 def test_a_commit_made_meanwhile_is_not_reverted(project: Path, old: Path, new: Path) -> None:
-    repository = merge.Repository(project)
-    merged = merge.merge(repository, old, new)
+    repository = Repository(project)
+    merged = merge(repository, old, new)
     append(project / "own.txt", "meanwhile")
     commit_all(project, "Meanwhile")
-    with pytest.raises(merge.GitError, match="there is another commit"):
-        merge.apply(repository, merged.tree, merged.stages)
+    with pytest.raises(GitError, match="there is another commit"):
+        apply(repository, merged.tree, merged.stages)
     made = repository.commit_project(merged.tree, "Update")
     assert git(project, "rev-parse", f"{made}~") == git(project, "rev-parse", "HEAD~")
 
@@ -117,17 +121,17 @@ def commit_all_that_is_staged(project: Path) -> None:
 def test_settings_of_git_change_nothing(project: Path, old: Path, new: Path, setting: str) -> None:
     (project / "text.txt").write_text("mine\n", "utf-8")
     commit_all(project, "Mine")
-    plain = merge.merge(merge.Repository(project), old, new)
+    plain = merge(Repository(project), old, new)
     name, _, value = setting.partition("=")
     git(project, "config", name, value)
-    repository = merge.Repository(project)
-    assert merge.merge(repository, old, new) == plain
+    repository = Repository(project)
+    assert merge(repository, old, new) == plain
     assert plain.conflicts == ["text.txt"]
     text = repository.text(repository.files(plain.tree)["text.txt"])
     assert text.startswith("<<<<<<< yours\nmine\n=======\nfirst\n>>>>>>> the standard")
     assert repository.files(plain.tree)["scripts/new.sh"].startswith("100755")
-    assert merge.drift(repository, old, repository.tree()) == [
-        merge.Change("text.txt", deleted=False, added_lines=1, removed_lines=30)
+    assert drift(repository, old, repository.tree()) == [
+        Change("text.txt", deleted=False, added_lines=1, removed_lines=30)
     ]
 
 
@@ -137,8 +141,8 @@ def test_what_is_worked_on_is_told_and_nothing_is_stored(project: Path, old: Pat
     append(project / "text.txt", "not committed")
     (project / "scripts/run.sh").unlink()
     (project / "data.bin").write_bytes(b"x" * 1000)
-    repository = merge.Repository(project)
-    changes = merge.drift(repository, old, repository.worked_on())
+    repository = Repository(project)
+    changes = drift(repository, old, repository.worked_on())
     assert [(one.path, one.deleted) for one in changes] == [
         ("scripts/run.sh", True),
         ("text.txt", False),
@@ -169,6 +173,6 @@ def test_names_of_every_kind_stay(project: Path, old: Path, new: Path) -> None:
 def test_a_pyproject_that_is_no_text_is_told_apart(project: Path, old: Path, new: Path) -> None:
     (project / "pyproject.toml").write_bytes(b"\xff")
     commit_all(project, "Broken")
-    repository = merge.Repository(project)
-    merged = merge.merge(repository, old, new)
-    assert not merge.resolved(repository, merged, new)
+    repository = Repository(project)
+    merged = merge(repository, old, new)
+    assert not resolved(repository, merged.tree, new)

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from groundwork import catalog, lock
+from groundwork.catalog.presets import preset, presets
+from groundwork.locks.check import check
+from groundwork.locks.resolve import targets
 
 from .combinations import (
     COMBINATIONS,
@@ -34,7 +36,7 @@ from .test_update import update
 pytestmark = pytest.mark.slow
 
 FRAMEWORKS = [DEFAULTS | {"framework": framework} for framework in QUESTIONS.choices("framework")]
-PRESETS = [DEFAULTS | catalog.preset(path)[2] for path in catalog.presets(ROOT)]
+PRESETS = [DEFAULTS | preset(path)[2] for path in presets(ROOT)]
 GIVEN = [*FRAMEWORKS, *(answers for answers in PRESETS if answers not in FRAMEWORKS)]
 COVERING = covering(GIVEN, COMBINATIONS)
 # Built on every change: each framework as it comes, and one with many options.
@@ -253,8 +255,8 @@ def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, tmp_path: P
     touched = git(extended, "status", "--porcelain").splitlines()
     assert touched == [" M questions/stack.yml", "?? frameworks/dummy/"]
     assert git(extended, "diff", "--numstat").split()[:2] == ["1", "0"]
-    assert "dummy" in lock.targets(extended, [])
-    assert lock.check(extended, "dummy") == []
+    assert "dummy" in targets(extended, [])
+    assert check(extended, "dummy") == []
 
     commit_all(extended, "One framework more")
     root = copy_template(extended, tmp_path / "project", framework="dummy")

@@ -17,7 +17,8 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from groundwork import lock, template
+from groundwork import template
+from groundwork.locks.pins import pins
 
 from .conftest import ROOT, Render
 
@@ -320,7 +321,7 @@ def test_all_that_the_locks_hold_is_reserved_and_no_more() -> None:
     real = {
         package.replace("-", "_")
         for name in template.frameworks(ROOT)
-        for package in lock.pins(ROOT / "frameworks" / name / "poetry.lock")
+        for package in pins(ROOT / "frameworks" / name / "poetry.lock")
     }
     assert words("dependencies") == real, "run `groundwork lock`"
 

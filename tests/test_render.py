@@ -179,6 +179,16 @@ def test_scripts_and_nothing_else_may_be_executed(project: Path) -> None:
         assert bool(path.stat().st_mode & 0o111) == runnable, path
 
 
+def test_dot_files_that_the_template_has_too_are_said_once(project: Path) -> None:
+    both = {
+        path.name for path in ROOT.glob(".*") if path.is_file() and (project / path.name).exists()
+    }
+    assert both == {".editorconfig", ".gitattributes", ".gitignore", ".yamllint"}
+    for name in both - {".gitignore"}:  # what is made here is made in other places
+        assert (project / name).read_bytes() == (ROOT / name).read_bytes(), name
+        assert not (ROOT / "template" / name).exists(), name
+
+
 def test_framework_files_hold_nothing_that_jinja_would_read() -> None:
     """They are included as they stand, and are plain files that tools can read."""
     for path in files(ROOT / "frameworks"):

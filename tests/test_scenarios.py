@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from groundwork import merge
-from groundwork.standard import Answers, Standard
+from groundwork.update.answers import Answers
+from groundwork.update.merge import apply, merge
+from groundwork.update.ownership import ANSWERS
+from groundwork.update.repository import Repository
+from groundwork.update.standard import Standard
 
 from .conftest import commit_all, copy_template, files, git
 from .test_update import update
 from .versions import (
     CI_FILE,
     DROPPED,
+    FLAVOR,
     GUIDE,
     MODEL,
     MOVED,
@@ -173,13 +177,13 @@ def by_script(moved: Path, project: Path, edit: Edit) -> None:
     """Do what scripts/update.sh does: see tests/test_update_script.py for the script itself."""
     cache = project.parent
     standard = Standard(str(moved), cache / "cache")
-    answers = Answers((project / merge.ANSWERS).read_text("utf-8"))
+    answers = Answers((project / ANSWERS).read_text("utf-8"))
     for name, version, data in (("old", answers.version, {}), ("new", NEWEST, edit.answers)):
         (cache / name).mkdir()
         standard.render(version, answers, cache / name, **data)
-    repository = merge.Repository(project)
-    merged = merge.merge(repository, cache / "old", cache / "new")
-    merge.apply(repository, merged.tree, merged.stages)
+    repository = Repository(project)
+    merged = merge(repository, cache / "old", cache / "new")
+    apply(repository, merged.tree, merged.stages)
 
 
 def by_copier(_: Path, project: Path, edit: Edit) -> None:
@@ -190,7 +194,7 @@ def by_renovate(_: Path, project: Path, edit: Edit) -> None:
     assert not edit.answers
     options = ["--skip-answered", "--defaults", "--vcs-ref", NEWEST]
     subprocess.run(
-        [sys.executable, "-m", "copier", "update", *options, "--answers-file", merge.ANSWERS],
+        [sys.executable, "-m", "copier", "update", *options, "--answers-file", ANSWERS],
         cwd=project,
         check=True,
         capture_output=True,
@@ -199,6 +203,16 @@ def by_renovate(_: Path, project: Path, edit: Edit) -> None:
 
 def lines(root: Path) -> int:
     return sum(path.read_bytes().count(MINE.encode()) for path in files(root))
+
+
+def test_the_versions_differ_in_rendered_code_of_the_framework_and_of_its_example(
+    moved: Path, tmp_path: Path
+) -> None:
+    """The tests below would prove little of new code that reaches no project."""
+    old, new = (begin(moved, tmp_path / version, version) for version in VERSIONS[1:])
+    for name, line in ((MODEL, "# Another example."), (FLAVOR, "# Another flavor.")):
+        before, after = ((root / name).read_text("utf-8") for root in (old, new))
+        assert after == f"{before}\n{line}\n"
 
 
 CASES = [
@@ -239,7 +253,9 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
     edit.do(project)
     commit_all(project, "Edit")
     assert lines(project) == edit.times
+    example = (project / MODEL).read_bytes()
     way(moved, project, edit)
+    assert (project / MODEL).read_bytes() == example
 
     conflicts = {line.split("\t")[1] for line in git(project, "ls-files", "-u").splitlines()}
     assert conflicts == set(edit.conflicts)
@@ -247,7 +263,7 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
     if not conflicts:
         assert lines(project) == edit.times
 
-    answers = yaml.safe_load((project / merge.ANSWERS).read_text("utf-8"))
+    answers = yaml.safe_load((project / ANSWERS).read_text("utf-8"))
     assert answers["_commit"] == NEWEST
     fresh = copy_template(
         moved,
@@ -255,8 +271,7 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
         **{key: answers[key] for key in answers if not key.startswith("_")},
     )
     own = {*edit.own, *([RENAMED, DROPPED] if way is not by_script else [])}
-    # The example as it was when the project began.
-    own |= {MODEL}
+    own |= {MODEL}  # checked above: as it was
     names = {str(path.relative_to(fresh)) for path in files(fresh)} | {
         str(path.relative_to(project)) for path in files(project)
     }

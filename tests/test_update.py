@@ -114,7 +114,7 @@ def test_an_updated_project_equals_a_fresh_one(moving: Path, started: Path, tmp_
         {
             "template/tox.ini": "\n; moved on\n",
             "template/new.md": "# New\n",
-            "template/.editorconfig": "# x\n",
+            ".editorconfig": "# x\n",
         },
     )
     update(started)

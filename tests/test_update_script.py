@@ -11,7 +11,7 @@ from time import sleep
 import pytest
 from poetry.repositories.pypi_repository import PyPiRepository
 
-from .conftest import PRESENT_PYTHON, commit_all, git
+from .conftest import PRESENT_PYTHON, ROOT, commit_all, git
 from .versions import DROPPED, MODEL, MOVED, NEWEST, RENAMED, append, begin, change
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("update")]
@@ -21,14 +21,23 @@ ENVIRONMENT = {
 } | os.environ
 
 
+# The last commit whose projects have scripts/merge.py.
+FLAT = "00d478c"
+
+
 @pytest.fixture
 def project(moved: Path, tmp_path: Path) -> Path:
     return begin(moved, tmp_path / "project", "v1.0.0", python_version=PRESENT_PYTHON)
 
 
-def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(project: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=project, env=ENVIRONMENT, check=False, capture_output=True, text=True
+        command,
+        cwd=project,
+        env=ENVIRONMENT | variables,
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -88,6 +97,54 @@ def test_an_update_keeps_packages_edits_and_files_and_leaves_a_project_that_pass
     assert git(project, "diff", "HEAD~2", "--stat") == ""
 
 
+def test_an_update_runs_the_code_of_the_version_that_the_project_has(
+    moved: Path, tmp_path: Path
+) -> None:
+    """What merges is known by its commit; a new version may have it elsewhere, or broken."""
+    template = copytree(moved, tmp_path / "template", symlinks=True)
+    (template / "src").rename(template / "tools")
+    append(template / "template/tox.ini", "; three")
+    commit_all(template, "Four")
+    git(template, "tag", "v1.3.0")
+    project = begin(template, tmp_path / "project", NEWEST, python_version=PRESENT_PYTHON)
+    assert not (project / "scripts/merge.py").exists()
+    # As inside a hook of another repository.
+    there = {"GIT_DIR": str(template / ".git"), "GIT_INDEX_FILE": str(tmp_path / "index")}
+    done = run(project, "scripts/update.sh", "--status", **there)
+    assert done.stdout.splitlines()[-1].endswith("with 0 of its files changed here"), done.stderr
+    done = run(project, "scripts/update.sh", "--no-tests", **there)
+    assert done.returncode == 0, done.stderr
+    assert (project / "tox.ini").read_text("utf-8").endswith("; three\n")
+    assert "_commit: v1.3.0" in (project / ".copier-answers.yml").read_text("utf-8")
+    assert git(template, "status", "--porcelain") == ""
+
+
+def test_a_project_from_before_that_brings_its_own_merge_is_updated_too(
+    template: Path, tmp_path: Path
+) -> None:
+    """Its own scripts take it to the present layout, and those to the next version."""
+    history = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", "--no-local", str(ROOT), str(history))
+    git(history, "tag", "v998.0.0", FLAT)
+    git(history, "fetch", "--quiet", str(template), "v999.0.0:refs/tags/v999.0.0")
+    git(history, "checkout", "--quiet", "v999.0.0")
+    project = begin(history, tmp_path / "project", "v998.0.0", python_version=PRESENT_PYTHON)
+    assert (project / "scripts/merge.py").is_file()
+    append(project / ".editorconfig", "# mine")
+    commit_all(project, "Mine")
+    done = update(project, "--no-tests")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (project / "scripts/merge.py").exists()
+    assert (project / ".editorconfig").read_text("utf-8").endswith("# mine\n")
+    commit_all(project, "Update")
+    append(history / "template/docs/ownership.yml.jinja", "# One thing more.")
+    commit_all(history, "Next")
+    git(history, "tag", "v999.1.0")
+    done = update(project, "--no-tests")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# One thing more." in (project / "docs/ownership.yml").read_text("utf-8")
+
+
 def test_two_edits_of_the_same_lines_are_left_to_a_person(project: Path) -> None:
     append(project / "tox.ini", "; mine")
     commit_all(project, "Mine")
@@ -107,12 +164,12 @@ def test_two_edits_of_the_same_lines_are_left_to_a_person(project: Path) -> None
     ("prepare", "options", "words"),
     [
         (lambda root: append(root / "tox.ini", "; x"), [], "there are uncommitted changes"),
-        (None, ["--to", "v9.0.0"], "the template has no such version"),
+        (None, ["--to", "v9.0.0"], "has no version v9.0.0"),
         (None, ["--data", "colour=red"], "the template asks this project no 'colour'"),
         (None, ["--data", "scale=many"], "'many' is not in"),
         ("_src_path: /nowhere", [], "the template cannot be reached"),
         ("_src_path: https://127.0.0.1:9/x.git", [], "the template cannot be reached"),
-        ("_commit: v0.0.1", ["--to", NEWEST], "the template has no such version"),
+        ("_commit: v0.0.1", ["--to", NEWEST], "has no version v0.0.1"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_changes_nothing(

@@ -19,6 +19,7 @@ DROPPED, RENAMED, MOVED = "docs/dropped.md", "docs/renamed.md", "docs/moved.md"
 GUIDE = "docs/how-to/your-own-data.md"
 CI_FILE = ".github/workflows/ci.yml"
 MODEL = "src/my_ml_project/model.py"
+FLAVOR = "src/my_ml_project/ops/core/flavor.py"
 # A release of idna from before the lock's: its version, and the hashes of its sdist and its wheel.
 OLDER = (
     "3.10",
@@ -102,7 +103,10 @@ def moved(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "\nteam:\n  type: str\n  help: Whose is it?\n  default: platform",
     )
     (rendered / "docs/team.md.jinja").write_text("Of {{ team }}.\n", "utf-8")
-    append(root / "frameworks/scikit-learn/model.py", "\n# Another example.")
+    # One is the project's own from its start, the other the standard's.
+    for name, line in (("model.py", "# Another example."), ("flavor.py", "# Another flavor.")):
+        path = root / "frameworks/scikit-learn/src" / name
+        path.write_text(path.read_text("utf-8") + f"\n{line}\n", "utf-8")
     append(rendered / "src/{{ package_name }}/ops/core/errors.py", "\n# Another framework.")
     append(rendered / "tox.ini", "; two")
     append(rendered / GUIDE, "One thing more.")

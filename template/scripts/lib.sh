@@ -67,13 +67,12 @@ cause() {
     *"ermission denied"* | *"os error 13"*)
         die "$1: not allowed to write there; check who owns $ROOT and the cache"
         ;;
+    *"repository "*" does not exist"* | *"does not appear to be a git repo"* | *"nable to access"* | *"not read from remote"*)
+        die "$1: the template cannot be reached; is _src_path in .copier-answers.yml where it is?"
+        ;;
     *"error sending request"* | *"dns error"* | *"name resolution"* | *"NewConnectionError"* | \
         *"network connectivity is disabled"* | *"onnection refused"* | *"ConnectError"*)
         die "$1: a package is not in the cache and the package index cannot be reached"
-        ;;
-    *"Unknown revision"*) die "$1: the template has no such version; its versions are its tags" ;;
-    *"Local template must be"* | *"in git-tracked templates"* | *"nable to access"* | *"not read from remote"*)
-        die "$1: the template cannot be reached; is _src_path in .copier-answers.yml where it is?"
         ;;
     *"version solving failed"*) die "$1: $(grep -m 1 "version solving failed" <<<"$2")" ;;
     *) die "$1: $(grep -v -e '^[[:space:]]*$' -e '^hint:' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
@@ -231,8 +230,8 @@ poetry_python() {
     POETRY_VIRTUALENVS_CREATE=false PYTHONHASHSEED=0 run_tool "${tool[@]}" python -- "$@"
 }
 
-# copier ARGUMENT…: the pinned Copier.
-copier() { run_tool --from "copier==$COPIER_VERSION" copier -- "$@"; }
+# copier_python ARGUMENT…: a Python that can import the pinned Copier.
+copier_python() { run_tool --from "copier==$COPIER_VERSION" python -- "$@"; }
 
 # hold NAME: wait for and keep a lock until this process and its children have ended.
 hold() {

@@ -19,7 +19,7 @@
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-action=update tests=1 to=() data=() asked=()
+action=update tests=1 to='' data=()
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help) help ;;
@@ -28,12 +28,12 @@ while [ $# -gt 0 ]; do
     --no-tests) tests='' ;;
     --to)
         [ -n "${2:-}" ] || usage_error "--to needs a version"
-        to=(--vcs-ref "$2")
+        to=$2
         shift
         ;;
     --data)
         [[ ${2:-} == [a-z]*=* ]] || usage_error "--data needs NAME=ANSWER"
-        data+=(--data "$2") asked+=("${2%%=*}")
+        data+=("$2")
         shift
         ;;
     *) usage_error "unknown argument '$1'" ;;
@@ -43,62 +43,74 @@ done
 
 cd "$ROOT"
 started=$(now)
-# answer NAME [FOLDER]: what .copier-answers.yml holds under it.
-answer() { sed -n "s/^$1: *//p" "${2:-.}/.copier-answers.yml" | tr -d "'\""; }
+# What git was told by the caller, such as a hook, is about another repository.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
+# answer NAME: what .copier-answers.yml holds under it.
+answer() { sed -n "s/^$1: *//p" .copier-answers.yml | tr -d "'\""; }
 
 [ -f .copier-answers.yml ] || die ".copier-answers.yml is missing, so there is no telling which template made this"
 old_version=$(answer _commit)
 [ -n "$old_version" ] || die ".copier-answers.yml has no _commit: this was made from a template without a version"
 git rev-parse --verify --quiet HEAD >/dev/null 2>&1 || die "an update needs a git repository with a commit"
+[ "$action" != update ] || [ -z "$(git status --porcelain)" ] ||
+    die "there are uncommitted changes; commit or stash them first" \
+        "(if an update was killed while it wrote, git reset --hard goes back to before it)"
 need_python
 need_uv
-
-newer=''
-if [ "$action" = check ] || { [ "$action" = update ] && [ ${#to[@]} -eq 0 ]; }; then
-    out=$(copier check-update --output-format json 2>&1) || cause "look for a newer version" "$out"
-    [[ $out != *'"update_available": true'* ]] || newer=1
-fi
-if [ "$action" = check ]; then
-    [ -z "$newer" ] || die "a newer version of the template is out; run scripts/update.sh"
-    echo "$old_version is the newest version of the template"
-    exit
-fi
-if [ "$action" = update ]; then
-    [ -z "$(git status --porcelain)" ] || die "there are uncommitted changes; commit or stash them first" \
-        "(if an update was killed while it wrote, git reset --hard goes back to before it)"
-    if [ -z "$newer" ] && [ ${#to[@]} -eq 0 ]; then
-        [ ${#data[@]} -gt 0 ] || { echo "Already at $old_version" && exit; }
-        to=(--vcs-ref "$old_version")
-    fi
-fi
 
 hold update
 rm -rf var/update.??????
 work=$(mktemp -d "$ROOT/var/update.XXXXXX") || die "cannot write to $ROOT/var"
 trap 'rm -rf "$work"' EXIT
 
-# render FOLDER OPTION...: the standard with this project's answers.
-render() {
-    mkdir "$work/$1"
-    cp .copier-answers.yml "$work/$1/"
-    copier recopy --defaults --overwrite --quiet "${@:2}" "$work/$1"
+# fetch: one clone of the template, for its code and for both renders.
+fetch() {
+    local source
+    source=$(answer _src_path)
+    case $source in
+    gh:*) source=https://github.com/${source#gh:} ;;
+    gl:*) source=https://gitlab.com/${source#gl:} ;;
+    git+*) source=${source#git+} ;;
+    esac
+    git clone --quiet --bare -- "$source" "$work/template/clone"
 }
-# merge ARGUMENT...: git's merge of what the template changed into this project.
-merge() { "$PYTHON" -I scripts/merge.py "$@"; }
+# take_code: the code that merges, as it is in the version that this project has taken already.
+take_code() {
+    mkdir "$work/code"
+    git --git-dir="$work/template/clone" --work-tree="$work/code" \
+        checkout --quiet "$old_commit" -- src/groundwork
+}
+# merge STEP ARGUMENT…: one of its steps; see src/groundwork/update/steps.py in the template.
+merge() {
+    cd "$work/code/src"
+    copier_python -Es -m groundwork.update "$1" "$ROOT" "$work" "${@:2}"
+}
 
-step "render the standard at $old_version" render old --vcs-ref "$old_version"
+QUIET=1 step "fetch the template" fetch
+old_commit=$(git --git-dir="$work/template/clone" rev-parse --verify --quiet --end-of-options "$old_version^{commit}") ||
+    die "the template has no version $old_version, which .copier-answers.yml names"
+QUIET=1 step "take the code that merges" take_code
+new_version=$to
+if [ "$action" != status ] && [ -z "$to" ]; then
+    newest=$(merge newer 2>&1) || cause "look for a newer version" "$newest"
+    if [ "$action" = check ]; then
+        [ -z "$newest" ] || die "a newer version of the template is out; run scripts/update.sh"
+        echo "$old_version is the newest version of the template"
+        exit
+    fi
+    [ -n "$newest" ] || [ ${#data[@]} -gt 0 ] || { echo "Already at $old_version" && exit; }
+    new_version=${newest:-$old_version}
+fi
+
+step "render the standard at $old_version" merge render old "$old_version"
 if [ "$action" = status ]; then
-    merge drift "$work/old" >"$work/drift"
-    echo "On $old_version of the standard, with $(wc -l <"$work/drift" | tr -d ' ') of its files changed here"
-    sed 's/^/  /' "$work/drift"
+    changes=$(merge changes 2>&1) || cause "compare" "$changes"
+    echo "On $old_version of the standard, with $(grep -c . <<<"$changes" || true) of its files changed here"
+    sed -n 's/^./  &/p' <<<"$changes"
     exit
 fi
-step "render it as it is now" render new ${to[@]+"${to[@]}"} ${data[@]+"${data[@]}"}
-new_version=$(answer _commit "$work/new")
-for name in ${asked[@]+"${asked[@]}"}; do
-    grep -q "^$name:" "$work/new/.copier-answers.yml" || die "the template asks this project no '$name'"
-done
-verdict=$(merge merge "$work") || exit 1
+step "render it as it is now" merge render new "$new_version" ${data[@]+"${data[@]}"}
+verdict=$(merge merge 2>&1) || cause "merge" "$verdict"
 case $verdict in
 same*)
     echo "Already at $new_version"
@@ -113,7 +125,7 @@ else
     todo=scripts/test.sh
     [ "${verdict##*$'\n'}" = resolved ] || step "lock this project's own packages" "$work/tree/scripts/lock.sh"
 fi
-step "change the files" merge apply "$work"
+step "change the files" merge apply
 
 echo
 git --no-pager diff HEAD --stat | tail -n 1

@@ -1,16 +1,13 @@
-"""The template's checkout: where it is, what it asks, and how it renders."""
+"""The template's checkout: where it is and what it asks."""
 
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import copier
 import yaml
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound
+from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from .errors import UserError
+from ..errors import UserError
 
 
 def find_root(start: Path) -> Path:
@@ -63,31 +60,3 @@ def environment(root: Path) -> SandboxedEnvironment:
         extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
         undefined=StrictUndefined,
     )
-
-
-def render(root: Path, into: Path, *, only: Sequence[str] = (), **answers: str) -> None:
-    """Render the checkout as it stands, uncommitted changes included, with these answers.
-
-    `only` names the files to render, as they are called in a project; all of them by default.
-
-    Raises:
-        UserError: an answer is refused, or a file that the template includes is missing.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=copier.errors.DirtyLocalWarning)
-        try:
-            copier.run_copy(
-                str(root),
-                into,
-                data=answers,
-                exclude=["*", *(f"!{name}" for name in only)] if only else [],
-                defaults=True,
-                quiet=True,
-                overwrite=True,
-                vcs_ref="HEAD",
-                unsafe=False,
-            )
-        except ValueError as error:
-            raise UserError(str(error)) from error
-        except TemplateNotFound as error:
-            raise UserError(f"the template includes {error.name}, which does not exist") from error

@@ -8,41 +8,21 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from importlib import resources
 from pathlib import Path
 
-import jinja2
+from groundwork.errors import UserError
+from groundwork.update.answers import Answers
+from groundwork.update.drift import drift
+from groundwork.update.git import GitError, git
+from groundwork.update.lockfile import resolved
+from groundwork.update.merge import merge
+from groundwork.update.ownership import ANSWERS
+from groundwork.update.repository import Repository
+from groundwork.update.standard import Standard
 
-from .errors import UserError
-from .merge import ANSWERS, GitError, Repository, drift, git, merge, resolved
-from .standard import Answers, Standard
-
-COLUMNS = ("project", "version", "newest", "behind", "changed", "reproduced", "")
-
-
-@dataclass
-class Row:
-    """What is known of a project. `state` is current, behind, updated, conflict or failed."""
-
-    name: str
-    state: str = "failed"
-    note: str = ""
-    version: str = ""
-    newest: str = ""
-    behind: int | None = None
-    changed: list[str] | None = field(default=None)
-    reproduced: str = ""
-
-    def cells(self) -> list[str]:
-        """Return what a table shows, in the order of COLUMNS."""
-        numbers = (self.behind, None if self.changed is None else len(self.changed))
-        told = ["" if number is None else str(number) for number in numbers]
-        words = f"{self.state}: {self.note}" if self.note else self.state
-        return [self.name, self.version, self.newest, *told, self.reproduced, words]
+from .report import Row
 
 
 def survey(
@@ -87,7 +67,7 @@ def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
     repository = _open(row.name, cache, remote=remote)
     text = _read(repository, ANSWERS)
     answers = Answers(text)
-    standard = Standard(answers.source, cache / "templates")
+    standard = Standard(answers.source, _place(cache / "templates", answers.source))
     row.version, row.newest = answers.version, to or standard.newest()
     row.behind = standard.behind(answers.version)
     row.reproduced = _reproduced(repository.folder)
@@ -115,7 +95,7 @@ def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
             row.state = "conflict"
             row.note = f"scripts/update.sh, then decide in {', '.join(merged.conflicts)}"
             return
-        own = not resolved(repository, merged, new)
+        own = not resolved(repository, merged.tree, new)
         message = f"Update the standard from {answers.version} to {row.newest}"
         if own:
             message += "\n\nThis project has packages of its own: run scripts/lock.sh."
@@ -128,9 +108,14 @@ def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
         row.note = f"branch {branch}" + ("; run scripts/lock.sh on it" if own else "")
 
 
+def _place(cache: Path, name: str) -> Path:
+    """Return where what is known by a name of any length is kept."""
+    return cache / sha256(name.encode()).hexdigest()[:16]
+
+
 def _open(name: str, cache: Path, *, remote: bool) -> Repository:
     if remote:
-        clone = cache / "projects" / sha256(name.encode()).hexdigest()[:16]
+        clone = _place(cache / "projects", name)
         clone.parent.mkdir(exist_ok=True)
         options = ("--quiet", "--bare", "--depth", "1", "--origin", "origin")
         git(clone.parent, "clone", *options, "--", name, str(clone))
@@ -167,25 +152,3 @@ def _reproduced(folder: Path) -> str:
         return f"{told['at'][:10]} {told['verdict']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def table(rows: list[Row]) -> str:
-    """Return rows as text, in columns."""
-    lines = [list(COLUMNS), *(row.cells() for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = (
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
-    return "\n".join(line.rstrip() for line in padded)
-
-
-def page(rows: list[Row]) -> str:
-    """Return rows as an HTML page that needs nothing else."""
-    text = resources.files(__package__).joinpath("fleet.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    states = {
-        state: sum(row.state == state for row in rows) for state in (row.state for row in rows)
-    }
-    return environment.from_string(text).render(rows=rows, columns=COLUMNS, states=states, now=now)

@@ -1,7 +1,6 @@
 """A template's versions, and what a project with certain answers looks like at one of them."""
 
 import fcntl
-import hashlib
 import json
 import re
 import warnings
@@ -9,49 +8,34 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import copier
 import jinja2
 import yaml
 from packaging.version import InvalidVersion, Version
 
-from .errors import UserError
-from .merge import ANSWERS, GitError, Repository, git
+from groundwork.errors import UserError
+
+from .answers import Answers
+from .git import GitError, git
+from .ownership import ANSWERS
+from .repository import Repository
 
 # What Copier understands beside what git does.
 SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
 
 
-class Answers:
-    """What a project's .copier-answers.yml says."""
-
-    def __init__(self, text: str) -> None:
-        """Read it. Raises UserError where it does not say which template the project is from."""
-        self.text = text
-        try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError:
-            content = None
-        if not isinstance(content, dict):
-            raise UserError(f"{ANSWERS} cannot be read; git log tells what it was")
-        for key in ("_src_path", "_commit"):
-            if not isinstance(content.get(key), str):
-                raise UserError(
-                    f"{ANSWERS} has no {key}, so there is no telling what it is made of"
-                )
-        self.source: str = content["_src_path"]
-        self.version: str = content["_commit"]
-        self.content: dict[str, Any] = content
-
-
 class Standard:
-    """A template, cloned once into `cache` for every project and process that asks."""
+    """A template, cloned once for every project and process that asks."""
 
-    def __init__(self, source: str, cache: Path) -> None:
-        """Clone it, or use the clone that is there. Raises UserError where it is not to be had."""
+    def __init__(self, source: str, folder: Path) -> None:
+        """Clone it to `folder`/clone, or use the clone that is there.
+
+        Raises:
+            UserError: it is not available.
+        """
         self.source = source
-        self.folder = cache / hashlib.sha256(source.encode()).hexdigest()[:16]
+        self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         clone = self.folder / "clone"
         with _alone(self.folder / "lock"):
@@ -59,7 +43,7 @@ class Standard:
                 try:
                     git(self.folder, "clone", "--quiet", "--bare", "--", address(source), "partial")
                 except GitError as error:
-                    raise UserError(f"the template at {source} cannot be had: {error}") from None
+                    raise UserError(f"the template at {source} cannot be cloned: {error}") from None
                 (self.folder / "partial").rename(clone)
         self.repository = Repository(clone)
 
@@ -78,9 +62,13 @@ class Standard:
 
     def present(self) -> str:
         """Return the newest version, or what the last commit is called where there is none."""
-        if self.versions:
-            return self.versions[-1]
-        return self.name("HEAD")
+        return self.versions[-1] if self.versions else self.name("HEAD")
+
+    def newer(self, version: str) -> str:
+        """Return the newest version where that one is older, or nothing."""
+        present = self.present()
+        newer = self.behind(version) if self.versions else version != present
+        return present if newer else ""
 
     def name(self, version: str) -> str:
         """Return what Copier calls a version, be it a tag, a branch or a commit."""

@@ -1,0 +1,1 @@
+"""An existing repository, brought onto the standard."""

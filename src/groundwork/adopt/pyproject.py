@@ -1,0 +1,116 @@
+"""The standard's pyproject.toml with what is the project's."""
+
+import json
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from .report import shown
+from .wanted import Wanted
+
+# Tables of pyproject.toml that are about another way to package, or that the standard has.
+PACKAGING = {"poetry", "setuptools", "setuptools_scm", "hatch", "pdm", "flit", "uv"}
+
+
+@dataclass
+class Pyproject:
+    """How it is made, and what became of each dependency."""
+
+    render: Path
+    wanted: Wanted
+    packages: dict[str, str]
+    mapped: list[str] = field(default_factory=list)
+    new_packages: bool = False
+
+    def text(self, own: str, unchecked: Collection[str]) -> str:
+        """Return the standard's file with the dependencies and tools of the project's `own`.
+
+        `unchecked` are the project's Python files and folders.
+        """
+        text = (self.render / "pyproject.toml").read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+        for table, marker in (
+            (self.wanted.main, "`poetry add` appends"),
+            (self.wanted.dev, "`poetry add -G dev` appends"),
+        ):
+            end = re.search(rf"(?m)^.*{re.escape(marker)}.*\n", text)
+            if end:
+                lines = "".join(self._carried(table, content))
+                text = text[: end.end()] + lines + text[end.end() :]
+        for name, place in self.packages.items():
+            source = f', from = "{place}"' if place else ""
+            include = f', {{ include = "{name}"{source} }}]'
+            text = re.sub(r"(?m)(?<=^packages = )(\[.*)\]$", rf"\g<1>{include}", text)
+        text = _without_checks(text, unchecked) + _tables(own, content)
+        tomllib.loads(text)
+        return text
+
+    def _carried(self, table: dict[str, Requirement], content: dict[str, Any]) -> Iterator[str]:
+        """Yield a line for each dependency that is new; note what became of every one."""
+        packages = tomllib.loads((self.render / "poetry.lock").read_text("utf-8"))["package"]
+        locked = {str(canonicalize_name(one["name"])): str(one["version"]) for one in packages}
+        groups = content["dependency-groups"].values()
+        direct = [*content["project"]["dependencies"], *(one for group in groups for one in group)]
+        standard = {canonicalize_name(Requirement(one).name) for one in direct}
+        for name, requirement in table.items():
+            pin = self.wanted.pins.get(name)
+            before = f"=={pin}" if pin else str(requirement.specifier) or "any version"
+            there = locked.get(name)
+            if name in standard:
+                self.mapped.append(f"{name}: {before} with you, {there} in the standard")
+                continue
+            self.new_packages = True
+            if there and not requirement.specifier.contains(there, prereleases=True):
+                self.mapped.append(
+                    f"{name}: {before} with you, {there} for the standard's packages"
+                )
+                requirement.specifier = SpecifierSet()
+            elif pin and not there:
+                requirement.specifier = SpecifierSet(f"=={pin}")
+            written = str(requirement).replace('"', "'")
+            self.mapped.append(f"{name}: carried over as `{written}`")
+            yield f'    "{written}",\n'
+
+
+def _without_checks(text: str, python: Collection[str]) -> str:
+    """Keep linters and type checkers off the project's files until someone wants them on."""
+    if not python:
+        return text
+    listed = ", ".join(map(_quoted, python))
+    line = 'src = ["src"]\n'
+    text = text.replace(line, f"{line}extend-exclude = [{listed}]\n", 1)
+    typed = [name for name in python if name.startswith(("src/", "scripts/"))]
+    if typed:
+        ends = ("$" if name.endswith((".py", ".pyi", ".ipynb")) else "/" for name in typed)
+        patterns = ", ".join(
+            _quoted(f"^{re.escape(name)}{end}") for name, end in zip(typed, ends, strict=True)
+        )
+        line = 'files = ["src", "scripts"]\n'
+        text = text.replace(line, f"{line}exclude = [{patterns}]\n", 1)
+    return text
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(shown(text), ensure_ascii=False)
+
+
+def _tables(pyproject: str, content: Mapping[str, Any]) -> str:
+    """Return the text of the tables of tools that the standard does not configure."""
+    known = PACKAGING | content["tool"].keys()
+    kept = [
+        part.rstrip() + "\n"
+        for part in re.split(r"(?m)^(?=\[)", pyproject)
+        if (tool := re.match(r"\[\[?tool\.\"?([\w-]+)", part)) and tool[1] not in known
+    ]
+    try:
+        tomllib.loads("".join(kept))
+    except tomllib.TOMLDecodeError:
+        return ""
+    return "".join(f"\n{part}" for part in kept)

@@ -1,0 +1,1 @@
+"""What an organisation's catalog offers of the template."""

@@ -1,0 +1,1 @@
+"""Many projects: how far each is behind the standard, and updates of them."""

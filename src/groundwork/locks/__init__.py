@@ -1,0 +1,1 @@
+"""The locks that the template ships."""

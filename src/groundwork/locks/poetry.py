@@ -1,0 +1,46 @@
+"""Poetry, run on a project."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from groundwork.errors import UserError
+
+from .project import groups
+
+
+def poetry(project: Path, *arguments: str) -> None:
+    """Run Poetry in `project`; its last line is the error's text if it fails."""
+    _need_poetry()
+    done = subprocess.run(
+        [sys.executable, "-m", "poetry", "--no-ansi", "--no-interaction", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        # The seed makes Poetry write equal markers in one way, not in either of two.
+        env=os.environ | {"POETRY_VIRTUALENVS_CREATE": "false", "PYTHONHASHSEED": "0"},
+    )
+    if done.returncode:
+        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise UserError(f"poetry {arguments[0]} failed: {said[-1] if said else 'it said nothing'}")
+
+
+def export(project: Path) -> None:
+    """Write each group of the lock as hashed requirements.
+
+    In this process, as starting Poetry takes longer than all exports do.
+    """
+    _need_poetry()
+    from . import exporting  # noqa: PLC0415 - it imports Poetry
+
+    exporting.export(project, groups(project))
+
+
+def _need_poetry() -> None:
+    if importlib.util.find_spec("poetry") is None:
+        raise UserError(
+            "Poetry is not in this environment; scripts/test.sh --setup makes one that has it"
+        )

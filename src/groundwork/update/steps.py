@@ -1,0 +1,119 @@
+"""The steps of scripts/update.sh, which hand over what they made in a folder WORK.
+
+WORK/template holds the clone of the template, WORK/old and WORK/new are renders, WORK/merged what
+is to become of the project.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from groundwork.errors import UserError
+
+from .answers import Answers
+from .drift import drift
+from .lockfile import resolved
+from .merge import apply, merge
+from .ownership import ANSWERS, among, ownership
+from .repository import Repository
+from .standard import Standard
+
+
+class Update:
+    """An update of a project that is under way."""
+
+    def __init__(self, project: str, work: str) -> None:
+        """Find the project's repository, and what it says about its template."""
+        self.work = Path(work)
+        self.repository = Repository(Path(project))
+        self.answers = Answers(Path(project, ANSWERS).read_text(encoding="utf-8"))
+
+    @cached_property
+    def standard(self) -> Standard:
+        """The template, as scripts/update.sh has cloned it."""
+        return Standard(self.answers.source, self.work / "template")
+
+
+def newer(update: Update) -> None:
+    """Print the newest version of the template, if the project has an older one."""
+    print(update.standard.newer(update.answers.version))
+
+
+def render(update: Update, name: str, version: str, *data: str) -> None:
+    """Render the standard with the project's answers, and those in `data`, to WORK/`name`."""
+    folder = update.work / name
+    folder.mkdir()
+    given = dict(text.split("=", 1) for text in data)
+    update.standard.render(version, update.answers, folder, **given)
+    stored = Answers((folder / ANSWERS).read_text(encoding="utf-8")).content
+    for question in given:
+        if question not in stored:
+            raise UserError(f"the template asks this project no '{question}'")
+
+
+def changes(update: Update) -> None:
+    """Print which of the standard's files, as in WORK/old, are not so in the project."""
+    repository = update.repository
+    for path, deleted, added, removed in drift(
+        repository, update.work / "old", repository.worked_on()
+    ):
+        print("deleted" if deleted else f"+{added} -{removed}", path, sep="\t")
+
+
+def merged(update: Update) -> None:
+    """Merge the two renders; print whether that changes the project, and whether its lock is right.
+
+    Where it is not, WORK/tree gets the files, for scripts/lock.sh to run on.
+    """
+    repository, work = update.repository, update.work
+    result = merge(repository, work / "old", work / "new")
+    _write(work / "merged", "\0".join([repository.head, result.tree, *result.stages]))
+    for name in ("conflicts", "kept"):
+        _write(work / name, "".join(f"{path}\n" for path in getattr(result, name)))
+    print("same" if result.tree == repository.tree() else "changed")
+    if resolved(repository, result.tree, work / "new"):
+        print("resolved")
+    else:
+        repository.write(result.tree, work / "tree")
+        print("own")
+
+
+def applied(update: Update) -> None:
+    """Change the project's files to what was merged, with the lock that was made in WORK/tree."""
+    repository, work = update.repository, update.work
+    text = (work / "merged").read_bytes().decode("utf-8", "surrogateescape")
+    repository.head, tree, *stages = text.split("\0")
+    if (work / "tree").is_dir():
+        generated = ownership(work / "new").get("generated", [])
+        tree = _with_lock(repository, tree, work / "tree", generated)
+    apply(repository, tree, stages)
+
+
+STEPS: dict[str, Callable[..., None]] = {
+    "newer": newer,
+    "render": render,
+    "changes": changes,
+    "merge": merged,
+    "apply": applied,
+}
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _with_lock(repository: Repository, tree: str, folder: Path, generated: list[str]) -> str:
+    """Return a tree with what scripts/lock.sh made anew in a copy of it."""
+    made = [
+        path
+        for place in generated
+        for path in ((folder / place).rglob("*") if place.endswith("/") else [folder / place])
+        if path.is_file()
+    ]
+    texts = {
+        path.relative_to(folder).as_posix(): path.read_bytes().decode("utf-8", "surrogateescape")
+        for path in made
+    }
+    gone = [name for name in repository.files(tree) if among(name, generated)]
+    put = [repository.entry(text, name) for name, text in texts.items()]
+    return repository.changed(tree, drop=gone, put=put)
