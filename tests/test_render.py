@@ -179,9 +179,10 @@ def test_scripts_and_nothing_else_may_be_executed(project: Path) -> None:
         assert bool(path.stat().st_mode & 0o111) == runnable, path
 
 
-def test_framework_files_hold_nothing_that_jinja_would_read() -> None:
+@pytest.mark.parametrize("folder", ["examples", "frameworks"])
+def test_included_files_hold_nothing_that_jinja_would_read(folder: str) -> None:
     """They are included as they stand, and are plain files that tools can read."""
-    for path in files(ROOT / "frameworks"):
+    for path in files(ROOT / folder):
         if "__pycache__" in path.parts or path.suffix == ".jinja":  # that suffix says what it is
             continue
         text = path.read_text("utf-8")
