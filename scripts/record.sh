@@ -2,10 +2,9 @@
 # Usage: scripts/record.sh [--tune] FRAMEWORK…
 #        scripts/record.sh --into DEST FRAMEWORK
 #
-# Runs a framework's example for real and keeps what it gives in frameworks/FRAMEWORK: the hashes of
-# its data, the metrics and speed that a project's tests compare with, and the executed notebook.
-# For a new framework, and after a lock has moved what a model gives. Look at the difference before
-# you commit it.
+# Runs a framework's example for real and keeps what it gives: the hashes of its data, the metrics and
+# the speed in frameworks/FRAMEWORK, the executed notebook in examples/. For a new framework, and after
+# a lock has moved what a model gives. Look at the difference before you commit it.
 #
 #   --tune       search for the parameters again, too (minutes for a network)
 #   --into DEST  keep nothing: make the project in DEST, or bring it up to date, and set it up there,
@@ -31,6 +30,8 @@ for framework in "$@"; do
     home=frameworks/$framework
     [ -d "$home" ] || { echo "error: there is no $home" >&2 && exit 1; }
     project=${into:-$work/$framework}
+    example=$(sed -n 's/^name: //p' "$home/example.yml")
+    notebook=examples/$example/explore-$(sed -n 's/^label: //p' "$home/example.yml").ipynb
     # What a render includes has to exist, if only empty, before it can be made.
     for name in data/manifest.json tuning.json benchmark.json tests/baseline.json environment.md.jinja; do
         mkdir -p "$(dirname "$home/$name")"
@@ -72,7 +73,7 @@ PYTHON
     cp "$project/benchmark.json" "$home/benchmark.json"
     cp "$project/tests/model/baseline.json" "$home/tests/baseline.json"
     # Without what differs from run to run, and from machine to machine.
-    "$project/.venv/bin/python" - "$project/notebooks/explore.ipynb" "$home/explore.ipynb" <<'PYTHON'
+    "$project/.venv/bin/python" - "$project/notebooks/explore.ipynb" "$notebook" <<'PYTHON'
 import sys
 
 import nbformat
@@ -87,4 +88,4 @@ nbformat.write(book, sys.argv[2])
 PYTHON
     echo "recorded $home"
 done
-git --no-pager diff --stat -- frameworks
+git --no-pager diff --stat -- frameworks examples

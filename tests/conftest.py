@@ -29,6 +29,9 @@ for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "VIRTUAL_ENV", "PYTHO
 # With it every process of a built project compiles all of its packages anew: twice the time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# These are the standard's own tests: they run inside a render, see tests/ops/.
+collect_ignore = ["ops"]
+
 Render = Callable[..., Path]
 # The one Python that is sure to be there.
 PRESENT_PYTHON = f"3.{sys.version_info.minor}"

@@ -71,7 +71,10 @@ def test_every_page_is_reached_from_the_first() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_pages_name_exist(page: Path) -> None:
     """In code spans, where they begin with a folder of the repository."""
-    folders = r"(?:scripts|frameworks|includes|questions|template|tests|src/groundwork|benchmarks)"
+    names = (
+        "scripts|examples|frameworks|includes|questions|template|tests|src/groundwork|benchmarks"
+    )
+    folders = f"(?:{names})"
     for name in re.findall(rf"`({folders}/[\w./-]+)`", page.read_text("utf-8")):
         rendered = ROOT / "template" / name
         found = (

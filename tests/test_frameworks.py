@@ -3,29 +3,36 @@
 import subprocess
 
 import pytest
+import yaml
 
-from .conftest import ROOT
+from groundwork import template as checkout
+
+from .conftest import ROOT, Render
 
 FRAMEWORKS = ROOT / "frameworks"
-# The two networks learn from the same pictures: their projects differ in the model alone.
+# The two networks learn from the same pictures: their projects differ in the network alone.
 PICTURES = ("pytorch", "tensorflow")
-ALIKE = (
-    "src/data.py",
-    "src/schema.py",
-    "src/features.py",
-    "tests/test_features.py",
-    "tests/test_rules.py",
-    "tests/example.py",
-    "data/manifest.json",
-    "request.json",
-    "explore.ipynb",
-)
 
 
-@pytest.mark.parametrize("name", ALIKE)
-def test_what_two_frameworks_share_is_the_same_in_both(name: str) -> None:
-    one, other = (FRAMEWORKS / framework / name for framework in PICTURES)
-    assert one.read_text(encoding="utf-8") == other.read_text(encoding="utf-8")
+def example(framework: str) -> dict[str, str]:
+    """Return which example a framework shows, and which column of it is the label."""
+    shown: dict[str, str] = yaml.safe_load((FRAMEWORKS / framework / "example.yml").read_text())
+    return shown
+
+
+@pytest.mark.parametrize("framework", checkout.frameworks(ROOT))
+def test_a_project_shows_its_framework_s_example(render: Render, framework: str) -> None:
+    schema = (render(framework=framework) / "src/my_ml_project/schema.py").read_text("utf-8")
+    assert f'\nTARGET = "{example(framework)["label"]}"\n' in schema
+
+
+def test_every_kind_of_label_is_shown_by_some_framework() -> None:
+    """The standard's tests run against a render of each framework, and so see all kinds."""
+    assert {tuple(example(name).values()) for name in checkout.frameworks(ROOT)} == {
+        ("diabetes", "high_progression"),  # one of two classes
+        ("diabetes", "progression"),  # a number
+        ("digits", "digit"),  # one of ten classes
+    }
 
 
 def test_the_simpler_model_and_the_metrics_are_the_same_in_both() -> None:

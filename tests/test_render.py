@@ -189,9 +189,10 @@ def test_dot_files_that_the_template_has_too_are_said_once(project: Path) -> Non
         assert not (ROOT / "template" / name).exists(), name
 
 
-def test_framework_files_hold_nothing_that_jinja_would_read() -> None:
+@pytest.mark.parametrize("folder", ["examples", "frameworks"])
+def test_included_files_hold_nothing_that_jinja_would_read(folder: str) -> None:
     """They are included as they stand, and are plain files that tools can read."""
-    for path in files(ROOT / "frameworks"):
+    for path in files(ROOT / folder):
         if "__pycache__" in path.parts or path.suffix == ".jinja":  # that suffix says what it is
             continue
         text = path.read_text("utf-8")

@@ -1,309 +1,77 @@
 """Yours: how the model has to behave, whatever its metrics say."""
 
 import json
-import os
-import pickle
-import random
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ..conftest import ROOT
-from ..project import (
-    bundle,
-    context,
-    dataset,
-    digest,
-    errors,
-    evaluation,
-    features,
-    flavor,
-    model,
-    package,
-    schema,
-)
+from ..project import bundle, context, features, model, schema
 from ..project import settings as project_settings
 
 PARAMS = project_settings.load_params(ROOT / "params.yaml")
 CONTEXT = context.Context(seed=0)
+RECORDED = json.loads((ROOT / "tests" / "model" / "baseline.json").read_text())
+# A drop in the gate's metric that another processor does not explain.
+DROP = 0.02
 # What medicine knows: a step up in each of these, and which way the answer must go.
-DIRECTIONS = {"bmi": (5.0, 1), "bp": (15.0, 1), "ltg": (0.5, 1), "hdl": (15.0, -1)}
+DIRECTIONS = [("bmi", 5.0, 1), ("bp", 15.0, 1), ("ltg", 0.5, 1), ("hdl", 15.0, -1)]
 # The model has no reason to look at these.
 IRRELEVANT = {"age": 10.0, "glu": 10.0, "tc": 20.0, "ldl": 20.0, "tch": 1.0}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def training(split):
     """Features and labels of the training rows."""
     return features.features.build(split.train), split.train[schema.TARGET]
 
 
-@pytest.fixture(scope="module")
-def baseline():
-    """The metrics that `evaluate --record` kept."""
-    return json.loads((ROOT / "tests" / "model" / "baseline.json").read_text())
+def fallen_behind(metrics):
+    """Whether the gate's metric is worse than `evaluate --record` kept."""
+    return metrics[PARAMS.gate.metric] < RECORDED[PARAMS.gate.metric] - DROP
 
 
-def regressed(found, baseline, tolerance=0.02):
-    """The metrics that are worse than recorded, by a share of what was recorded."""
-    lower_is_better = {"mae", "rmse"}
-    return {
-        name
-        for name, before in baseline.items()
-        if (found[name] - before) / before * (-1 if name in lower_is_better else 1) < -tolerance
-    }
+def test_quality_has_not_fallen_behind_the_recorded_baseline(outcome):
+    assert not fallen_behind(outcome.metrics)
 
 
-def test_quality_has_not_fallen_behind_the_recorded_baseline(outcome, baseline):
-    assert regressed(outcome.metrics, baseline) == set()
-
-
-def test_a_worse_model_falls_behind_the_recorded_baseline(outcome, baseline):
+def test_a_worse_model_falls_behind_the_recorded_baseline(outcome):
     shuffled = np.random.default_rng(0).permutation(outcome.scores)
-    assert regressed(model.metrics(outcome.labels, shuffled), baseline) == set(baseline)
+    assert fallen_behind(model.metrics(outcome.labels, shuffled))
 
 
-@pytest.mark.parametrize(("column", "step", "way"), [(key, *DIRECTIONS[key]) for key in DIRECTIONS])
+@pytest.mark.parametrize(("column", "step", "way"), DIRECTIONS)
 def test_each_measurement_moves_the_score_the_way_it_must(outcome, inputs, column, step, way):
-    before = bundle.score(outcome.model, inputs)
     after = bundle.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
-    moved = way * (after - before)
+    moved = way * (after - bundle.score(outcome.model, inputs))
     assert (moved >= 0).all()
     assert moved.mean() > 2
 
 
 @pytest.mark.parametrize(("column", "step"), IRRELEVANT.items())
 def test_what_does_not_matter_changes_nothing(outcome, inputs, column, step):
-    before = bundle.score(outcome.model, inputs)
     after = bundle.score(outcome.model, inputs.assign(**{column: inputs[column] + step}))
-    np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(after, bundle.score(outcome.model, inputs))
 
 
-def test_a_row_s_score_does_not_depend_on_its_neighbours(outcome, inputs):
-    whole = bundle.score(outcome.model, inputs)
-    order = np.random.default_rng(0).permutation(len(inputs))
-    np.testing.assert_array_equal(bundle.score(outcome.model, inputs.iloc[order]), whole[order])
-    np.testing.assert_array_equal(bundle.score(outcome.model, inputs.head(1)), whole[:1])
+@pytest.mark.parametrize("kind", ["sex", "age_band"])
+def test_no_group_of_patients_is_left_out(outcome, split, kind):
+    groups = schema.groups(split.holdout)[kind].to_numpy()
+    for group in np.unique(groups):
+        member = groups == group
+        assert model.metrics(outcome.labels[member], outcome.scores[member])["r2"] > 0.2, group
 
 
 def test_fitting_lowers_the_loss(training):
     x, y = training
     whole = {**PARAMS.model, "validation": 0}
-    losses = [
-        model.metrics(y, model.predict(model.fit(x, y, {**whole, "rounds": n}, CONTEXT), x))["rmse"]
-        for n in (1, 10, 100)
-    ]
+    fitted = [model.fit(x, y, {**whole, "rounds": rounds}, CONTEXT) for rounds in (1, 10, 100)]
+    losses = [model.metrics(y, model.predict(one, x))["rmse"] for one in fitted]
     assert y.std(ddof=0) > losses[0] > losses[1] > losses[2]
-
-
-def test_it_stops_when_more_rounds_bring_nothing(training):
-    told = []
-    seen = context.Context(seed=0, report=lambda step, found: told.append((step, found)))
-    fitted = model.fit(*training, PARAMS.model, seen)
-    assert [step for step, _ in told] == list(range(len(told)))
-    assert len(told) < PARAMS.model["rounds"]
-    judged = [found["validation.rmse"] for _, found in told]
-    assert fitted.num_boosted_rounds() == np.argmin(judged) + 1
-    assert len(told) == fitted.num_boosted_rounds() + PARAMS.model["patience"]
 
 
 def test_it_can_learn_a_handful_of_rows_by_heart(split):
     few = split.train.drop_duplicates(["bmi", "ltg"]).head(8)
     x, y = features.features.build(few), few[schema.TARGET]
     free = {"validation": 0, "learning_rate": 0.3, "monotone_constraints": {}, "lambda": 0}
-    scores = model.predict(model.fit(x, y, free, CONTEXT), x)
-    np.testing.assert_allclose(scores, y, atol=1)
-
-
-def test_labels_without_meaning_teach_it_nothing(split, training):
-    x, y = training
-    held, answers = features.features.build(split.holdout), split.holdout[schema.TARGET]
-    found = []
-    for seed in range(10):
-        shuffled = y.sample(frac=1, random_state=seed).set_axis(y.index)
-        scores = model.predict(model.fit(x, shuffled, PARAMS.model, CONTEXT), held)
-        found.append(model.metrics(answers, scores)["r2"])
-    assert np.mean(found) < 0.1
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_any_valid_row_gets_a_plausible_answer(outcome, split, data):
-    row = split.train.drop(columns=[schema.IDENTIFIER, schema.TARGET]).head(1)
-    for name, column in schema.Inputs.to_schema().columns.items():
-        limits = column.checks[0].statistics
-        if "min_value" in limits:
-            values = st.floats(limits["min_value"], limits["max_value"])
-        else:
-            values = st.sampled_from(limits["allowed_values"])
-        row[name] = data.draw(values, label=name)
-    score = bundle.score(outcome.model, row)
-    assert ((score >= 0) & (score <= 400)).all()
-
-
-@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39])
-def test_a_feature_beyond_all_bounds_gets_no_answer(outcome, training, value):
-    x = training[0].head(2).assign(bmi=value)
-    with pytest.raises(ValueError, match="inf"):
-        model.predict(outcome.model, x)
-
-
-class StoppedError(Exception):
-    """A fit is cut short."""
-
-
-def stop_at(last):
-    """A report that lets a fit get so far and no further."""
-
-    def report(step, found):
-        if step == last:
-            raise StoppedError
-
-    return report
-
-
-def recorded(recipe, starts):
-    """The same recipe, that notes after how many rounds each stretch starts."""
-
-    def wrapper(x, params, context, done):
-        starts.append(done)
-        return recipe(x, params, context, done)
-
-    return wrapper
-
-
-@pytest.mark.parametrize("last", [3, model.EVERY - 1, model.EVERY, 2 * model.EVERY + 5])
-def test_a_fit_that_was_stopped_goes_on_to_the_same_model(training, tmp_path, monkeypatch, last):
-    stopped = context.Context(0, folder=tmp_path, report=stop_at(last))
-    with pytest.raises(StoppedError):
-        model.fit(*training, PARAMS.model, stopped)
-    told, starts = [], []
-    monkeypatch.setattr(model, "recipe", recorded(model.recipe, starts))
-    again = context.Context(0, folder=tmp_path, report=lambda step, _: told.append(step))
-    resumed = model.fit(*training, PARAMS.model, again)
-    assert starts[0] == last // model.EVERY * model.EVERY
-    assert told == list(range(len(told)))
-    whole = model.fit(*training, PARAMS.model, CONTEXT)
-    assert digest.model_digest(resumed) == digest.model_digest(whole)
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"validation": 0, "rounds": 40},
-        {"rounds": 50, "patience": 100},
-        {"colsample_bynode": 0.5, "num_parallel_tree": 2, "rounds": 40},
-        {"grow_policy": "lossguide", "max_leaves": 6, "rounds": 40},
-    ],
-)
-def test_the_same_holds_for_other_parameters(training, tmp_path, more):
-    params = {**PARAMS.model, **more}
-    with pytest.raises(StoppedError):
-        model.fit(*training, params, context.Context(0, folder=tmp_path, report=stop_at(32)))
-    resumed = model.fit(*training, params, context.Context(0, folder=tmp_path))
-    again = model.fit(*training, params, context.Context(0, folder=tmp_path))
-    whole = model.fit(*training, params, CONTEXT)
-    digests = {digest.model_digest(fitted) for fitted in (resumed, again, whole)}
-    assert len(digests) == 1
-
-
-KILLED = f"""
-import os, pickle, signal, sys
-from pathlib import Path
-from {package.__name__} import model
-from {package.__name__}.ops.core.context import Context
-
-def report(step, found):
-    if step == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-folder = Path(sys.argv[1])
-x, y, params = pickle.loads((folder / "given").read_bytes())
-model.fit(x, y, params, Context(0, folder=folder, report=report))
-"""
-
-
-@pytest.mark.slow
-def test_a_fit_that_was_killed_goes_on_to_the_same_model(training, tmp_path):
-    last = random.SystemRandom().randrange(model.EVERY, 4 * model.EVERY)
-    (tmp_path / "given").write_bytes(pickle.dumps((*training, PARAMS.model)))
-    command = [sys.executable, "-c", KILLED, str(tmp_path), str(last)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL, last
-    kept = flavor.stored((tmp_path / model.CHECKPOINT).read_bytes()[model.HASH :])
-    assert kept.num_boosted_rounds() == last // model.EVERY * model.EVERY, last
-    resumed = model.fit(*training, PARAMS.model, context.Context(0, folder=tmp_path))
-    whole = model.fit(*training, PARAMS.model, CONTEXT)
-    assert digest.model_digest(resumed) == digest.model_digest(whole), last
-
-
-@pytest.mark.parametrize("damage", [b"", b"short", None])
-def test_a_damaged_checkpoint_is_told_and_not_used(training, tmp_path, caplog, damage):
-    params = {**PARAMS.model, "rounds": 30}
-    path = tmp_path / model.CHECKPOINT
-    whole = model.fit(*training, params, context.Context(0, folder=tmp_path))
-    path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
-    again = model.fit(*training, params, context.Context(0, folder=tmp_path))
-    assert digest.model_digest(again) == digest.model_digest(whole)
-    assert "is damaged: training starts over" in caplog.text
-
-
-def test_threads_do_not_change_the_model(training):
-    digests = {
-        digest.model_digest(model.fit(*training, PARAMS.model, context.Context(0, threads)))
-        for threads in (1, 2)
-    }
-    assert len(digests) == 1
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"max_dept": 3}, '"max_dept"'),
-        ({"max_depth": "deep"}, "expect int but value='deep'"),
-        ({"subsample": 7}, "value 7 for Parameter subsample"),
-        ({"rounds": 0}, "rounds and patience must be at least 1"),
-        ({"objective": "none"}, "Unknown objective function: `none`"),
-    ],
-)
-def test_a_wrong_parameter_is_told_in_one_line(training, wrong, told):
-    with pytest.raises(errors.UserError) as refused:
-        evaluation.fit(*training, {**PARAMS.model, **wrong}, CONTEXT)
-    said = str(refused.value)
-    assert told in said
-    assert "\n" not in said
-    assert "src/" not in said
-    assert "Stack trace" not in said
-
-
-@pytest.mark.slow
-def test_cuda_that_is_not_there_is_told_in_one_line(tmp_path):
-    dataset.prepare(project_settings.settings(root=ROOT, data_dir=tmp_path))
-    env = {"ML_DEVICE": "cuda", "ML_DATA_DIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", package.__name__, "bench"]
-    env = {**os.environ, **env}
-    done = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
-    (said,) = done.stderr.splitlines()
-    assert said.startswith("error: CUDA was asked for")
-    assert "ML_DEVICE=cpu" in said
-
-
-@pytest.mark.parametrize("name", [flavor.FILE, flavor.HASH])
-def test_a_damaged_model_is_told_before_xgboost_sees_it(outcome, tmp_path, monkeypatch, name):
-    """XGBoost itself would end the process for most of these."""
-    folder = tmp_path / "model"
-    flavor.save(outcome.model, folder, pip_requirements=[])
-    whole = (folder / name).read_bytes()
-    monkeypatch.setattr(flavor, "stored", pytest.fail)
-    for content in (b"", whole[:60], b"\0" + whole[1:]):
-        (folder / name).write_bytes(content)
-        with pytest.raises(errors.UserError, match="is damaged"):
-            flavor.load(folder)
-    (folder / name).unlink()
-    with pytest.raises(errors.UserError, match=f"{name} cannot be read"):
-        flavor.load(folder)
+    np.testing.assert_allclose(model.predict(model.fit(x, y, free, CONTEXT), x), y, atol=1)

@@ -1,6 +1,8 @@
 """The standard: what data.py, schema.py, features.py, model.py and the notebook may use of it.
 
-Only the names below are public. Everything else may move in an update.
+Only the names below are public. Everything else may move in an update. A framework that trains in
+steps has `resumable_fit`; TensorFlow's `keras` and `tf` come from here, because settings of the
+environment have to precede their import.
 """
 
 from importlib import import_module
@@ -9,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .core.context import Context
     from .core.errors import UserError
+    from .core.flavor import keras, tf  # type: ignore[attr-defined, unused-ignore]
     from .data.dataset import training_rows
     from .data.features import Features
+    from .training.loop import resumable_fit  # type: ignore[import, unused-ignore]
 
-__all__ = ["Context", "Features", "UserError", "training_rows"]
+__all__ = ["Context", "Features", "UserError", "keras", "resumable_fit", "tf", "training_rows"]
 
 _HOME = {
     "Context": "core.context",
     "Features": "data.features",
     "UserError": "core.errors",
+    "keras": "core.flavor",
+    "resumable_fit": "training.loop",
+    "tf": "core.flavor",
     "training_rows": "data.dataset",
 }
 
