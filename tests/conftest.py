@@ -9,6 +9,7 @@ from shutil import copy2, copytree, ignore_patterns
 
 import copier
 import pytest
+from pytest_copie.plugin import Copie
 
 pytest_plugins = ["tests.containers", "tests.versions"]
 
@@ -82,8 +83,24 @@ def freeze(into: Path) -> Path:
     return into
 
 
+def rendered(
+    copie: Copie, template: Path, into: Path, version: str = "HEAD", **answers: object
+) -> Path:
+    """Render into a folder by pytest-copie, which is where tests make projects."""
+    result = copie.copy(answers, template, version)
+    assert result.exception is None, result.exception
+    assert result.project_dir
+    # An answer to what is not asked would be dropped without a word.
+    assert result.answers.items() >= answers.items()
+    return result.project_dir.rename(into)
+
+
 def copy_template(template: Path, into: Path, **answers: object) -> Path:
-    """Render without trust, as `copier copy --defaults` does."""
+    """Render by Copier itself, without trust: `copier copy --defaults --data …`.
+
+    For what pytest-copie, which trusts each template and gives answers as defaults, cannot show,
+    and where hundreds of renders are made of a folder outside of git.
+    """
     copier.run_copy(
         str(template), into, data=answers, defaults=True, quiet=True, vcs_ref="HEAD", unsafe=False
     )
@@ -113,16 +130,16 @@ def source(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(copie_session: Copie, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project rendered with the defaults. Tests read it and leave it as it is."""
-    return copy_template(template, tmp_path_factory.mktemp("project") / "rendered")
+    return rendered(copie_session, template, tmp_path_factory.mktemp("project") / "rendered")
 
 
 @pytest.fixture
-def render(template: Path, tmp_path: Path) -> Render:
-    """Render with the answers given, into a folder of the test's own."""
+def render(copie: Copie, template: Path, tmp_path: Path) -> Render:
+    """Render the template, or another one, into a folder of the test's own."""
 
-    def run(name: str = "rendered", **answers: object) -> Path:
-        return copy_template(template, tmp_path / name, **answers)
+    def run(name: str = "rendered", *, of: Path = template, **answers: object) -> Path:
+        return rendered(copie, of, tmp_path / name, "HEAD", **answers)
 
     return run

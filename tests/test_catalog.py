@@ -22,7 +22,7 @@ from groundwork.cli.main import main
 from groundwork.errors import UserError
 
 from .combinations import COMBINATIONS, DEFAULTS, OPTIONS, QUESTIONS
-from .conftest import ROOT, commit_all, copy_template, files, git
+from .conftest import ROOT, Render, commit_all, files, git
 from .test_update import release, update
 
 PRESETS = presets(ROOT)
@@ -167,7 +167,7 @@ def template_folder(template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_a_preset_is_a_project(path: Path, template: Path, tmp_path: Path) -> None:
+def test_a_preset_is_a_project(path: Path, template: Path, tmp_path: Path, render: Render) -> None:
     title, about, answers = preset(path)
     assert title
     assert about.endswith(".")
@@ -176,7 +176,7 @@ def test_a_preset_is_a_project(path: Path, template: Path, tmp_path: Path) -> No
     options = ("--defaults", "--quiet", "--vcs-ref", "HEAD", "--data-file", path)
     command = [sys.executable, "-m", "copier", "copy", *options, template, tmp_path / "preset"]
     run([str(part) for part in command], tmp_path)
-    assert same(tmp_path / "preset", copy_template(template, tmp_path / "asked", **answers))
+    assert same(tmp_path / "preset", render("asked", **answers))
 
 
 def same(one: Path, other: Path) -> bool:
@@ -197,7 +197,11 @@ def recopied(project: Path) -> None:
 
 
 def test_what_backstage_makes_is_a_project_that_can_be_updated(
-    node: Path, schemas: dict[str, Any], template_folder: Path, tmp_path: Path
+    node: Path,
+    schemas: dict[str, Any],
+    template_folder: Path,
+    tmp_path: Path,
+    render: Render,
 ) -> None:
     """The skeleton of the catalog is filled in as Backstage does, and completed by Copier."""
     answers = {"project_name": 'Ünï "quoted": 1', "framework": "xgboost", "accelerator": "cuda"}
@@ -216,7 +220,7 @@ def test_what_backstage_makes_is_a_project_that_can_be_updated(
     assert component["metadata"]["name"] == "n-quoted-1"
     assert component["metadata"]["title"] == answers["project_name"]
     (project / "catalog-info.yaml").unlink()
-    assert same(project, copy_template(template_folder, tmp_path / "asked", **answers))
+    assert same(project, render("asked", of=template_folder, **answers))
     updates(template_folder, project)
 
 
@@ -229,7 +233,7 @@ def updates(template_folder: Path, project: Path) -> None:
 
 @pytest.mark.parametrize("hooks", ["yes", "no"])
 def test_the_stub_makes_a_project_that_can_be_updated(
-    template_folder: Path, tmp_path: Path, hooks: str
+    template_folder: Path, tmp_path: Path, render: Render, hooks: str
 ) -> None:
     """By the real cookiecutter, with its hook; and without, as by catalogs that run none."""
     offered = made(template_folder, version="v999.0.0")
@@ -246,9 +250,7 @@ def test_the_stub_makes_a_project_that_can_be_updated(
     if hooks == "no":
         assert len(files(project)) == 2
         recopied(project)
-    asked_for = copy_template(
-        template_folder, tmp_path / "asked", **answers, package_name="grusse_co"
-    )
+    asked_for = render("asked", of=template_folder, **answers, package_name="grusse_co")
     assert same(project, asked_for)
     git(project, "init", "--quiet", "--initial-branch", "main")
     updates(template_folder, project)

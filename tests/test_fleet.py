@@ -11,13 +11,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
+from pytest_copie.plugin import Copie
 
 from groundwork.cli.main import main
 from groundwork.fleet import survey as fleet
 from groundwork.fleet.report import Row
 from groundwork.update.ownership import ANSWERS
 
-from .conftest import PRESENT_PYTHON, commit_all, copy_template, files, git
+from .conftest import PRESENT_PYTHON, Render, commit_all, files, git
 from .test_scenarios import own_dependency
 from .test_scripts import mounted
 from .versions import NEWEST, append, begin
@@ -26,10 +27,10 @@ BRANCH = f"standard-{NEWEST}"
 
 
 @pytest.fixture(scope="session")
-def first(moved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first(copie_session: Copie, moved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project at the first version."""
     into = tmp_path_factory.mktemp("fleet") / "first"
-    return begin(moved, into, "v1.0.0", python_version=PRESENT_PYTHON)
+    return begin(copie_session, moved, into, "v1.0.0", python_version=PRESENT_PYTHON)
 
 
 @pytest.fixture
@@ -80,10 +81,10 @@ def broken(first: Path, into: Path) -> dict[str, str]:
 
 
 def test_what_is_wrong_with_one_is_told_and_stops_no_other(
-    first: Path, moved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    copie: Copie, first: Path, moved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = broken(first, tmp_path / "broken")
-    current = begin(moved, tmp_path / "current", NEWEST)
+    current = begin(copie, moved, tmp_path / "current", NEWEST)
     append(current / "tox.ini", "; mine")
     (current / "docs/runbook.md").unlink()
     (current / "params.yaml").write_text("mine\n", "utf-8")
@@ -120,7 +121,7 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
 
 
 def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
-    project: Path, moved: Path, tmp_path: Path
+    project: Path, moved: Path, tmp_path: Path, render: Render
 ) -> None:
     (project / "uncommitted.md").write_text("mine\n", "utf-8")
     append(project / "tox.ini", "; not committed")
@@ -134,7 +135,7 @@ def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
     assert git(project, "rev-parse", BRANCH) == commit
 
     git(project, "worktree", "add", "--quiet", str(tmp_path / "branch"), BRANCH)
-    fresh = copy_template(moved, tmp_path / "fresh", python_version=PRESENT_PYTHON)
+    fresh = render("fresh", of=moved, python_version=PRESENT_PYTHON)
     names = [path.relative_to(fresh) for path in files(fresh)]
     there = [path.relative_to(tmp_path / "branch") for path in files(tmp_path / "branch")]
     assert [name for name in there if name != Path(".git")] == names
@@ -219,10 +220,12 @@ def test_what_git_calls_remotes_here_does_not_matter(
     assert row.state == "updated", row.note
 
 
-def test_a_version_that_looks_like_a_number_stays_a_text(moved: Path, tmp_path: Path) -> None:
+def test_a_version_that_looks_like_a_number_stays_a_text(
+    copie: Copie, moved: Path, tmp_path: Path
+) -> None:
     template = copytree(moved, tmp_path / "template", symlinks=True)
     git(template, "tag", "3.0", f"{NEWEST}^{{}}")
-    project = begin(template, tmp_path / "project", "v1.0.0")
+    project = begin(copie, template, tmp_path / "project", "v1.0.0")
     assert survey(project, update=True)["project"].note == "branch standard-3.0"
     git(project, "switch", "--quiet", "standard-3.0")
     assert yaml.safe_load((project / ANSWERS).read_text("utf-8"))["_commit"] == "3.0"

@@ -1,9 +1,13 @@
 """The merge of an update, by git alone: whatever is in the way, and however git is set up."""
 
+import ast
 import subprocess
+import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from groundwork.update.drift import Change, drift
 from groundwork.update.git import GitError
@@ -11,7 +15,7 @@ from groundwork.update.lockfile import resolved
 from groundwork.update.merge import apply, merge
 from groundwork.update.repository import Repository
 
-from .conftest import commit_all, git
+from .conftest import ROOT, commit_all, git
 from .versions import append
 
 OWNERSHIP = "yours:\n  - /mine.txt\n\ngenerated:\n  - /requirements/\n"
@@ -50,6 +54,23 @@ def project(tmp_path: Path) -> Path:
     git(root, "init", "--quiet", "--initial-branch", "main")
     commit_all(root, "Start")
     return root
+
+
+def test_what_projects_run_from_a_clone_needs_only_what_copier_brings() -> None:
+    """`scripts/update.sh` runs it in an environment that has Copier and no companion."""
+    home = ROOT / "src/groundwork"
+    brought = {Requirement(one).name.lower() for one in requires("copier") or []}
+    assert {"jinja2", "packaging", "pyyaml"} <= brought
+    allowed = {*sys.stdlib_module_names, "copier", "jinja2", "packaging", "yaml"}
+    paths = [*(home / "update").glob("*.py"), home / "__init__.py", home / "errors.py"]
+    assert len(paths) > 10
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for name in names:
+                assert name == "groundwork.errors" or name.split(".")[0] in allowed, (path, name)
 
 
 def update(project: Path, old: Path, new: Path) -> None:

@@ -29,7 +29,7 @@ from .combinations import (
     pairs,
     rendered_names,
 )
-from .conftest import ROOT, Render, commit_all, copy_template, git
+from .conftest import ROOT, Render, commit_all, git
 from .test_project import MINUTES, free_port
 from .test_update import update
 
@@ -251,7 +251,7 @@ def replace(path: Path, changes: dict[str, str]) -> None:
     path.write_text(text, "utf-8")
 
 
-def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, tmp_path: Path) -> None:
+def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, render: Render) -> None:
     touched = git(extended, "status", "--porcelain").splitlines()
     assert touched == [" M questions/stack.yml", "?? frameworks/dummy/"]
     assert git(extended, "diff", "--numstat").split()[:2] == ["1", "0"]
@@ -259,7 +259,7 @@ def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, tmp_path: P
     assert check(extended, "dummy") == []
 
     commit_all(extended, "One framework more")
-    root = copy_template(extended, tmp_path / "project", framework="dummy")
+    root = render(of=extended, framework="dummy")
     assert "framework: dummy\n" in (root / ".copier-answers.yml").read_text("utf-8")
     project = install(root, DEFAULTS["python_version"])
     project.ok(".venv/bin/ruff", "check", ".")

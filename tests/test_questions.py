@@ -20,7 +20,7 @@ from prompt_toolkit.output import DummyOutput
 from groundwork import template
 from groundwork.locks.pins import pins
 
-from .conftest import ROOT, Render
+from .conftest import ROOT, copy_template
 
 SETTINGS, QUESTIONS = template.load(ROOT)
 JINJA = template.environment(ROOT)
@@ -277,10 +277,10 @@ def test_the_package_name_follows_the_project_name(project_name: str, package_na
     ],
 )
 def test_copier_refuses_in_one_line_and_leaves_nothing(
-    render: Render, tmp_path: Path, answers: dict[str, str], message: str
+    template: Path, tmp_path: Path, answers: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as refusal:
-        render(**answers)
+        copy_template(template, tmp_path / "rendered", **answers)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "rendered").exists()
 

@@ -21,8 +21,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from poetry.core.masonry import api
+from pytest_copie.plugin import Copie
 
-from .conftest import ROOT, copy_template, files
+from .conftest import ROOT, copy_template, files, rendered
 from .test_questions import QUESTIONS, verdict
 
 VARIANTS: list[dict[str, str]] = [
@@ -50,12 +51,15 @@ Variant = Callable[[dict[str, str]], Path]
 
 
 @pytest.fixture(scope="session")
-def variant(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Variant:
+def variant(
+    copie_session: Copie, source: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Variant:
     """Renders of the variants, each made once."""
 
     @cache
     def made(answers: tuple[tuple[str, str], ...]) -> Path:
-        return copy_template(source, tmp_path_factory.mktemp("variant") / "p", **dict(answers))
+        into = tmp_path_factory.mktemp("variant") / "p"
+        return rendered(copie_session, source, into, **dict(answers))
 
     return lambda answers: made(tuple(answers.items()))
 

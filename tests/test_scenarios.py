@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pytest_copie.plugin import Copie
 
 from groundwork.update.answers import Answers
 from groundwork.update.merge import apply, merge
@@ -15,7 +16,7 @@ from groundwork.update.ownership import ANSWERS
 from groundwork.update.repository import Repository
 from groundwork.update.standard import Standard
 
-from .conftest import commit_all, copy_template, files, git
+from .conftest import commit_all, files, git, rendered
 from .test_update import update
 from .versions import (
     CI_FILE,
@@ -206,10 +207,10 @@ def lines(root: Path) -> int:
 
 
 def test_the_versions_differ_in_rendered_code_of_the_framework_and_of_its_example(
-    moved: Path, tmp_path: Path
+    copie: Copie, moved: Path, tmp_path: Path
 ) -> None:
     """The tests below would prove little of new code that reaches no project."""
-    old, new = (begin(moved, tmp_path / version, version) for version in VERSIONS[1:])
+    old, new = (begin(copie, moved, tmp_path / version, version) for version in VERSIONS[1:])
     for name, line in ((MODEL, "# Another example."), (FLAVOR, "# Another flavor.")):
         before, after = ((root / name).read_text("utf-8") for root in (old, new))
         assert after == f"{before}\n{line}\n"
@@ -242,6 +243,7 @@ CASES = [
 
 @pytest.mark.parametrize(("way", "version", "name"), CASES)
 def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_same(
+    copie: Copie,
     moved: Path,
     tmp_path: Path,
     way: Callable[[Path, Path, Edit], None],
@@ -249,7 +251,7 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
     name: str,
 ) -> None:
     edit = EDITS[name]
-    project = begin(moved, tmp_path / "project", version, **edit.before)
+    project = begin(copie, moved, tmp_path / "project", version, **edit.before)
     edit.do(project)
     commit_all(project, "Edit")
     assert lines(project) == edit.times
@@ -265,7 +267,8 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
 
     answers = yaml.safe_load((project / ANSWERS).read_text("utf-8"))
     assert answers["_commit"] == NEWEST
-    fresh = copy_template(
+    fresh = rendered(
+        copie,
         moved,
         tmp_path / "fresh",
         **{key: answers[key] for key in answers if not key.startswith("_")},

@@ -7,7 +7,7 @@ import copier
 import pytest
 
 from .combinations import DEFAULTS, OPTIONS, QUESTIONS, refusals
-from .conftest import ROOT, Render, commit_all, copy_template, files, freeze, git
+from .conftest import ROOT, Render, commit_all, files, freeze, git
 
 OWNED = [
     line.strip().removeprefix("/").replace("{{ package_name }}", "my_ml_project")
@@ -44,9 +44,9 @@ def moving(template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def started(moving: Path, tmp_path: Path) -> Path:
+def started(moving: Path, render: Render) -> Path:
     """A project made from it and committed, with every file that can be its own."""
-    project = copy_template(moving, tmp_path / "project", data="dvc")
+    project = render("project", of=moving, data="dvc")
     git(project, "init", "--quiet", "--initial-branch", "main")
     commit_all(project, "Start")
     return project
@@ -107,7 +107,7 @@ def test_edits_far_from_the_templates_merge(moving: Path, started: Path) -> None
     assert text.endswith("; moved on\n")
 
 
-def test_an_updated_project_equals_a_fresh_one(moving: Path, started: Path, tmp_path: Path) -> None:
+def test_an_updated_project_equals_a_fresh_one(moving: Path, started: Path, render: Render) -> None:
     release(
         moving,
         "v999.1.0",
@@ -118,7 +118,7 @@ def test_an_updated_project_equals_a_fresh_one(moving: Path, started: Path, tmp_
         },
     )
     update(started)
-    fresh = copy_template(moving, tmp_path / "fresh", data="dvc")
+    fresh = render("fresh", of=moving, data="dvc")
     names = [path.relative_to(fresh) for path in files(fresh)]
     assert [path.relative_to(started) for path in files(started)] == names
     for name in names:

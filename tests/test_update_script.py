@@ -10,6 +10,7 @@ from time import sleep
 
 import pytest
 from poetry.repositories.pypi_repository import PyPiRepository
+from pytest_copie.plugin import Copie
 
 from .conftest import PRESENT_PYTHON, ROOT, commit_all, git
 from .versions import DROPPED, MODEL, MOVED, NEWEST, RENAMED, append, begin, change
@@ -26,8 +27,8 @@ FLAT = "00d478c"
 
 
 @pytest.fixture
-def project(moved: Path, tmp_path: Path) -> Path:
-    return begin(moved, tmp_path / "project", "v1.0.0", python_version=PRESENT_PYTHON)
+def project(copie: Copie, moved: Path, tmp_path: Path) -> Path:
+    return begin(copie, moved, tmp_path / "project", "v1.0.0", python_version=PRESENT_PYTHON)
 
 
 def run(project: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -98,7 +99,7 @@ def test_an_update_keeps_packages_edits_and_files_and_leaves_a_project_that_pass
 
 
 def test_an_update_runs_the_code_of_the_version_that_the_project_has(
-    moved: Path, tmp_path: Path
+    copie: Copie, moved: Path, tmp_path: Path
 ) -> None:
     """What merges is known by its commit; a new version may have it elsewhere, or broken."""
     template = copytree(moved, tmp_path / "template", symlinks=True)
@@ -106,7 +107,7 @@ def test_an_update_runs_the_code_of_the_version_that_the_project_has(
     append(template / "template/tox.ini", "; three")
     commit_all(template, "Four")
     git(template, "tag", "v1.3.0")
-    project = begin(template, tmp_path / "project", NEWEST, python_version=PRESENT_PYTHON)
+    project = begin(copie, template, tmp_path / "project", NEWEST, python_version=PRESENT_PYTHON)
     assert not (project / "scripts/merge.py").exists()
     # As inside a hook of another repository.
     there = {"GIT_DIR": str(template / ".git"), "GIT_INDEX_FILE": str(tmp_path / "index")}
@@ -120,7 +121,7 @@ def test_an_update_runs_the_code_of_the_version_that_the_project_has(
 
 
 def test_a_project_from_before_that_brings_its_own_merge_is_updated_too(
-    template: Path, tmp_path: Path
+    copie: Copie, template: Path, tmp_path: Path
 ) -> None:
     """Its own scripts take it to the present layout, and those to the next version."""
     history = tmp_path / "template"
@@ -128,7 +129,7 @@ def test_a_project_from_before_that_brings_its_own_merge_is_updated_too(
     git(history, "tag", "v998.0.0", FLAT)
     git(history, "fetch", "--quiet", str(template), "v999.0.0:refs/tags/v999.0.0")
     git(history, "checkout", "--quiet", "v999.0.0")
-    project = begin(history, tmp_path / "project", "v998.0.0", python_version=PRESENT_PYTHON)
+    project = begin(copie, history, tmp_path / "project", "v998.0.0", python_version=PRESENT_PYTHON)
     assert (project / "scripts/merge.py").is_file()
     append(project / ".editorconfig", "# mine")
     commit_all(project, "Mine")

@@ -8,10 +8,10 @@ import tomllib
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
-import copier
 import pytest
+from pytest_copie.plugin import Copie
 
-from .conftest import commit_all, git
+from .conftest import commit_all, git, rendered
 
 VERSIONS = ["v1.0.0", "v1.1.0", "v1.2.0"]
 NEWEST = VERSIONS[-1]
@@ -115,11 +115,9 @@ def moved(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def begin(moved: Path, into: Path, version: str, **answers: str) -> Path:
+def begin(copie: Copie, moved: Path, into: Path, version: str, **answers: str) -> Path:
     """Start a project from a version, committed."""
-    copier.run_copy(
-        str(moved), into, data=answers, defaults=True, quiet=True, vcs_ref=version, unsafe=False
-    )
+    rendered(copie, moved, into, version, **answers)
     git(into, "init", "--quiet", "--initial-branch", "main")
     commit_all(into, "Start")
     return into

@@ -43,7 +43,7 @@ done
 
 cd "$ROOT"
 started=$(now)
-# What git was told by the caller, such as a hook, is about another repository.
+# The caller, such as a hook, may have set these for another repository.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
 # answer NAME: what .copier-answers.yml holds under it.
 answer() { sed -n "s/^$1: *//p" .copier-answers.yml | tr -d "'\""; }
@@ -82,17 +82,21 @@ take_code() {
 }
 # merge STEP ARGUMENT…: one of its steps; see src/groundwork/update/steps.py in the template.
 merge() {
+    local step=$1
+    shift
     cd "$work/code/src"
-    copier_python -Es -m groundwork.update "$1" "$ROOT" "$work" "${@:2}"
+    copier_python -Es -m groundwork.update "$step" "$ROOT" "$work" "$@"
 }
+# printed STEP ARGUMENT…: what one prints, warnings left out.
+printed() { merge "$@" 2>"$work/errors" || cause "$1" "$(cat "$work/errors")"; }
 
 QUIET=1 step "fetch the template" fetch
 old_commit=$(git --git-dir="$work/template/clone" rev-parse --verify --quiet --end-of-options "$old_version^{commit}") ||
     die "the template has no version $old_version, which .copier-answers.yml names"
 QUIET=1 step "take the code that merges" take_code
 new_version=$to
-if [ "$action" != status ] && [ -z "$to" ]; then
-    newest=$(merge newer 2>&1) || cause "look for a newer version" "$newest"
+if [ "$action" = check ] || { [ "$action" = update ] && [ -z "$to" ]; }; then
+    newest=$(printed newer) || exit 1
     if [ "$action" = check ]; then
         [ -z "$newest" ] || die "a newer version of the template is out; run scripts/update.sh"
         echo "$old_version is the newest version of the template"
@@ -104,13 +108,13 @@ fi
 
 step "render the standard at $old_version" merge render old "$old_version"
 if [ "$action" = status ]; then
-    changes=$(merge changes 2>&1) || cause "compare" "$changes"
+    changes=$(printed changes) || exit 1
     echo "On $old_version of the standard, with $(grep -c . <<<"$changes" || true) of its files changed here"
     sed -n 's/^./  &/p' <<<"$changes"
     exit
 fi
 step "render it as it is now" merge render new "$new_version" ${data[@]+"${data[@]}"}
-verdict=$(merge merge 2>&1) || cause "merge" "$verdict"
+verdict=$(printed merge) || exit 1
 case $verdict in
 same*)
     echo "Already at $new_version"

@@ -30,7 +30,7 @@ NO_PACKAGES = {"src", "tests", "test", "docs", "scripts", "notebooks"}
 def stated(
     root: Path, wanted: Wanted, name: str, origin: str, author: tuple[str, str]
 ) -> dict[str, str]:
-    """Return what can be told of the answers, by question.
+    """Return the answers that a repository gives by itself, by question.
 
     Args:
         root: the repository's files.

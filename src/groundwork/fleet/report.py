@@ -25,9 +25,9 @@ class Row:
     def cells(self) -> list[str]:
         """Return what a table shows, in the order of COLUMNS."""
         numbers = (self.behind, None if self.changed is None else len(self.changed))
-        told = ["" if number is None else str(number) for number in numbers]
+        counts = ["" if number is None else str(number) for number in numbers]
         words = f"{self.state}: {self.note}" if self.note else self.state
-        return [self.name, self.version, self.newest, *told, self.reproduced, words]
+        return [self.name, self.version, self.newest, *counts, self.reproduced, words]
 
 
 def table(rows: list[Row]) -> str:

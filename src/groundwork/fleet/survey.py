@@ -148,7 +148,7 @@ def _has(repository: Repository, branch: str, *, remote: bool) -> bool:
 def _reproduced(folder: Path) -> str:
     """Return when the last `reproduce` was and what came of it, where this machine knows."""
     try:
-        told = json.loads((folder / "var/reproduced.json").read_text(encoding="utf-8"))
-        return f"{told['at'][:10]} {told['verdict']}"
+        record = json.loads((folder / "var/reproduced.json").read_text(encoding="utf-8"))
+        return f"{record['at'][:10]} {record['verdict']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""

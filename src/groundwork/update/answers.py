@@ -20,7 +20,7 @@ class Answers:
         except yaml.YAMLError:
             content = None
         if not isinstance(content, dict):
-            raise UserError(f"{ANSWERS} cannot be read; git log tells what it was")
+            raise UserError(f"{ANSWERS} cannot be read; restore it from git log")
         for key in ("_src_path", "_commit"):
             if not isinstance(content.get(key), str):
                 raise UserError(

@@ -22,9 +22,9 @@ def drift(repository: Repository, render: Path, tree: str) -> list[Change]:
     skipped = [*lists.get("yours", []), *lists.get("generated", []), ANSWERS]
     standard = repository.tree_of(render)
     there = repository.files(tree)
-    told = repository.git("diff-tree", "-r", "-z", "--no-renames", "--numstat", standard, tree)
+    counted = repository.git("diff-tree", "-r", "-z", "--no-renames", "--numstat", standard, tree)
     changes = []
-    for line in filter(None, told.split("\0")):
+    for line in filter(None, counted.split("\0")):
         added, removed, path = line.split("\t", 2)
         lines = [int(number) if number.isdigit() else 0 for number in (added, removed)]
         changes.append(Change(path, path not in there, *lines))

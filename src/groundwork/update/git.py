@@ -1,4 +1,4 @@
-"""git, run on a folder whatever the caller's environment says; its errors in one line."""
+"""git, run on a folder independently of the caller's environment; its errors in one line."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ def git(
     folder: Path, *arguments: str, stdin: str = "", environment: dict[str, str] | None = None
 ) -> str:
     """Run git in a folder and return what it printed. Raises GitError."""
-    # What git was told by the caller, such as a hook, is about another repository.
+    # The caller, such as a hook, may have set these for another repository.
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -39,7 +39,7 @@ def _said(stderr: str) -> str:
     if "usage: git merge-tree" in stderr:
         return "this needs git 2.38 or newer; copier update works with an older one"
     lines = [line.strip() for line in stderr.splitlines() if not line.startswith("hint:")]
-    # A push tells on whose behalf it speaks, and ssh what it learned, before what went wrong.
+    # Before the cause, a push names its remote, and ssh the host keys that it has added.
     why = [line for line in lines if line.startswith(("fatal: ", "error: ", "remote: ", "! "))]
     said = (why or lines[-1:] or ["git failed"])[0]
     return said.removeprefix("fatal: ").removeprefix("error: ")

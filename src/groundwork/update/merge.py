@@ -53,8 +53,10 @@ def merge(repository: Repository, old: Path, new: Path) -> Merged:
     )
     root = repository.commit(base)
     mine, its = repository.commit(ours, root), repository.commit(theirs, root)
-    tree, *told = repository.git("merge-tree", "--write-tree", "-z", mine, its).split("\0")
-    merged = _settle(repository, tree, told[: told.index("")] if "" in told else [])
+    tree, *parts = repository.git("merge-tree", "--write-tree", "-z", mine, its).split("\0")
+    # The conflicts are listed up to an empty part; messages for people follow.
+    entries = parts[: parts.index("")] if "" in parts else []
+    merged = _settle(repository, tree, entries)
 
     files = repository.files(merged.tree)
     texts = {name: repository.text(files[name]) for name in merged.conflicts if _plain(files, name)}

@@ -44,7 +44,7 @@ class Repository:
 
     @cached_property
     def head(self) -> str:
-        """The commit that all is about, whatever is committed meanwhile."""
+        """The commit that everything refers to, even if another one is made meanwhile."""
         return self.git("rev-parse", "--verify", "HEAD^{commit}").strip()
 
     def git(

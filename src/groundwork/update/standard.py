@@ -21,7 +21,7 @@ from .git import GitError, git
 from .ownership import ANSWERS
 from .repository import Repository
 
-# What Copier understands beside what git does.
+# Addresses that Copier understands and git does not.
 SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
 
 
@@ -139,7 +139,7 @@ def _copier(run: Callable[..., object], *where: object, data: Mapping[str, objec
 
 
 def _sign(render: Path, version: str, source: str) -> None:
-    """Make the answers say what they would, had Copier cloned the template from its address."""
+    """Write the version and the address that Copier writes when it clones the template."""
     path = render / ANSWERS
     text = path.read_text(encoding="utf-8")
     signed = yaml.safe_dump({"_commit": version}) + source
