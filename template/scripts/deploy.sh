@@ -3,9 +3,9 @@
 #        scripts/deploy.sh ENV rollback [N] | status | history | stop
 #
 # Lets a registered version answer requests: the champion, or version V. The release is of the
-# version's own commit and lock. It is tried out beside the one that answers, replays the golden
-# predictions, shares the requests for ML_CANARY_SECONDS, and only then takes over. If anything is not
-# right, the old one goes on answering.
+# version's own commit and lock. It starts beside the one that answers, replays the golden predictions
+# before it says that it is ready, shares the requests for ML_CANARY_SECONDS, and only then takes over.
+# If anything is not right, the old one goes on answering.
 #
 #   ENV        local: processes on this machine, at ML_HOST and ML_PORT
 #              compose: containers behind a gateway there, see compose.yaml and docs/runbook.md

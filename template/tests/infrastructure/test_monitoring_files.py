@@ -11,7 +11,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..conftest import ROOT
-from ..project import app, compose, metrics, requests, settings
+from ..project import app, compose, metrics, requests, service, settings
 
 FOLDER = ROOT / "deploy" / "monitoring"
 # What Prometheus and HAProxy (its addons/promex/README) measure about themselves, with its labels.
@@ -176,7 +176,7 @@ def test_an_alert_means_the_same_as_the_parameters(params):
     assert limit("DataDrift", "ml_drift_psi") == params.drift.psi
     assert limit("ModelStale", "ml_model_age_days") == params.monitoring.max_age_days
     (rows,) = re.findall(r"ml_rows_total >= (\d+)", ALERTS["DataDrift"]["expr"])
-    assert int(rows) == app.WINDOW
+    assert int(rows) == service.WINDOW
 
 
 def test_the_dashboards_lines_are_where_the_alerts_fire():

@@ -32,7 +32,7 @@ def run(outcome, params_):
     return manifest.Manifest(
         created="2026-01-01T00:00:00Z",
         seed=params_.seed,
-        code=manifest.Code(commit="c", dirty=[], sha256="s", features_sha256="f"),
+        code=manifest.Code(commit="c", dirty=[], sha256="s"),
         lock=manifest.Lock(sha256="l", drifted=[]),
         data=manifest.Data(source="here", files={}),
         params=params_.model_dump(),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from fastapi.testclient import TestClient
 
 from ..project import (
     acceptance,
+    answers,
     app,
     data,
     errors,
@@ -27,9 +29,11 @@ from ..project import (
     registry,
     requests,
     schema,
+    server,
     settings,
     supervisor,
 )
+from ..project import service as serving
 
 pytestmark = pytest.mark.xdist_group("workplace")
 
@@ -79,7 +83,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def service(config, bundle):
-    made = app.Service(config, bundle)
+    made = serving.Service(config, bundle)
     made.load()
     return made
 
@@ -98,6 +102,11 @@ def row(bundle):
 
 def golden(bundle):
     return json.loads((bundle / "golden.json").read_text(encoding="utf-8"))
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def body(*rows):
@@ -119,6 +128,7 @@ def metric(client, name, **labels):
 
 def test_it_gives_the_golden_scores_and_says_who_gave_them(client, bundle):
     kept = golden(bundle)
+    assert metric(client, "ml_rows_total") == 0, "its own proof is no traffic"
     answer = post(client, *kept["inputs"]).json()
     scores = [prediction["score"] for prediction in answer["predictions"]]
     np.testing.assert_allclose(scores, kept["scores"], rtol=1e-12)
@@ -206,7 +216,7 @@ def test_a_long_list_of_violations_is_cut(client, row):
 
 
 def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
-    service = app.Service(config, bundle)
+    service = serving.Service(config, bundle)
     client = TestClient(app.application(service))
     assert client.get("/healthz").status_code == 200
     for answer in (client.get("/readyz"), post(client, row)):
@@ -219,7 +229,7 @@ def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
 
 
 def test_the_application_loads_its_bundle_when_it_starts(config, bundle):
-    with TestClient(app.application(app.Service(config, bundle))) as client:
+    with TestClient(app.application(serving.Service(config, bundle))) as client:
         end = time.monotonic() + 20
         while client.get("/readyz").status_code != 200 and time.monotonic() < end:
             time.sleep(0.05)
@@ -228,7 +238,7 @@ def test_the_application_loads_its_bundle_when_it_starts(config, bundle):
 
 def refused(config, bundle):
     """Why the bundle is not served."""
-    service = app.Service(config, bundle)
+    service = serving.Service(config, bundle)
     with pytest.raises(errors.UserError) as error:
         service.load()
     client = TestClient(app.application(service))
@@ -251,9 +261,58 @@ def test_a_bundle_with_a_part_missing_is_refused(config, bundle, name):
     assert refused(config, bundle)
 
 
-def test_other_feature_code_than_in_training_is_refused(config, bundle, monkeypatch):
-    monkeypatch.setattr(app, "features_sha256", lambda: "other")
-    assert "features.py or ops/features.py is not as it was in training" in refused(config, bundle)
+def test_features_that_compute_something_else_are_refused(config, bundle, monkeypatch):
+    name, function = next(iter(features.features.functions.items()))
+    monkeypatch.setitem(features.features.functions, name, lambda rows: function(rows) * 3 + 7)
+    assert re.fullmatch(r"golden prediction \d is .*, but was .* at training",
+                        refused(config, bundle))  # fmt: skip
+
+
+def test_features_that_fail_are_refused(config, bundle, monkeypatch):
+    name = features.features.names[0]
+    monkeypatch.setitem(features.features.functions, name, lambda _: {}["gone"])
+    assert refused(config, bundle) == "golden predictions: scoring failed: KeyError"
+
+
+def test_golden_rows_that_the_schema_refuses_are_named(config, bundle):
+    kept = golden(bundle)
+    kept["inputs"][1][NUMBER] = None
+    (bundle / "golden.json").write_text(json.dumps(kept), encoding="utf-8")
+    said = refused(config, bundle)
+    assert said == f"golden predictions: row 1, column {NUMBER}: is null"
+
+
+def test_the_proof_is_neither_logged_nor_counted(config, bundle, monkeypatch):
+    predict = model.predict
+    monkeypatch.setattr(model, "predict", lambda fitted, x: predict(fitted, x) * np.nan)
+    service = serving.Service(config, bundle)
+    with pytest.raises(errors.UserError, match="golden predictions: the score of row 0 is not"):
+        service.load()
+    client = TestClient(app.application(service))
+    assert metric(client, "ml_nonfinite_total", kind="score") == 0
+    assert metric(client, "ml_scoring_failures_total") == 0
+    monkeypatch.setattr(model, "predict", predict)
+    service.load()
+    assert metric(client, "ml_rows_total") == 0
+    assert prediction_log.read(config.var_dir).empty
+
+
+def test_serve_ends_with_one_line_where_a_golden_score_differs(workplace, changed, monkeypatch):
+    """The process, not only its answers: engines restart or give up what does not start."""
+    version = registry.resolve(workplace.config, "champion")
+    folder = registry.fetch(workplace.config, version, workplace.config.var_dir / "other")
+    kept = golden(folder)
+    kept["scores"] = (np.asarray(kept["scores"]) + 0.5).tolist()
+    (folder / "golden.json").write_text(json.dumps(kept), encoding="utf-8")
+    about = {"version": version.number, "run_id": version.run_id, "digest": version.digest}
+    (folder.parent / "release.json").write_text(json.dumps(about), encoding="utf-8")
+    monkeypatch.setenv("ML_PORT", str(free_port()))
+    done = subprocess.run(
+        [sys.executable, "-m", package.__name__, "serve", "--release", folder.parent],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: golden prediction 0 is .* at training\n", done.stderr), done.stderr
 
 
 def test_a_release_about_another_model_is_refused(config, bundle):
@@ -268,7 +327,7 @@ def test_a_release_names_the_version(config, bundle, row):
     manifest = json.loads((bundle / "provenance.json").read_text(encoding="utf-8"))
     about = {"version": "3", "run_id": "r", "digest": manifest["model_digest"]}
     (bundle.parent / "release.json").write_text(json.dumps(about), encoding="utf-8")
-    service = app.Service(config, bundle)
+    service = serving.Service(config, bundle)
     service.load()
     client = TestClient(app.application(service))
     answer = post(client, row).json()
@@ -314,7 +373,7 @@ def test_requests_answered_together_get_what_each_gets_alone(service, bundle, co
     assert [type(answer) for answer in together] == [type(answer) for answer in alone]
     assert [vars(answer) for answer in together[1:4]] == [vars(answer) for answer in alone[1:4]]
     for one, other in zip(together, alone, strict=True):
-        if isinstance(one, app.Answer):
+        if isinstance(one, answers.Answer):
             scores = [[p.score for p in answer.predictions] for answer in (one, other)]
             np.testing.assert_allclose(*scores, rtol=flavor.TOLERANCE)
     # Logged and counted once each time.
@@ -340,8 +399,8 @@ def test_a_row_that_cannot_be_scored_fails_for_its_own_request_only(
 
     monkeypatch.setattr(model, "predict", fail_for_one)
     first, second, third = service.predict([body(row) for row in inputs])
-    assert isinstance(first, app.Answer)
-    assert isinstance(third, app.Answer)
+    assert isinstance(first, answers.Answer)
+    assert isinstance(third, answers.Answer)
     assert (second.status, second.detail[:16]) == (500, "the score of row")
     assert service.instruments.failures._value.get() == 1
     logged = prediction_log.read(config.var_dir)
@@ -363,7 +422,7 @@ def test_an_error_past_the_model_is_told_without_its_words(client, row, monkeypa
     def fail(*_):
         raise ValueError(f"could not convert {SECRET}")
 
-    monkeypatch.setattr(app.Service, "_answers", fail)
+    monkeypatch.setattr(answers, "_answers", fail)
     answer = post(client, row)
     assert (answer.status_code, answer.json()) == (500, {"detail": "answering failed: ValueError"})
     assert "answering failed: ValueError, File" in caplog.text
@@ -389,7 +448,7 @@ def test_what_is_served_is_logged_as_features(client, row, config):
 
 def test_the_log_can_be_switched_off(config, bundle, row):
     config.log_predictions = False
-    service = app.Service(config, bundle)
+    service = serving.Service(config, bundle)
     service.load()
     assert post(TestClient(app.application(service)), row).status_code == 200
     assert prediction_log.read(config.var_dir).empty
@@ -469,26 +528,25 @@ def test_a_port_in_use_and_an_unknown_version_are_said_in_one_line(workplace, mo
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr(config, "port", taken.getsockname()[1])
         with pytest.raises(errors.UserError, match="cannot be used"):
-            app.run(config)
+            server.run(config)
     with pytest.raises(errors.UserError, match="has no version 77"):
-        app.run(config, "77")
+        server.run(config, "77")
 
 
 def test_a_registered_version_is_served_under_its_number(workplace, monkeypatch):
     config = settings.settings(root=workplace.root, var_dir=workplace.config.var_dir)
     seen = []
-    monkeypatch.setattr(app._Server, "run", lambda server, sockets: seen.append((server, sockets)))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    monkeypatch.setattr(server._Server, "run", lambda *given: seen.append(given))
+    port = free_port()
     monkeypatch.setattr(config, "port", port)
-    app.run(config)
-    ((server, (listener,)),) = seen
+    server.run(config)
+    ((made, (listener,)),) = seen
     version = registry.resolve(config, "champion")
     with listener:
         assert listener.getsockname()[1] == port
-    assert server.service.version == str(version.number)
-    assert server.service.run_id == version.run_id
-    assert server.service.bundle.manifest.model_digest == version.digest
+    assert made.service.version == str(version.number)
+    assert made.service.run_id == version.run_id
+    assert made.service.bundle.manifest.model_digest == version.digest
 
 
 def test_a_service_has_the_recipe_s_threads_unless_told_otherwise(workplace, changed, monkeypatch):

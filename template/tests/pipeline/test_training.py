@@ -27,8 +27,10 @@ from ..project import (
     errors,
     evaluation,
     explain,
+    features,
     files,
     flavor,
+    golden,
     manifest,
     model,
     package,
@@ -91,8 +93,8 @@ def test_mlflow_itself_can_load_the_registered_model(workplace, inputs):
 def test_golden_scores_are_what_the_model_gives(workplace):
     version = registry.resolve(workplace.config, "champion")
     with bundle.fetched(workplace.config, version) as loaded:
-        rows = dataset.check(pd.DataFrame(loaded.golden["inputs"]), schema.Inputs, "golden")
-        assert bundle.score(loaded.model, rows).tolist() == loaded.golden["scores"]
+        rows = dataset.check(pd.DataFrame(loaded.golden.inputs), schema.Inputs, "golden")
+        assert bundle.score(loaded.model, rows).tolist() == loaded.golden.scores
 
 
 def test_training_twice_registers_one_version(workplace, client):
@@ -290,12 +292,70 @@ def test_predictions_for_invalid_rows_leave_the_old_file(workplace, inputs, tmp_
 
 def test_a_model_of_other_feature_code_does_not_answer(workplace, monkeypatch):
     version = registry.resolve(workplace.config, "champion")
-    monkeypatch.setattr(bundle, "features_sha256", lambda: "other")
-    with (
-        pytest.raises(errors.UserError, match="other feature code"),
-        bundle.fetched(workplace.config, version),
+    name, function = next(iter(features.features.functions.items()))
+    for other, said in (
+        (lambda rows: function(rows) * 3 + 7, r"golden prediction \d is .*, but was"),
+        (lambda _: {}["gone"], r"golden predictions: KeyError"),
     ):
-        pass
+        monkeypatch.setitem(features.features.functions, name, other)
+        with (
+            pytest.raises(errors.UserError, match=rf"with the code that is here \({said}"),
+            bundle.fetched(workplace.config, version),
+        ):
+            pass
+
+
+def test_golden_rows_are_as_a_client_sends_them():
+    rows = pd.DataFrame(
+        {
+            "number": [0.1, None],
+            "whole": [2**53 + 1, 2],
+            "text": ["ä", None],
+            "at": pd.to_datetime(["2024-02-29T12:30:00.000001", None]),
+        }
+    )
+    assert golden.as_sent(rows) == [
+        {"number": 0.1, "whole": 2**53 + 1, "text": "ä", "at": "2024-02-29T12:30:00.000001"},
+        {"number": None, "whole": 2, "text": None, "at": None},
+    ]
+    kept = golden.Golden(inputs=golden.as_sent(rows), scores=[0.1, 1 / 3])
+    assert golden.Golden.model_validate_json(kept.model_dump_json()) == kept
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([2.0], None),
+        ([2.0 + 1e-10], None),
+        ([0.5], "golden prediction 0 is 0.5, but was 2.0 at training"),
+        ([None], "golden prediction 0 is None, but was 2.0 at training"),
+        ([2.0, 2.0], "golden predictions: 2 scores for 1 rows"),
+    ],
+)
+def test_golden_scores_must_be_those_of_training(scores, said):
+    kept = golden.Golden(inputs=[{"x": 1}], scores=[2.0])
+    if said is None:
+        kept.compare(scores)
+        return
+    with pytest.raises(errors.UserError, match=re.escape(said)):
+        kept.compare(scores)
+
+
+@pytest.mark.parametrize(
+    ("score", "expected", "close"),
+    [
+        (0.5, 0.5 + 1e-12, True),
+        (0.5, 0.51, False),
+        ([0.1, 0.9], [0.1, 0.9 + 1e-12], True),
+        ([0.1, 0.9], [0.2, 0.8], False),
+        ([0.1], [0.1, 0.9], False),
+        (0.1, [0.1], False),
+        ("0.5", 0.5, False),
+        (0.0, 1e-13, True),
+    ],
+)
+def test_golden_scores_are_compared_number_by_number(score, expected, close):
+    assert golden.close(score, expected, 1e-9) == close
 
 
 def test_a_bundle_with_another_model_in_it_is_refused(workplace, tmp_path):

@@ -238,9 +238,9 @@ def serve(
     given = {"host": host, "port": port}
     config = settings(**{name: at for name, at in given.items() if at is not None})
     os.environ |= thread_variables(config.params.threads)
-    from ..serving import app
+    from ..serving import server
 
-    app.run(config, reference, release)
+    server.run(config, reference, release)
 
 
 @app.command()

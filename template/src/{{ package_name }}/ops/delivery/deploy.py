@@ -23,7 +23,7 @@ from ..serving import supervisor
 from . import canary
 from .compose import Compose
 from .local import Local
-from .release import TOLD, Driver, is_ready, replay
+from .release import TOLD, Driver, is_ready
 
 # Releases that stay on disk to go back to.
 KEEP = 5
@@ -94,12 +94,11 @@ def rollback(driver: Driver, number: int | None = None) -> dict[str, Any]:
 
 def _try_out(driver: Driver, number: int, entry: dict[str, Any]) -> None:
     """Let a release take over, if it is right by itself and beside the one that answers."""
-    release, golden = driver.releases.get(number), driver.releases.golden(number)
+    release = driver.releases.get(number)
     seconds = driver.settings.canary_seconds
     try:
         address = driver.start(number)
         is_ready(address, release)
-        replay(address, golden)
         before = canary.read(address) if seconds else canary.Count()
         if seconds and (both := driver.share(number)):
             entry["canary"] = canary.watch(*both, before, seconds)

@@ -1,4 +1,4 @@
-"""Releases: what a registered version needs to answer, in a folder, and the proof that it does.
+"""Releases: what a registered version needs to answer, in a folder.
 
 A release is bundle/ (the model and what is known of it) and release.json. What is the same in every
 environment is here; what differs is a driver's: local.py and compose.py.
@@ -7,7 +7,6 @@ environment is here; what differs is a driver's: local.py and compose.py.
 import contextlib
 import http.client
 import json
-import math
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -41,17 +40,6 @@ class Release(BaseModel):
     source: str = ""
     environment: dict[str, str] = {}
     image: str | None = None
-
-
-class Golden(BaseModel):
-    """golden.json: rows and their scores as they were at training.
-
-    `tolerance` is how far a score may move, as a share of it: last digits depend on the processor.
-    """
-
-    inputs: list[dict[str, Any]]
-    scores: list[float] | list[list[float]]
-    tolerance: float = 1e-9
 
 
 class Driver(Protocol):
@@ -106,10 +94,6 @@ class Releases:
             kept = ", ".join(map(str, self.kept())) or "none"
             raise UserError(f"there is no release {number}; kept are {kept}")
         return load_json(self.path(number) / "release.json", Release)
-
-    def golden(self, number: int) -> Golden:
-        """Return what a release has to answer."""
-        return load_json(self.path(number) / "bundle" / "golden.json", Golden)
 
     def kept(self) -> list[int]:
         """Return the numbers of the complete releases, oldest first."""
@@ -205,36 +189,6 @@ def is_ready(address: Address, release: Release) -> None:
         raise UserError(f"the service is not ready: {body.get('detail', f'status {status}')}")
     if body.get("model_digest") != release.digest:
         raise UserError("the service serves another model than the release's")
-
-
-def replay(address: Address, golden: Golden) -> None:
-    """Raise UserError unless the service there gives the golden scores."""
-    status, body = ask(address, "POST", "/predict", {"rows": golden.inputs})
-    if status != http.HTTPStatus.OK:
-        raise UserError(f"golden predictions: {body.get('detail', f'status {status}')}")
-    try:
-        scores = [prediction["score"] for prediction in body["predictions"]]
-    except (KeyError, TypeError):
-        scores = [None]
-    if None in scores:
-        raise UserError("golden predictions: the answer holds no scores")
-    if len(scores) != len(golden.scores):
-        raise UserError(f"golden predictions: {len(scores)} scores for {len(golden.scores)} rows")
-    for row, (score, expected) in enumerate(zip(scores, golden.scores, strict=True)):
-        if not close(score, expected, golden.tolerance):
-            raise UserError(
-                f"golden prediction {row} is {score!r}, but was {expected!r} at training"
-            )
-
-
-def close(score: object, expected: object, tolerance: float) -> bool:
-    """Compare two scores, or two lists of them; what is no number is close to nothing."""
-    if isinstance(score, list) and isinstance(expected, list):
-        pairs = zip(score, expected, strict=False)
-        return len(score) == len(expected) and all(close(*pair, tolerance) for pair in pairs)
-    if not isinstance(score, int | float) or not isinstance(expected, int | float):
-        return False
-    return math.isclose(score, expected, rel_tol=tolerance, abs_tol=tolerance / 1000)
 
 
 def ask(

@@ -33,7 +33,6 @@ class Code(_Record):
     commit: str | None
     dirty: list[str]
     sha256: str
-    features_sha256: str
 
 
 class Lock(_Record):
@@ -163,21 +162,12 @@ def describe_code(root: Path) -> Code:
         commit=commit,
         dirty=dirty,
         sha256=code_sha256(root / "src"),
-        features_sha256=features_sha256(),
     )
 
 
 def code_sha256(source: Path) -> str:
     """Hash every Python file under `source`, by name and content."""
     return sha256_files(sorted(source.rglob("*.py")), source)
-
-
-def features_sha256() -> str:
-    """Hash the feature code that is running, to tell training from serving."""
-    package = Path(__file__).resolve().parents[2]
-    return sha256_files(
-        [package / "features.py", package / "ops" / "data" / "features.py"], package
-    )
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

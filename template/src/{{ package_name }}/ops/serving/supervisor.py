@@ -59,7 +59,7 @@ class Worker:
             sockets = {"--private": private, "--public": public, "--control": theirs}
             options = [text for name, at in sockets.items() for text in (name, str(at.fileno()))]
             self.process = subprocess.Popen(  # noqa: S603
-                [about["python"], "-P", "-m", f"{about['package']}.ops.serving.app",
+                [about["python"], "-P", "-m", f"{about['package']}.ops.serving.server",
                  str(release / "bundle"), *options],
                 env={**os.environ, **about["environment"], "PYTHONPATH": about["source"]},
                 pass_fds=[at.fileno() for at in sockets.values()],

@@ -16,18 +16,17 @@ from ..core.errors import UserError
 from ..core.files import load_json, write_file
 from ..core.project import features, model, schema
 from ..core.settings import NAME, Settings
+from ..data import dataset
 from ..data.dataset import Split
 from ..provenance.digest import model_digest
-from ..provenance.manifest import Manifest, features_sha256
+from ..provenance.manifest import Manifest
 from . import evaluation
 from .evaluation import Outcome
 from .gate import Check
+from .golden import ROWS, Golden, as_sent
 
 if TYPE_CHECKING:
     from ..tracking.registry import Version
-
-
-GOLDEN_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Bundle:
     model: Any
     manifest: Manifest
     reference: dict[str, Any]
-    golden: dict[str, Any]
+    golden: Golden
 
 
 def score(fitted: Any, rows: pd.DataFrame) -> np.ndarray:
@@ -78,18 +77,15 @@ def write_bundle(
         "scores": describe(pd.DataFrame({"score": evaluation.highest(outcome.scores)})),
         "typical": x.median().to_dict(),
     }
-    golden = split.holdout[input_columns()].head(GOLDEN_ROWS)
+    golden = Golden(
+        inputs=as_sent(split.holdout[input_columns()].head(ROWS)),
+        scores=outcome.scores[:ROWS].tolist(),
+        tolerance=flavor.TOLERANCE,
+    )
     contents = {
         "provenance.json": manifest.model_dump_json(indent=2),
         "reference.json": json.dumps(reference, indent=2),
-        "golden.json": json.dumps(
-            {
-                "inputs": golden.to_dict("records"),
-                "scores": outcome.scores[: len(golden)].tolist(),
-                "tolerance": flavor.TOLERANCE,
-            },
-            indent=2,
-        ),
+        "golden.json": golden.model_dump_json(indent=2),
         "metrics.json": json.dumps(manifest.metrics, indent=2),
         "gate.json": json.dumps([check.model_dump() for check in checks], indent=2),
         "model_card.md": card(manifest, checks),
@@ -109,32 +105,44 @@ def load_bundle(folder: Path) -> Bundle:
     fitted = flavor.load(folder / "model")
     if model_digest(fitted) != manifest.model_digest:
         raise UserError(f"the model in {folder} is not the one that its run recorded")
-    parts = {}
-    for name in ("reference", "golden"):
-        try:
-            parts[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise UserError(f"{folder / name}.json is missing or damaged") from None
-    return Bundle(folder, fitted, manifest, parts["reference"], parts["golden"])
+    try:
+        reference = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UserError(f"{folder}/reference.json is missing or damaged") from None
+    return Bundle(folder, fitted, manifest, reference, load_json(folder / "golden.json", Golden))
 
 
 @contextmanager
 def fetched(settings: Settings, version: "Version") -> Iterator[Bundle]:
-    """Have `version`'s bundle for the length of the block, checked to fit the code that is here.
+    """Have `version`'s bundle for the length of the block, proven with the code that is here.
 
-    Raises UserError where the version was trained with other feature code: its scores would be
-    wrong without a sign of it.
+    Raises UserError where this code gives other golden scores than the version's own.
     """
     from ..tracking import registry
 
     with tempfile.TemporaryDirectory() as folder:
         bundle = load_bundle(registry.fetch(settings, version, Path(folder)))
-        if bundle.manifest.code.features_sha256 != features_sha256():
+        try:
+            replay(bundle)
+        except UserError as error:
             raise UserError(
-                f"version {version.number} was trained with other feature code than is here; "
-                f"check out {version.commit[:12]}, or train again"
-            )
+                f"version {version.number} does not answer as at training with the code that is "
+                f"here ({error}); check out {version.commit[:12]}, or train again"
+            ) from None
         yield bundle
+
+
+def replay(bundle: Bundle) -> None:
+    """Score the golden rows again. Raises UserError where they get other scores, or none."""
+    try:
+        rows = dataset.check(pd.DataFrame(bundle.golden.inputs), schema.Inputs, "golden.json")
+        scores = score(bundle.model, rows)
+    except UserError:
+        raise
+    except Exception as error:
+        what = " ".join(str(error).split())
+        raise UserError(f"golden predictions: {type(error).__name__}: {what}") from error
+    bundle.golden.compare(scores.tolist())
 
 
 def input_columns() -> list[str]:

@@ -109,7 +109,6 @@ def _again(
                 commit=commit,
                 dirty=dirty if here else [],
                 sha256=code,
-                features_sha256=wanted.code.features_sha256,
             ),
             "lock": Lock(sha256=lock_sha256(project), drifted=[]),
             "data": Data(source=wanted.data.source, files=recorded.files),

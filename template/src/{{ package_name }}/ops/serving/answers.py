@@ -1,0 +1,177 @@
+"""From the bodies of requests to answers: the one path that golden rows and clients' rows take.
+
+Nothing is counted, logged or kept here; an Outcome says what is to be recorded.
+"""
+
+import traceback
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from ..core.project import features, model
+from ..training import evaluation
+from . import requests
+from .requests import RefusedError
+
+
+class Prediction(BaseModel):
+    """One row's answer: a score, or one for each class, and the label that it stands for."""
+
+    prediction_id: str
+    score: float | list[float]
+    label: bool | int | float | str
+
+
+class Answer(BaseModel):
+    """Predictions in the order of the rows, and which model made them."""
+
+    predictions: list[Prediction]
+    model_version: str
+    model_digest: str
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A fitted model, and which one it is."""
+
+    model: Any
+    version: str
+    digest: str
+    run_id: str | None
+
+
+class ScoringError(RefusedError):
+    """A request on which the features or the model failed.
+
+    `problem` names the failure, `where` its place in the code. `nonfinite` counts the values that
+    were no finite numbers, by where they stood. The error's own words may hold values of the
+    client's, so they are not kept.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        problem: str,
+        cause: Exception | None = None,
+        nonfinite: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__(500, detail)
+        self.problem, self.nonfinite, self.where = problem, nonfinite or {}, ""
+        if cause:
+            at = "".join(traceback.format_tb(cause.__traceback__)[-1:]).strip()
+            self.where = f"{type(cause).__name__}, {at}"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows that were scored together: their ids, inputs, features and scores."""
+
+    ids: list[str]
+    rows: pd.DataFrame
+    x: pd.DataFrame
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer or an error for each request, in order, and the rows that were scored."""
+
+    answers: list[Answer | RefusedError]
+    scored: list[Scored]
+
+
+def answer(predictor: Predictor, bodies: Sequence[bytes]) -> Outcome:
+    """Check and score the rows of requests. What is wrong with one does not affect the others."""
+    answers: dict[int, Answer | RefusedError] = {}
+    scored: list[Scored] = []
+    alike: defaultdict[tuple[str, ...], dict[int, list[requests.Row]]] = defaultdict(dict)
+    for number, body in enumerate(bodies):
+        try:
+            rows = requests.parse(body)
+        except RefusedError as refused:
+            answers[number] = refused
+        else:
+            alike[tuple(requests.named(rows))][number] = rows
+    for asked in alike.values():
+        answers |= _together(predictor, asked, scored)
+    return Outcome([answers[number] for number in range(len(bodies))], scored)
+
+
+def _together(
+    predictor: Predictor, asked: dict[int, list[requests.Row]], scored: list[Scored]
+) -> Mapping[int, Answer | RefusedError]:
+    """Answer numbered requests whose rows have the same columns; what fails, in halves."""
+    every = [row for rows in asked.values() for row in rows]
+    failed: RefusedError | None = None
+    try:
+        rows = requests.check(every) if len(asked) == 1 else requests.accept(every)
+        if rows is not None:
+            x, scores, labels = _score(predictor, rows)
+            ids = [uuid.uuid4().hex for _ in every]
+            answers = _answers(predictor, asked, ids, scores, labels)
+            scored.append(Scored(ids, rows, x, scores))
+            return answers
+    except RefusedError as refused:
+        failed = refused
+    except Exception as error:  # noqa: BLE001 - it must not reach those who asked at the same time
+        detail = f"answering failed: {type(error).__name__}"
+        failed = ScoringError(detail, "answering failed", error)
+    if len(asked) > 1:
+        numbered = list(asked.items())
+        half = len(numbered) // 2
+        parts = (dict(numbered[:half]), dict(numbered[half:]))
+        return {**_together(predictor, parts[0], scored), **_together(predictor, parts[1], scored)}
+    assert failed is not None  # noqa: S101 - `check` answers or raises
+    return dict.fromkeys(asked, failed)
+
+
+def _score(predictor: Predictor, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[Any]]:
+    """Return features, scores and labels. Raises ScoringError."""
+    nonfinite: dict[str, int] = {}
+    try:
+        x = features.features.build(rows)
+        nonfinite["feature"] = int((~np.isfinite(x.to_numpy())).sum())
+        scores = np.asarray(model.predict(predictor.model, x), dtype="float64")
+        labels = model.decide(scores).tolist()
+    except Exception as error:  # noqa: BLE001 - a feature or a model may raise anything
+        detail = f"scoring failed: {type(error).__name__}"
+        raise ScoringError(detail, "scoring failed", error, nonfinite) from None
+    if not evaluation.shaped(scores, len(rows)):
+        detail = f"the model gave shape {scores.shape} for {len(rows)} rows"
+        raise ScoringError(detail, "scores of the wrong shape", nonfinite=nonfinite)
+    if bad := np.flatnonzero(~np.isfinite(scores.reshape(len(rows), -1)).all(axis=1)).tolist():
+        detail = f"the score of row {bad[0]} is not a finite number; none is returned"
+        nonfinite["score"] = len(bad)
+        raise ScoringError(detail, "score not finite", nonfinite=nonfinite)
+    return x, scores, labels
+
+
+def _answers(
+    predictor: Predictor,
+    asked: dict[int, list[requests.Row]],
+    ids: list[str],
+    scores: np.ndarray,
+    labels: list[Any],
+) -> dict[int, Answer]:
+    """Deal out what was found for all rows, in their order."""
+    each_row = iter(zip(ids, scores.tolist(), labels, strict=True))
+    return {
+        number: Answer(
+            predictions=[
+                Prediction(prediction_id=name, score=score, label=label)
+                for name, score, label in islice(each_row, len(own))
+            ],
+            model_version=predictor.version,
+            model_digest=predictor.digest,
+            run_id=predictor.run_id,
+        )
+        for number, own in asked.items()
+    }

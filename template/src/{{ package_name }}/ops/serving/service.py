@@ -1,0 +1,178 @@
+"""The service: one bundle, the proof that it is right, and the record of what is answered."""
+
+import json
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Hashable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..core.errors import UserError
+from ..core.settings import Settings
+from ..data.distributions import gauge
+from ..training import evaluation
+from ..training.bundle import Bundle, load_bundle
+from . import prediction_log, requests
+from .answers import Answer, Predictor, Scored, ScoringError, answer
+from .metrics import OTHER, Instruments
+from .requests import RefusedError
+
+# The drift gauges look at this many last rows, and say nothing before there are so many.
+WINDOW, ENOUGH = 1000, 100
+
+log = logging.getLogger("uvicorn.error")
+
+
+class Service:
+    """One bundle and everything that happens to a request."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        """Serve the bundle in `folder`; `load` it first."""
+        self.settings = settings
+        self.folder = folder
+        self.version = "unregistered"
+        self.run_id: str | None = None
+        self.instruments = Instruments(list(requests.COLUMNS))
+        self.bundle: Bundle | None = None
+        self.predictor: Predictor | None = None
+        self.reason = "the model is being loaded"
+        # While it is tried out, its answers are not for the record.
+        self.live = True
+        self.draining = False
+        self.window: dict[str, deque[dict[Hashable, Any]]] = {
+            "input": deque(maxlen=WINDOW),
+            "feature": deque(maxlen=WINDOW),
+            "score": deque(maxlen=WINDOW),
+        }
+        self.lock = threading.Lock()
+
+    def load(self) -> None:
+        """Load the bundle and prove it. Raises UserError, and stays unready, if it is not right."""
+        try:
+            bundle = load_bundle(self.folder)
+            self._identify(bundle)
+            digest = bundle.manifest.model_digest
+            predictor = Predictor(bundle.model, self.version, digest, self.run_id)
+            prove(bundle, predictor)
+        except UserError as error:
+            self.reason = str(error)
+            raise
+        except Exception as error:
+            what = " ".join(str(error).split()) or type(error).__name__
+            self.reason = f"{self.folder} cannot be loaded: {what}"
+            raise UserError(self.reason) from error
+        self.predictions = (
+            prediction_log.Log(
+                self.settings.var_dir, self.version, digest, self.settings.keep_predictions_days
+            )
+            if self.settings.log_predictions
+            else None
+        )
+        self.instruments.info.labels(
+            self.version, digest, self.run_id or "", bundle.manifest.code.commit or ""
+        ).set(1)
+        scored = bundle.reference.get("scores", {}).get("score", {})
+        self.instruments.expect_scores(scored.get("edges", []))
+        self.bundle, self.predictor, self.reason = bundle, predictor, ""
+
+    def predict(self, bodies: Sequence[bytes]) -> list[Answer | RefusedError]:
+        """Check, score and record the rows of requests; return an answer or an error for each."""
+        if self.predictor is None:
+            return [RefusedError(503, f"not ready: {self.reason}")] * len(bodies)
+        outcome = answer(self.predictor, bodies)
+        for refused in outcome.answers:
+            if isinstance(refused, RefusedError):
+                self._count(refused)
+        if self.live:
+            for scored in outcome.scored:
+                self._record(scored)
+        return outcome.answers
+
+    def exposition(self) -> bytes:
+        """Return what /metrics shows, with the gauges brought up to date."""
+        self.instruments.ready.set(self.bundle is not None)
+        if self.bundle:
+            age = datetime.now(UTC) - self.bundle.manifest.created
+            self.instruments.age.set(age.total_seconds() / 86400)
+            for kind, window in self.window.items():
+                with self.lock:
+                    rows = pd.DataFrame(list(window))
+                if len(rows) >= ENOUGH:
+                    for column, about in self.bundle.reference.get(f"{kind}s", {}).items():
+                        moved = gauge(about, rows[column])
+                        self.instruments.drift.labels(kind, column).set(moved)
+        return self.instruments.exposition()
+
+    def _identify(self, bundle: Bundle) -> None:
+        """Take version and run from the release around the bundle, if there is one.
+
+        Raises UserError where it is another model's.
+        """
+        path = self.folder.parent / "release.json"
+        if not path.exists():
+            return
+        try:
+            release = json.loads(path.read_text(encoding="utf-8"))
+            self.version, self.run_id = str(release["version"]), str(release["run_id"])
+            digest = str(release["digest"])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} is damaged; deploy again") from None
+        if digest != bundle.manifest.model_digest:
+            raise UserError(f"{path} and the bundle beside it are not of one model; deploy again")
+
+    def _record(self, scored: Scored) -> None:
+        """Remember what was answered, for the gauges and for monitoring."""
+        highest = evaluation.highest(scored.scores).tolist()
+        with self.lock:
+            self.window["input"].extend(scored.rows.tail(WINDOW).to_dict("records"))
+            self.window["feature"].extend(scored.x.tail(WINDOW).to_dict("records"))
+            self.window["score"].extend({"score": score} for score in highest)
+        self.instruments.rows.inc(len(scored.rows))
+        bad = int((~np.isfinite(scored.x.to_numpy())).sum())
+        self.instruments.nonfinite.labels("feature").inc(bad)
+        if self.instruments.scores:
+            for score in highest:
+                self.instruments.scores.observe(score)
+        if self.predictions:
+            try:
+                self.predictions.predictions(scored.ids, scored.x, scored.scores)
+            except OSError as error:  # monitoring suffers, the caller does not
+                self.instruments.unlogged.inc(len(scored.ids))
+                log.error("predictions not logged: %s", error)  # noqa: TRY400 - told in full
+
+    def _count(self, refused: RefusedError) -> None:
+        """Count what is wrong with a request, and log a failure that is the service's own."""
+        columns = (misfit.column for misfit in refused.misfits)
+        for column, times in Counter(columns).items():
+            known = column if column in requests.COLUMNS else OTHER
+            self.instruments.violations.labels(known).inc(times)
+        bad = sum(misfit.reason == requests.NOT_FINITE for misfit in refused.misfits)
+        self.instruments.nonfinite.labels("input").inc(bad)
+        if not isinstance(refused, ScoringError):
+            return
+        for kind, times in refused.nonfinite.items():
+            self.instruments.nonfinite.labels(kind).inc(times)
+        self.instruments.failures.inc()
+        if refused.where:
+            log.error("%s: %s", refused.problem, refused.where)
+        if self.predictions:
+            try:
+                self.predictions.problem(refused.problem)
+            except OSError:
+                self.instruments.unlogged.inc()
+
+
+def prove(bundle: Bundle, predictor: Predictor) -> None:
+    """Replay the bundle's golden rows as a request. Raises UserError where a score differs."""
+    body = json.dumps({"rows": bundle.golden.inputs}).encode()
+    (given,) = answer(predictor, [body]).answers
+    if isinstance(given, RefusedError):
+        if isinstance(given, ScoringError) and given.where:
+            log.error("%s: %s", given.problem, given.where)
+        raise UserError(f"golden predictions: {given}")
+    bundle.golden.compare([prediction.score for prediction in given.predictions])
