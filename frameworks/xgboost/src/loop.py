@@ -25,9 +25,7 @@ CHECKPOINT, HASH = "booster.ubj", 32
 log = logging.getLogger(__name__)
 
 
-def resumable_fit(
-    x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Context
-) -> xgb.Booster:
+def fit(x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Context) -> xgb.Booster:
     """Fit boosted trees to features `x` (rows, features) and labels `y` (rows,).
 
     Three of `params` are the loop's: training ends after `rounds`, or `patience` rounds after the

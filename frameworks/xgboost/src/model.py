@@ -12,7 +12,7 @@ import xgboost as xgb
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from .ops import Context, resumable_fit
+from .ops import Context, loop
 
 # What `tune` tries: every combination, by cross-validation on the training rows.
 SEARCH: dict[str, list[Any]] = {
@@ -36,7 +36,7 @@ def fit(x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Conte
         "monotone_constraints": {name: way for name, way in DIRECTIONS.items() if name in x},
         **params,
     }
-    return resumable_fit(x, y, settings, context)
+    return loop.fit(x, y, settings, context)
 
 
 def baseline(x: pd.DataFrame, y: pd.Series, context: Context) -> LinearRegression:  # noqa: ARG001

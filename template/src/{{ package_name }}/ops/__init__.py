@@ -1,8 +1,8 @@
 """The standard: what data.py, schema.py, features.py, model.py and the notebook may use of it.
 
-Only the names below are public. Everything else may move in an update. A framework that trains in
-steps has `resumable_fit`; TensorFlow's `keras` and `tf` come from here, because settings of the
-environment have to precede their import.
+Only the names below are public. Everything else may move in an update. `loop` is the training loop
+of a framework that trains in steps. TensorFlow's `keras` and `tf` come from here, because settings
+of the environment have to precede their import.
 """
 
 from importlib import import_module
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from .core.flavor import keras, tf  # type: ignore[attr-defined, unused-ignore]
     from .data.dataset import training_rows
     from .data.features import Features
-    from .training.loop import resumable_fit  # type: ignore[import, unused-ignore]
+    from .training import loop  # type: ignore[attr-defined, unused-ignore]
 
-__all__ = ["Context", "Features", "UserError", "keras", "resumable_fit", "tf", "training_rows"]
+__all__ = ["Context", "Features", "UserError", "keras", "loop", "tf", "training_rows"]
 
 _HOME = {
     "Context": "core.context",
     "Features": "data.features",
     "UserError": "core.errors",
     "keras": "core.flavor",
-    "resumable_fit": "training.loop",
+    "loop": "training.loop",
     "tf": "core.flavor",
     "training_rows": "data.dataset",
 }
@@ -33,4 +33,5 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first use, so that a short command does not wait for pandas."""
     if name not in _HOME:
         raise AttributeError(name)
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    home = import_module(f"{__name__}.{_HOME[name]}")
+    return home if name == "loop" else getattr(home, name)
