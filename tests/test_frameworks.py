@@ -1,6 +1,9 @@
 """What holds for the frameworks' folders, beside what their projects' own tests say."""
 
+import ast
+import json
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,6 +15,13 @@ from .conftest import ROOT, Render
 FRAMEWORKS = ROOT / "frameworks"
 # The two networks learn from the same pictures: their projects differ in the network alone.
 PICTURES = ("pytorch", "tensorflow")
+# Lines that a file of the owner's may have. Of the standard's, a loop is measured with all of ops/.
+BUDGETS = {
+    "src/my_ml_project/model.py": 150,
+    "src/my_ml_project/schema.py": 100,
+    "tests/model/test_behaviour.py": 80,
+}
+OWNED = ("data", "features", "model", "schema")
 
 
 def example(framework: str) -> dict[str, str]:
@@ -24,6 +34,47 @@ def example(framework: str) -> dict[str, str]:
 def test_a_project_shows_its_framework_s_example(render: Render, framework: str) -> None:
     schema = (render(framework=framework) / "src/my_ml_project/schema.py").read_text("utf-8")
     assert f'\nTARGET = "{example(framework)["label"]}"\n' in schema
+
+
+@pytest.mark.parametrize("framework", checkout.frameworks(ROOT))
+def test_the_owner_s_files_stay_small(
+    render: Render, capsys: pytest.CaptureFixture[str], framework: str
+) -> None:
+    root = render(framework=framework)
+    lines = {name: len((root / name).read_text("utf-8").splitlines()) for name in BUDGETS}
+    with capsys.disabled():
+        print("\n" + ", ".join(f"{Path(name).name} {count}" for name, count in lines.items()))  # noqa: T201
+    assert {name: count for name, count in lines.items() if count > BUDGETS[name]} == {}
+
+
+@pytest.mark.parametrize("framework", checkout.frameworks(ROOT))
+def test_the_owner_s_files_use_the_public_names_of_ops_alone(
+    render: Render, framework: str
+) -> None:
+    """What they import would otherwise break when the standard moves a module."""
+    package = render(framework=framework) / "src/my_ml_project"
+    book = json.loads((package.parents[1] / "notebooks/explore.ipynb").read_text("utf-8"))
+    cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    sources = [(package / f"{name}.py").read_text("utf-8") for name in OWNED]
+    found = [
+        (node.module or "", [one.name for one in node.names])
+        for source in [*sources, *cells]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and "ops" in (node.module or "").split(".")
+    ]
+    public = public_names(package / "ops/__init__.py")
+    assert found
+    for module, names in found:
+        assert module in {"ops", "my_ml_project.ops"}
+        assert set(names) <= public
+
+
+def public_names(path: Path) -> set[str]:
+    """Return what a module's `__all__` lists."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    raise AssertionError(f"{path} has no __all__")
 
 
 def test_every_kind_of_label_is_shown_by_some_framework() -> None:

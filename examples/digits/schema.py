@@ -92,16 +92,7 @@ def lean(rows: pd.DataFrame) -> np.ndarray:
 
 def groups(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the groups that quality and fairness are measured over: a text column for each."""
-    return pd.DataFrame(
-        {
-            "stroke": pd.cut(
-                ink(rows), [0, 0.29, 0.32, 1], labels=["thin", "medium", "bold"]
-            ).astype(str),
-            "lean": np.select(
-                [lean(rows) < -0.02, lean(rows) > 0.1],  # noqa: PLR2004
-                ["to the right", "to the left"],
-                "upright",
-            ),
-        },
-        index=rows.index,
-    )
+    slope, ways = lean(rows), ["to the right", "to the left"]
+    stroke = pd.cut(ink(rows), [0, 0.29, 0.32, 1], labels=["thin", "medium", "bold"])
+    leaning = np.select([slope < -0.02, slope > 0.1], ways, "upright")  # noqa: PLR2004
+    return pd.DataFrame({"stroke": stroke.astype(str), "lean": leaning}, index=rows.index)

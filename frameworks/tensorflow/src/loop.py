@@ -1,7 +1,7 @@
 """The training loop: epochs that can be killed and resumed, and still give the same weights.
 
 Written out, not Keras's `fit`: an epoch is one call of TensorFlow, four times as fast for a small
-network, and all of its state can be kept. docs/decisions of the template has the measurements.
+network, and all of its state is kept, which Keras's callbacks do not do.
 """
 
 import logging
