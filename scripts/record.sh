@@ -71,7 +71,7 @@ PYTHON
     (cd "$project" && "$cli" train && "$cli" promote && "$cli" evaluate --record && "$cli" bench --record)
     "$project/.venv/bin/jupyter" execute --inplace "$project/notebooks/explore.ipynb"
     cp "$project/benchmark.json" "$home/benchmark.json"
-    cp "$project/tests/model/baseline.json" "$home/tests/baseline.json"
+    cp "$project/tests/yours/baseline.json" "$home/tests/baseline.json"
     # Without what differs from run to run, and from machine to machine.
     "$project/.venv/bin/python" - "$project/notebooks/explore.ipynb" "$notebook" <<'PYTHON'
 import sys

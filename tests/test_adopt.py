@@ -488,7 +488,7 @@ def test_the_result_installs_and_its_own_tests_still_pass(
         ["scripts/setup.sh", "--quiet"],
         ["scripts/lock.sh", "--check"],
         [".venv/bin/python", "-m", "pytest", "--quiet", place],
-        ["scripts/test.sh", "--layer", "data"],
+        ["scripts/test.sh", "--layer", "yours"],
         ["scripts/test.sh", "--layer", "lint"],
         ["git", "add", "--all"],
         ["git", "commit", "--quiet", "--message", "Lock"],

@@ -19,7 +19,7 @@ PICTURES = ("pytorch", "tensorflow")
 BUDGETS = {
     "src/my_ml_project/model.py": 150,
     "src/my_ml_project/schema.py": 100,
-    "tests/model/test_behaviour.py": 80,
+    "tests/yours/test_behaviour.py": 80,
 }
 OWNED = ("data", "features", "model", "schema")
 

@@ -294,7 +294,7 @@ def test_the_devcontainer_sets_the_project_up(
     trusted = [f"--env={name}={CERTIFICATES}" for name in ("PIP_CERT", "SSL_CERT_FILE")]
     mounted = ("--volume", f"{root}:/workspace", "--workdir", "/workspace")
     user = ("--user", wanted["remoteUser"], "--network", "host", *trusted)
-    script = f"{wanted['postCreateCommand']} && scripts/test.sh --layer data"
+    script = f"{wanted['postCreateCommand']} && scripts/test.sh --layer yours"
     told = docker.ok("run", "--rm", *mounted, *user, "develop", "bash", "-c", script)
     assert re.search(r"\d+ passed", told), told
     assert git(root, "-c", f"safe.directory={root}", "status", "--porcelain") == ""

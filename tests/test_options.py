@@ -30,6 +30,7 @@ from .combinations import (
     rendered_names,
 )
 from .conftest import ROOT, Render, commit_all, git
+from .test_ops import of_options, overlay, run_inside
 from .test_project import MINUTES, free_port
 from .test_update import update
 
@@ -43,10 +44,8 @@ COVERING = covering(GIVEN, COMBINATIONS)
 CHOSEN = [*FRAMEWORKS, COVERING[len(GIVEN)]]
 ON_CUDA = next(answers for answers in COVERING if answers["accelerator"] == "cuda")
 COMMAND = ".venv/bin/my-ml-project"
-# Tests of files that most answers have a part in.
-SHARED = [
-    f"tests/infrastructure/test_{name}.py" for name in ("docs", "lock", "pages", "repository")
-]
+# Tests of the standard about files that most answers have a part in.
+SHARED = ["provenance/test_lock.py", *(f"repository/test_{name}.py" for name in ("docs", "pages"))]
 # Writes rows as a caller has them, without label and identifier: as a table and as a request.
 INPUTS = """
 import json
@@ -177,8 +176,9 @@ def test_a_project_is_built_and_used(template: Path, render: Render, answers: An
         )
         if brought.difference(*checked):
             project.ok("scripts/test.sh", "--layer", "lint")
-        tests = sorted(file for file in brought if Path(file).name.startswith("test_"))
-        project.ok(".venv/bin/python", "-m", "pytest", "-n", "auto", *SHARED, *tests)
+        tests = overlay(root)
+        run_inside(root, [tests / path for path in (*SHARED, *of_options(answers))], "-n", "2")
+        rmtree(tests)
 
     if answers == ON_CUDA:
         project.ok(COMMAND, "prepare")
@@ -263,6 +263,6 @@ def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, render: Ren
     assert "framework: dummy\n" in (root / ".copier-answers.yml").read_text("utf-8")
     project = install(root, DEFAULTS["python_version"])
     project.ok(".venv/bin/ruff", "check", ".")
-    tests = ("tests/data/test_features.py", "tests/data/test_rules.py")
+    tests = ("tests/yours/test_features.py", "tests/yours/test_rules.py")
     project.ok(".venv/bin/python", "-m", "pytest", *tests)
     project.train()

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import hashlib
 import json
 import os
 import re
@@ -23,7 +24,9 @@ from hypothesis import strategies as st
 from poetry.core.masonry import api
 from pytest_copie.plugin import Copie
 
-from .conftest import ROOT, copy_template, files, rendered
+from groundwork.template.checksums import LIST, checksums
+
+from .conftest import ROOT, Render, copy_template, files, rendered
 from .test_questions import QUESTIONS, verdict
 
 VARIANTS: list[dict[str, str]] = [
@@ -331,3 +334,29 @@ def test_accepted_answers_arrive_intact(
     metadata = message_from_bytes((info / "METADATA").read_bytes())
     assert metadata["Name"] == project["name"]
     assert metadata["Author-email"] or metadata["Author"]
+
+
+def test_the_checksums_of_ops_are_current() -> None:
+    assert (ROOT / LIST).read_text("utf-8") == checksums(ROOT), "run .venv/bin/groundwork checksums"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"framework": "xgboost", "scale": "ray", "data": "dvc"},
+        {"framework": "pytorch", "scale": "ray", "tracking": "wandb"},
+        {"framework": "tensorflow"},
+    ],
+    ids=lambda answers: answers.get("framework", "default"),
+)
+def test_each_render_lists_the_checksums_of_its_own_ops(
+    render: Render, answers: dict[str, str]
+) -> None:
+    ops = render(**answers) / "src/my_ml_project/ops"
+    lines = (ops / "SHA256SUMS").read_text("utf-8").splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    assert listed == {
+        str(path.relative_to(ops)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in ops.rglob("*.py")
+    }

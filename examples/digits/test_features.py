@@ -18,6 +18,7 @@ def test_a_feature_is_what_its_name_says(inputs, column, row, expected):
     assert features.features.build(rows)[column].tolist() == [expected]
 
 
+@pytest.mark.feature_code
 def test_every_feature_has_a_case_above():
     cases = test_a_feature_is_what_its_name_says.pytestmark[0].args[1]
     assert {case[0].split(".")[0] for case in cases} == set(features.features.names)

@@ -3,7 +3,7 @@
 #
 # Sets up what is missing, then runs the checks of every layer and says how long each took.
 #
-#   --layer LAYER  only this one: lint, data, model, pipeline or infrastructure; may be repeated
+#   --layer LAYER  only this one: lint, yours or contract; may be repeated
 #   --fast         leave out the tests marked slow
 #   --pythons      run the test layers on every Python the lock holds for that this machine has
 
@@ -16,8 +16,8 @@ while [ $# -gt 0 ]; do
     -h | --help) help ;;
     --layer)
         case ${2:-} in
-        lint | data | model | pipeline | infrastructure) layers+=("$2") ;;
-        *) usage_error "--layer needs lint, data, model, pipeline or infrastructure, not '${2:-}'" ;;
+        lint | yours | contract) layers+=("$2") ;;
+        *) usage_error "--layer needs lint, yours or contract, not '${2:-}'" ;;
         esac
         shift
         ;;
@@ -31,7 +31,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#layers[@]} -gt 0 ] || layers=(lint data model pipeline infrastructure)
+[ ${#layers[@]} -gt 0 ] || layers=(lint yours contract)
 
 cd "$ROOT"
 started=$(now)

@@ -12,6 +12,7 @@ from groundwork.update.git import GitError
 
 from .adopt import adopt
 from .catalog import catalog, questions
+from .checksums import write_checksums
 from .fleet import fleet
 from .lock import lock
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 for command in (adopt, catalog, fleet, lock, questions):
     app.command()(command)
+app.command("checksums")(write_checksums)
 
 
 @app.callback()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ...project import bundle, digest, errors, flavor, loop, model, seeding
+from ..project import bundle, digest, errors, flavor, loop, model, seeding
 from .networks import *  # noqa: F403 - the tests that hold for every network
 from .networks import CONTEXT, DEVICES, SHORT, digest_of, fit, judge
 

@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ...conftest import ROOT
-from ...project import bundle, context, features, model, schema
-from ...project import settings as project_settings
+from ..conftest import ROOT
+from ..project import bundle, context, features, model, schema
+from ..project import settings as project_settings
 
 PARAMS = project_settings.load_params(ROOT / "params.yaml")
 CONTEXT = context.Context(seed=0)

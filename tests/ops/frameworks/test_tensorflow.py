@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from ...conftest import ROOT
-from ...project import bundle, digest, errors, flavor, loop, model, package, seeding
+from ..conftest import ROOT
+from ..project import bundle, digest, errors, flavor, loop, model, package, seeding
 from .networks import *  # noqa: F403 - the tests that hold for every network
 from .networks import CONTEXT, DEVICES, SHORT, InterruptionError, digest_of, fit, interrupt, judge
 

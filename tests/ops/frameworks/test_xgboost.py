@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ...conftest import ROOT
-from ...project import (
+from ..conftest import ROOT
+from ..project import (
     bundle,
     context,
     dataset,
@@ -30,7 +30,7 @@ from ...project import (
     package,
     schema,
 )
-from ...project import settings as project_settings
+from ..project import settings as project_settings
 
 PARAMS = project_settings.load_params(ROOT / "params.yaml")
 CONTEXT = context.Context(seed=0)

@@ -115,7 +115,7 @@ def evaluate(
     for name, value in found.items():
         typer.echo(f"  {name:<10} {value:.4f}")
     if record:
-        target = config.root / "tests" / "model" / "baseline.json"
+        target = config.root / "tests" / "yours" / "baseline.json"
         write_file(target, (json.dumps(found, indent=2) + "\n").encode())
         typer.echo(f"recorded in {target}; commit it")
     _record(metrics, found)

@@ -1,0 +1,113 @@
+"""This repository: the lock, what is generated, and what is shown of the data."""
+
+import copy
+import hashlib
+import re
+import subprocess
+import warnings
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from ..conftest import ROOT
+from ..project import environment, lock, package, schema
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+STANDARD = Path(package.__path__[0]) / "ops"
+SCORE = (ROOT / "docs" / "ml-test-score.md").read_text(encoding="utf-8")
+
+
+class EditedStandardWarning(UserWarning):
+    """A file of the standard is not as the template's tests have proven it."""
+
+
+def test_pyproject_lock_and_exports_agree():
+    assert lock.problems(ROOT) == []
+
+
+def test_what_is_installed_is_what_the_lock_says():
+    assert lock.drifted(ROOT, "dev") == []
+
+
+def test_the_page_of_the_environment_is_current():
+    assert environment.problems(ROOT) == []
+
+
+def test_no_update_was_left_undecided():
+    """Settle what this lists, then run scripts/lock.sh."""
+    marker = ("git", "grep", "--no-index", "--exclude-standard", "-lE", "^(<{7}|>{7}) ", "--", ".")
+    found = subprocess.run(marker, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode in {0, 1}, found.stderr
+    assert found.stdout.splitlines() == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_files_of_the_standard_that_were_edited_are_named():
+    """A warning: the template's tests prove these files as they are rendered, and no others."""
+    listed = dict(
+        reversed(line.split("  ", 1))
+        for line in (STANDARD / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    )
+    present = {str(path.relative_to(STANDARD)): path for path in STANDARD.rglob("*.py")}
+    edited = [
+        name
+        for name, path in present.items()
+        if listed.get(name) != hashlib.sha256(path.read_bytes()).hexdigest()
+    ]
+    gone = [name for name in listed if name not in present]
+    if edited or gone:
+        warnings.warn(
+            f"edited, added or removed in ops/: {', '.join(sorted([*edited, *gone]))}. The "
+            "template has not tested these; test them here, or bring the change to the template",
+            EditedStandardWarning,
+            stacklevel=1,
+        )
+    assert listed
+
+
+def outputs(notebook):
+    """The text that each output of a notebook shows; of a picture, that there is one."""
+    return [
+        "a picture" if "image/png" in data else data.get("text/plain") or output.get("text", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        for data in [output.get("data", {})]
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Jupyter's own
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_runs_and_shows_what_it_showed(path, monkeypatch, tmp_path):
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("ML_ROOT", str(ROOT))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    before = nbformat.read(path, as_version=4)
+    again = copy.deepcopy(before)
+    place = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(again, timeout=300, kernel_name="python3", resources=place).execute()
+    assert outputs(again) == outputs(before)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_shows_no_personal_value(path, split):
+    text = "\n".join(outputs(nbformat.read(path, as_version=4)))
+    values = {str(value) for name in schema.PERSONAL for value in split.train[name]}
+    assert not any(re.search(rf"\b{re.escape(value)}\b", text) for value in values)
+
+
+def test_the_ml_test_score_adds_up():
+    """Its answers are tests of the template, or yours, which pytest finds by their marker."""
+    rows = re.findall(r"^\| (\d) \| .+ \| (0|0\.5|1) \|$", SCORE, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == [*range(1, 8)] * 4
+    sections = [sum(float(points) for _, points in rows[at : at + 7]) for at in range(0, 28, 7)]
+    (claimed,) = re.findall(r"^\| \*\*score\*\* \| \*\*(.+)\*\* \|$", SCORE, re.MULTILINE)
+    assert float(claimed) == min(sections)
+
+
+@pytest.mark.parametrize("marker", sorted(set(re.findall(r"`-m (\w+)`", SCORE))))
+def test_a_test_of_yours_that_the_score_cites_is_there(marker):
+    sources = (ROOT / "tests").rglob("test_*.py")
+    assert any(f"pytest.mark.{marker}" in path.read_text(encoding="utf-8") for path in sources)

@@ -1,0 +1,119 @@
+"""The standard's own tests, run inside a project of each framework, by its own environment.
+
+tests/ops/ is laid over a render as its tests/ops/. With scikit-learn all of it runs; with the other
+frameworks what depends on the framework. tests/test_options.py runs the tests of options.
+"""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree, ignore_patterns, rmtree
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from .conftest import ROOT, Render, commit_all, git
+
+pytestmark = [pytest.mark.slow]
+
+SHARED = (
+    "data/test_schema.py",
+    "monitoring",
+    "provenance/test_digest.py",
+    "serving",
+    "training/test_gate.py",
+    "training/test_plots.py",
+    "training/test_training.py",
+)
+# Which of tests/ops each framework runs.
+RUNS = {
+    "scikit-learn": ["."],
+    "xgboost": SHARED,
+    "pytorch": SHARED,
+    "tensorflow": SHARED,
+}
+# The tests of each answer that brings code or pipelines of its own.
+OPTIONS = {
+    ("ci", "gitlab"): "options/test_gitlab.py",
+    ("data", "dvc"): "options/test_dvc.py",
+    ("scale", "ray"): "options/test_ray.py",
+    ("tracking", "wandb"): "options/test_wandb.py",
+}
+
+
+def of_options(answers: dict[str, str]) -> list[str]:
+    """Return the tests of the options that these answers choose."""
+    found = [path for (name, value), path in OPTIONS.items() if answers[name] == value]
+    if answers["scale"] == "ray" and answers["framework"] != "scikit-learn":
+        found.append("options/test_ray_training.py")
+    return found
+
+
+def overlay(project: Path) -> Path:
+    """Lay tests/ops over a project; return the folder."""
+    hidden = ignore_patterns("__pycache__")
+    return copytree(ROOT / "tests/ops", project / "tests/ops", ignore=hidden)
+
+
+def run_inside(project: Path, paths: list[Path], *options: str) -> str:
+    """Run tests of tests/ops by the project's own pytest; return its summary line.
+
+    Fails with the name and the message of each test that failed.
+    """
+    report = project / "var/ops.xml"
+    command = [".venv/bin/python", "-m", "pytest", "-q", "--junitxml", report, *options, *paths]
+    done = subprocess.run(
+        list(map(str, command)), cwd=project, check=False, capture_output=True, text=True
+    )
+    assert report.exists(), done.stdout[-4000:] + done.stderr[-4000:]
+    suite = ET.parse(report).getroot()  # noqa: S314 - written by pytest just now
+    wrong = [
+        f"{case.get('classname')}::{case.get('name')}\n{part.text or part.get('message')}"
+        for case in suite.iter("testcase")
+        for part in case
+        if part.tag in {"failure", "error"}
+    ]
+    assert not wrong, "\n\n".join(wrong)[-30000:]
+    skipped = [
+        case.get("name") for case in suite.iter("testcase") if case.find("skipped") is not None
+    ]
+    assert not skipped, skipped
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def built(render: Render) -> Callable[..., Path]:
+    """Render a project, commit it, set it up, and lay tests/ops over it."""
+
+    def build(**answers: str) -> Path:
+        root = render(**answers)
+        git(root, "init", "--quiet", "--initial-branch", "main")
+        commit_all(root, "Start")
+        done = subprocess.run(
+            ["scripts/setup.sh", "--quiet"], cwd=root, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        overlay(root)
+        return root
+
+    return build
+
+
+@pytest.mark.parametrize("framework", RUNS)
+def test_the_standard_passes_its_tests_with_each_framework(
+    built: Callable[..., Path],
+    framework: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    root = built(framework=framework)
+    others = [name.replace("-", "_") for name in RUNS if name != framework]
+    mine = [root / "tests/ops" / path for path in RUNS[framework]]
+    if framework != "scikit-learn":
+        mine.append(root / f"tests/ops/frameworks/test_{framework.replace('-', '_')}.py")
+    left_out = [f"--ignore=tests/ops/frameworks/test_{name}.py" for name in others]
+    summary = run_inside(
+        root, mine, "-n", "2", "--dist", "loadgroup", "--ignore=tests/ops/options", *left_out
+    )
+    record_property("told", f"tests/ops with {framework}: {summary.strip('= ')}")
+    rmtree(root)  # gigabytes, for some
