@@ -16,7 +16,7 @@ def fit(x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Conte
     Raises what cluster.fit raises.
     """
     # A parameter that XGBoost does not know goes unsaid among several workers: it is tried alone.
-    model.fit(x, y, {**params, "rounds": 1}, context.aside())
+    model.fit(x, y, {**params, "rounds": 1}, context.beside())
     return cluster.fit(trainer, share, (x, y), params, context)
 
 

@@ -18,6 +18,7 @@ from ..project import (
     features,
     files,
     package,
+    record,
     requests,
     schema,
     settings,
@@ -116,12 +117,12 @@ def test_preparing_twice_gives_the_same_bytes(prepared):
 
 
 def test_the_committed_manifest_is_what_the_source_gives(prepared):
-    committed = files.load_json(prepared.root / "data" / "manifest.json", dataset.DataManifest)
-    made = files.load_json(prepared.data_dir / "manifest.json", dataset.DataManifest)
+    committed = files.load_json(prepared.root / "data" / "manifest.json", record.DataManifest)
+    made = files.load_json(prepared.data_dir / "manifest.json", record.DataManifest)
     assert committed == made
 
 
-@pytest.mark.parametrize("name", [dataset.TRAIN, dataset.HOLDOUT])
+@pytest.mark.parametrize("name", [record.TRAIN, record.HOLDOUT])
 def test_one_changed_byte_is_refused(prepared, name):
     path = prepared.data_dir / name
     path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
@@ -129,7 +130,7 @@ def test_one_changed_byte_is_refused(prepared, name):
         dataset.read(prepared)
 
 
-@pytest.mark.parametrize("name", [dataset.TRAIN, dataset.HOLDOUT])
+@pytest.mark.parametrize("name", [record.TRAIN, record.HOLDOUT])
 def test_a_missing_file_is_told(prepared, name):
     (prepared.data_dir / name).unlink()
     with pytest.raises(errors.UserError, match=f"{name} is missing; run"):
@@ -146,10 +147,10 @@ def test_a_damaged_manifest_is_told(prepared, content):
 def test_a_changed_source_is_refused_until_it_is_accepted(prepared, monkeypatch):
     rows = data.load().iloc[1:]
     monkeypatch.setattr(data, "load", lambda: rows)
-    kept = (prepared.data_dir / dataset.TRAIN).read_bytes()
+    kept = (prepared.data_dir / record.TRAIN).read_bytes()
     with pytest.raises(errors.UserError, match="prepare --accept"):
         dataset.prepare(prepared)
-    assert (prepared.data_dir / dataset.TRAIN).read_bytes() == kept
+    assert (prepared.data_dir / record.TRAIN).read_bytes() == kept
     dataset.prepare(prepared, accept=True)
     split = dataset.read(prepared)
     assert len(split.train) + len(split.holdout) == len(rows)

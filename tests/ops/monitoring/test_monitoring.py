@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ..conftest import ROOT
 from ..project import (
     bundle,
     commands,
@@ -19,6 +20,8 @@ from ..project import (
     prediction_log,
     registry,
     schema,
+    service,
+    settings,
 )
 
 DIGEST = "d" * 64
@@ -39,7 +42,12 @@ def served(tmp_path, split, outcome):
 def manifest(outcome):
     """What the run recorded, as far as monitoring asks."""
     metrics = model.metrics(outcome.labels, outcome.scores)
-    return SimpleNamespace(created=datetime.now(UTC), metrics=metrics)
+    return SimpleNamespace(created=datetime.now(UTC), metrics=metrics, model_digest=DIGEST)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return settings.settings(root=ROOT, var_dir=tmp_path)
 
 
 def mixed_up(labels):
@@ -52,33 +60,46 @@ def trained(split):
     return distributions.describe(features.features.build(split.train))
 
 
-def test_quality_as_at_training_is_no_finding(served, manifest, params):
-    health = monitor.quality(*served, manifest, params)
+def test_quality_as_at_training_is_no_finding(served, manifest, config):
+    health = monitor.quality(*served, manifest, config)
     assert health.findings == []
     for name, value in manifest.metrics.items():
         told = f"{value:.4f} online, {value:.4f} offline"
         assert any(name in line and told in line for line in health.lines)
 
 
-def test_worse_quality_is_found(served, manifest, params):
+def test_worse_quality_is_found(served, manifest, params, config):
     logged, labels = served
-    (found,) = monitor.quality(logged, mixed_up(labels), manifest, params).findings
+    (found,) = monitor.quality(logged, mixed_up(labels), manifest, config).findings
     assert f"{params.gate.metric} fell by" in found
     manifest.metrics.clear()
-    assert monitor.quality(logged, labels, manifest, params).findings
+    assert monitor.quality(logged, labels, manifest, config).findings
 
 
-def test_quality_that_cannot_be_judged_is_a_finding(served, manifest, params):
+def test_the_service_shows_how_far_quality_fell(served, manifest, config):
+    logged, labels = served
+    monitor.quality(logged, mixed_up(labels), manifest, config)
+    drop = prediction_log.quality_drop(config.var_dir, DIGEST)
+    assert drop > config.params.monitoring.max_quality_drop
+    assert prediction_log.quality_drop(config.var_dir, "another model") is None
+    shown = service.Service(config, config.var_dir)
+    shown.bundle = SimpleNamespace(manifest=manifest, reference={})
+    lines = shown.exposition().decode().splitlines()
+    limit = config.params.monitoring.max_quality_drop
+    assert {f"ml_quality_drop {drop}", f"ml_quality_drop_limit {limit}"} <= set(lines)
+
+
+def test_quality_that_cannot_be_judged_is_a_finding(served, manifest, params, config):
     logged, labels = served
     needed = params.monitoring.min_labels
-    few = monitor.quality(logged, labels.head(needed - 1), manifest, params)
+    few = monitor.quality(logged, labels.head(needed - 1), manifest, config)
     assert few.findings == [f"quality: {needed - 1} labels, {needed} are needed to judge"]
     other = monitor.quality(
-        logged, labels.assign(prediction_id=labels["prediction_id"] + "x"), manifest, params
+        logged, labels.assign(prediction_id=labels["prediction_id"] + "x"), manifest, config
     )
     assert other.findings == [f"quality: 0 labels, {needed} are needed to judge"]
     one = labels.assign(label=labels["label"].iloc[0])
-    (found,) = monitor.quality(logged, one, manifest, params).findings
+    (found,) = monitor.quality(logged, one, manifest, config).findings
     assert found.startswith("quality: ")
 
 

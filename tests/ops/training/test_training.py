@@ -35,9 +35,12 @@ from ..project import (
     model,
     package,
     predict,
+    record,
     registry,
+    reproduce,
     runs,
     schema,
+    settings,
     train,
     tuning,
 )
@@ -175,7 +178,7 @@ def test_the_champion_is_asked_again_when_the_holdout_changed(workplace, client,
     metric = workplace.config.params.gate.metric
     assert train.champion_metric(workplace.config, client, recorded) == recorded.metrics[metric]
     other = recorded.model_copy(
-        update={"data": manifest.Data(source="", files={dataset.HOLDOUT: "another"})}
+        update={"data": manifest.Data(source="", files={record.HOLDOUT: "another"})}
     )
     asked = []
 
@@ -417,11 +420,11 @@ def test_an_explanation_names_version_and_run(workplace, inputs, tmp_path):
 
 
 def test_the_recorded_search_is_of_this_data_and_was_followed(workplace):
-    record = json.loads((workplace.root / "tuning.json").read_text())
+    search = json.loads((workplace.root / "tuning.json").read_text())
     params = workplace.config.params
-    best = record["tried"][0]
-    assert record["data"] == workplace.trained.manifest.data.files[dataset.TRAIN]
-    assert record["metric"] == params.gate.metric
+    best = search["tried"][0]
+    assert search["data"] == workplace.trained.manifest.data.files[record.TRAIN]
+    assert search["metric"] == params.gate.metric
     chosen = {name: params.model.get(name) for name in best["params"]}
     assert chosen == best["params"], f"run `tune`, or write {best['params']} to params.yaml"
 
@@ -430,12 +433,12 @@ def test_a_search_records_every_combination_best_first(workplace, monkeypatch, c
     changed("tuning.json", "{", "{")  # so that it is put back
     monkeypatch.setattr(model, "SEARCH", example.SEARCH)
     lines = tuning.tune(workplace.config)
-    record = json.loads((workplace.root / "tuning.json").read_text())
-    means = [result["mean"] for result in record["tried"]]
+    search = json.loads((workplace.root / "tuning.json").read_text())
+    means = [result["mean"] for result in search["tried"]]
     assert len(means) == 2
     assert means == sorted(means, reverse=True)
     (values,) = example.SEARCH.values()
-    assert list(record["tried"][0]["params"].values()) == values[1:]
+    assert list(search["tried"][0]["params"].values()) == values[1:]
     assert "tuning.json" in lines[-1]
 
 
@@ -512,3 +515,56 @@ def test_more_workers_than_one_need_ray(workplace, split, params, monkeypatch):
     monkeypatch.setattr(evaluation.optional, "load", lambda _: None)
     with pytest.raises(errors.UserError, match="ML_WORKERS is 2, but this project trains in one"):
         evaluation.run(split, params, evaluation.Context(0, workers=2))
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """The models that are fitted from here on, counted."""
+    counted, fit = [], evaluation.fit
+    monkeypatch.setattr(evaluation, "fit", lambda *args: counted.append(1) or fit(*args))
+    return counted
+
+
+def test_a_quick_training_fits_one_model_and_registers_none(workplace, client, fits):
+    before = registry.versions(workplace.config, client)
+    trained = train.train(workplace.config, quick=True)
+    assert len(fits) == 1
+    assert trained.version is None
+    failed = {check.name for check in trained.checks if not check.passed}
+    assert failed == {"baseline", "features help"}
+    assert trained.manifest.model_digest == workplace.trained.manifest.model_digest
+    assert registry.versions(workplace.config, client) == before
+
+
+def test_a_training_says_what_it_fits_beside_the_model(workplace):
+    lines = []
+    train.train(workplace.config, say=lines.append)
+    assert any(line.startswith("comparing: ") for line in lines)
+
+
+def test_a_parameter_replaced_for_one_run_is_recorded_and_reproduced(workplace, client):
+    other = workplace.config.model_copy(update={"overrides": {"seed": 7}})
+    other.__dict__.pop("params", None)
+    trained = train.train(other, quick=True)
+    assert trained.manifest.overrides == {"seed": 7}
+    assert trained.manifest.params["seed"] == 7
+    assert client.get_run(trained.run_id).info.run_name.endswith(" seed=7")
+    verdict = reproduce.reproduce(workplace.config, trained.run_id, here=True)
+    assert verdict.exact, verdict.lines()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"gate.nothing.deeper": 1}, "params.yaml has no parameter gate.nothing.deeper"),
+        ({"gate.slices": 1}, "gate.slices is no single parameter of params.yaml"),
+        ({"seed": "many"}, "seed: "),
+        ({"seed.deeper": 1}, "seed.deeper is no single parameter"),
+        ({"nothing": 1}, "nothing: "),
+    ],
+)
+def test_a_parameter_that_cannot_be_replaced_is_one_line(workplace, overrides, said):
+    with pytest.raises(errors.UserError) as caught:
+        settings.load_params(workplace.root / "params.yaml", overrides)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import yaml
 
 from ..core.errors import UserError
 from ..core.settings import NAME, settings, thread_variables
@@ -65,12 +66,21 @@ def validate(
 @app.command()
 def train(
     register: Annotated[bool, typer.Option(help="Register the model if it passes.")] = True,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a parameter, as in model.C=0.3."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fit the model alone; the gate registers nothing.")
+    ] = False,
     metrics: Metrics = None,
 ) -> None:
     """Train, log the run, and register the model as challenger if it passes the gate."""
     from ..training import gate, train
 
-    trained = train.train(settings(), register=register, say=typer.echo)
+    trained = train.train(
+        settings(**_overrides(replace)), register=register, quick=quick, say=typer.echo
+    )
     typer.echo(f"run: {trained.run_id}")
     typer.echo(f"digest: {trained.manifest.model_digest}")
     found = trained.manifest.metrics
@@ -146,12 +156,15 @@ def reproduce(
     here: Annotated[
         bool, typer.Option("--here", help="Use the working tree and environment as they are.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Repeat the comparisons with other models, too.")
+    ] = False,
 ) -> None:
     """Do a run again from its commit, in another environment, and compare it exactly."""
     from ..training import reproduce as again
 
     config = settings()
-    verdict = again.reproduce(config, run, here=here)
+    verdict = again.reproduce(config, run, here=here, full=full)
     typer.echo(f"run: {verdict.run_id}")
     for line in verdict.lines():
         typer.echo(line)
@@ -336,6 +349,20 @@ def deploy(
     driver = deployments.DRIVERS[environment](settings())
     for line in deployments.act(driver, action, number, reference):
         typer.echo(line)
+
+
+def _overrides(replacements: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Read KEY=VALUE, the value as YAML has it. Raises UserError where one is something else."""
+    found = {}
+    for text in replacements or []:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UserError(f"--set takes KEY=VALUE, such as model.C=0.3, not {text!r}")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {key}: {value!r} is not YAML") from None
+    return {"overrides": found} if found else {}
 
 
 def _record(path: Path | None, metrics: Mapping[str, float]) -> None:

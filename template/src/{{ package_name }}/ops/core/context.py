@@ -39,6 +39,6 @@ class Context:
         workers = 1 if alone else settings.workers
         return cls(params.seed, params.threads, settings.device, workers=workers)
 
-    def aside(self) -> "Context":
+    def beside(self) -> "Context":
         """Return the context of a fit beside the main one: in this process, and unseen."""
         return replace(self, workers=1, folder=None, report=silent)

@@ -2,7 +2,8 @@
 
 import os
 import tomllib
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
     device: Literal["cpu", "cuda"] = Field("cpu", description="what training runs on")
     workers: int = Field(1, ge=1, description="processes that share one training, on Ray")
     mirrors: list[Literal["wandb"]] = Field([], description="trackers that get a copy of each run")
+    overrides: dict[str, Any] = Field(
+        {}, description="parameters that replace those of params.yaml, in JSON; see `train --set`"
+    )
 
     @classmethod
     def settings_customise_sources(  # pydantic's own signature
@@ -102,8 +106,8 @@ class Settings(BaseSettings):
 
     @cached_property
     def params(self) -> "Params":
-        """The project's params.yaml."""
-        return load_params(self.root / "params.yaml")
+        """The project's params.yaml, with the overrides."""
+        return load_params(self.root / "params.yaml", self.overrides)
 
 
 class _Part(BaseModel):
@@ -192,10 +196,22 @@ def thread_variables(threads: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
 
 
-def load_params(path: Path) -> Params:
-    """Read params.yaml. Raises UserError naming the first thing that is wrong in it."""
+def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Params:
+    """Read params.yaml and replace what `overrides` names, such as {"model.C": 0.3}.
+
+    Raises UserError naming the first thing that is wrong.
+    """
     try:
-        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in (overrides or {}).items():
+            *parents, last = key.split(".")
+            part = reduce(lambda found, name: found[name], parents, values)
+            if not isinstance(part, dict) or isinstance(part.get(last), dict):
+                raise UserError(f"{key} is no single parameter of {path.name}")
+            part[last] = value
+        return Params.model_validate(values)
+    except (KeyError, TypeError):
+        raise UserError(f"{path.name} has no parameter {key}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
-from pydantic import BaseModel, ConfigDict
 
 from ..core.errors import UserError
-from ..core.files import load_json, sha256_file, write_file
+from ..core.files import load_json, write_file
 from ..core.project import data, schema
 from ..core.settings import NAME, Settings
 from ..core.settings import settings as load_settings
+from .record import HOLDOUT, TRAIN, DataManifest, verified
 
 # What pandera calls its own checks, said for people.
 RULES = {
@@ -24,18 +24,6 @@ RULES = {
     "coerce_dtype('float64')": "must be numbers",
     "coerce_dtype('int64')": "must be whole numbers",
 }
-TRAIN, HOLDOUT = "train.csv", "holdout.csv"
-
-
-class DataManifest(BaseModel):
-    """data/manifest.json: what the prepared files must be. Committed, like a lock."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: str
-    columns: list[str]
-    rows: dict[str, int]
-    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -105,16 +93,7 @@ def training_rows() -> pd.DataFrame:
 
 def read(settings: Settings) -> Split:
     """Return the prepared rows. Raises UserError unless they are what the manifest records."""
-    manifest = load_json(settings.data_dir / "manifest.json", DataManifest)
-    for name, sha256 in manifest.files.items():
-        path = settings.data_dir / name
-        if not path.exists():
-            raise UserError(f"{path} is missing; run `{NAME} prepare`")
-        if sha256_file(path) != sha256:
-            raise UserError(
-                f"{path} is not the data that manifest.json records; "
-                f"run `{NAME} prepare` to have it back"
-            )
+    manifest = verified(settings)
     train, holdout = (
         check(read_csv(settings.data_dir / name), schema.Labelled, name)
         for name in (TRAIN, HOLDOUT)

@@ -48,7 +48,7 @@ def monitor(
     logged = logged[logged["model_digest"] == manifest.model_digest]
     parts = [age(manifest, settings.params), answers(logged, trained["features"], settings.params)]
     if given is not None:
-        parts.append(quality(logged, given, manifest, settings.params))
+        parts.append(quality(logged, given, manifest, settings))
     return Health(
         [
             f"{name}, digest {manifest.model_digest[:12]}",
@@ -82,11 +82,14 @@ def answers(logged: pd.DataFrame, trained: dict[str, Any], params: Params) -> He
 
 
 def quality(
-    logged: pd.DataFrame, labels: pd.DataFrame, manifest: Manifest, params: Params
+    logged: pd.DataFrame, labels: pd.DataFrame, manifest: Manifest, settings: Settings
 ) -> Health:
-    """Compare the quality on the rows that have a label by now with that on the holdout."""
+    """Compare the quality on the rows that have a label by now with that on the holdout.
+
+    The service shows the difference as a gauge, on which an alert stands.
+    """
     joined = logged.merge(labels, on="prediction_id")
-    limits, metric = params.monitoring, params.gate.metric
+    limits, metric = settings.params.monitoring, settings.params.gate.metric
     lines = [_line("labels", f"{len(joined)} of {len(labels)} are of logged predictions")]
     if len(joined) < limits.min_labels:
         few = f"{len(joined)} labels, {limits.min_labels} are needed to judge"
@@ -101,6 +104,7 @@ def quality(
     ]
     now = online.get(metric, math.nan)
     drop = manifest.metrics.get(metric, math.nan) - now
+    prediction_log.write_quality_drop(settings.var_dir, manifest.model_digest, drop)
     # Not `drop > limit`: a metric that is not a number is no proof of quality.
     if drop <= limits.max_quality_drop:
         return Health(lines, [])

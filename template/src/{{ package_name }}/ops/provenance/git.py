@@ -1,26 +1,36 @@
 """What git says of the project."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 from ..core.errors import UserError
 
+# A hook of git points its commands at the hook's own repository by these.
+_OF_HOOKS = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_PREFIX")
+# What git says where there is no repository, and where one has no commit: nothing.
+_NO_REPOSITORY, _NO_COMMIT = "not a git repository", "it gave no reason"
+
 
 def git(root: Path, *arguments: str) -> str:
     """Return what `git` prints in `root`. Raises UserError with git's own last line."""
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
     try:
         done = subprocess.run(  # noqa: S603
             ["git", "-C", str(root), *arguments],  # noqa: S607
             check=True,
             capture_output=True,
             text=True,
+            env=environment | {"LC_ALL": "C"},
         )
     except FileNotFoundError:
         raise UserError("git is not installed; a run is tied to its commit") from None
     except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UserError(f"git {arguments[0]}: {last.removeprefix('fatal: ')}") from None
+        lines = error.stderr.strip().splitlines() or [_NO_COMMIT]
+        # What is fatal says why; the lines after it say what to type.
+        reason = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
+        raise UserError(f"git {arguments[0]}: {reason.removeprefix('fatal: ')}") from None
     return done.stdout
 
 
@@ -30,12 +40,18 @@ def git_state(root: Path) -> tuple[str | None, list[str]]:
     An image has no history: there ML_COMMIT names the commit that all of it is from.
 
     An untracked file counts only where it is code: a new notebook does not change a run. Nor does
-    dvc.lock, which DVC writes while it runs.
+    dvc.lock, which DVC writes while it runs. Raises UserError where git cannot tell, such as in
+    another user's checkout.
     """
+    given = os.environ.get("ML_COMMIT")
+    if given and shutil.which("git") is None:
+        return given, []
     try:
-        commit = git(root, "rev-parse", "--verify", "HEAD").strip()
-    except UserError:
-        return os.environ.get("ML_COMMIT") or None, []
+        commit = git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
+    except UserError as error:
+        if _NO_REPOSITORY in str(error) or str(error).endswith(_NO_COMMIT):
+            return given or None, []
+        raise
     prefix = git(root, "rev-parse", "--show-prefix").strip()
     lines = git(root, "status", "--porcelain", "-z", "--no-renames", "-uall", ".").split("\0")
     changes = [(line[:2], line[3:].removeprefix(prefix)) for line in lines if line]

@@ -58,6 +58,8 @@ class Manifest(_Record):
     lock: Lock
     data: Data
     params: dict[str, Any]
+    # What `train --set` replaced of params.yaml; `params` has these values.
+    overrides: dict[str, Any] = {}
     platform: Platform
     model_digest: str
     metrics: dict[str, float]
@@ -149,6 +151,7 @@ def collect_manifest(
         lock=Lock(sha256=lock_sha256(settings.root), drifted=lock.drifted(settings.root)),
         data=data,
         params=params.model_dump(),
+        overrides=settings.overrides,
         platform=describe_machine(settings.device, Context.of(params, settings).workers),
         model_digest=model_digest(model),
         metrics=dict(metrics),

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,15 +90,20 @@ def interpreter(version: str) -> str:
 
 
 def run_task(
-    python: Path, project: Path, *arguments: str, platform: Platform | None = None
+    python: Path,
+    project: Path,
+    *arguments: str,
+    given: Mapping[str, str] | None = None,
+    platform: Platform | None = None,
 ) -> None:
     """Run `project`'s own ops.training.tasks in a new process under `python`.
 
     The process gets another hash seed and another thread count than this one: what depends on
     either would show. It runs as `platform` did: on its device, with as many workers, and with
-    OpenBLAS's kernels for its processor. Raises UserError with the task's own error line.
+    OpenBLAS's kernels for its processor; `given` are variables of its environment. Raises UserError
+    with the task's own error line.
     """
-    dropped = {"ML_ROOT", "ML_DATA_DIR", "ML_VAR_DIR", "VIRTUAL_ENV", "PYTHONHOME"}
+    dropped = {"ML_OVERRIDES", "ML_ROOT", "ML_DATA_DIR", "ML_VAR_DIR", "VIRTUAL_ENV", "PYTHONHOME"}
     hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     threads = "2" if os.environ.get("OMP_NUM_THREADS") == "3" else "3"
     done = subprocess.run(  # noqa: S603
@@ -110,7 +115,8 @@ def run_task(
             "PYTHONHASHSEED": hash_seed,
             "OMP_NUM_THREADS": threads,
         }
-        | _as_on(platform),
+        | _as_on(platform)
+        | dict(given or {}),
         capture_output=True,
         text=True,
         check=False,

@@ -48,6 +48,14 @@ class Instruments:
             ["kind", "column"],
             registry=own,
         )
+        self.quality = prometheus.Gauge(
+            "ml_quality_drop",
+            "How much lower the metric is on late labels than on the holdout",
+            registry=own,
+        )
+        self.quality_limit = prometheus.Gauge(
+            "ml_quality_drop_limit", "How much lower params.yaml lets it be", registry=own
+        )
         self.age = prometheus.Gauge("ml_model_age_days", "Days since training", registry=own)
         self.ready = prometheus.Gauge("ml_ready", "1 when it can predict", registry=own)
         self.info = prometheus.Gauge(

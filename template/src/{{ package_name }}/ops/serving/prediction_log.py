@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..core.files import write_json
 from ..core.project import schema
 
 ABOUT = ["prediction_id", "time", "model_version", "model_digest", "score", "problem"]
 FEATURE = "feature."
-# The files' names.
-DAYS = "????-??-??.jsonl"
+# The files' names, and where quality on late labels is kept beside them.
+DAYS, QUALITY = "????-??-??.jsonl", "quality.json"
+FOLDER = "predictions"
 
 
 class Log:
@@ -27,7 +29,7 @@ class Log:
 
     def __init__(self, var_dir: Path, version: str, digest: str, days: int = 90) -> None:
         """Write as the model of this version and digest; files older than `days` are removed."""
-        self.folder = var_dir / "predictions"
+        self.folder = var_dir / FOLDER
         self.about = {"model_version": version, "model_digest": digest}
         self.days = days
         self.torn = False
@@ -81,7 +83,7 @@ def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:
     left out. Without any line the frame is empty, with the columns of ABOUT.
     """
     entries = []
-    for path in sorted((var_dir / "predictions").glob(DAYS)):
+    for path in sorted((var_dir / FOLDER).glob(DAYS)):
         if since and path.stem < since.isoformat():
             continue
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -97,3 +99,17 @@ def features(logged: pd.DataFrame) -> pd.DataFrame:
     """Return the features of the predictions in `logged`, under their own names."""
     rows = logged[logged["prediction_id"].notna()].filter(like=FEATURE)
     return rows.rename(columns=lambda name: name.removeprefix(FEATURE))
+
+
+def write_quality_drop(var_dir: Path, digest: str, drop: float) -> None:
+    """Keep by how much a model's metric is lower on late labels than on the holdout."""
+    write_json(var_dir / FOLDER / QUALITY, {"model_digest": digest, "drop": drop})
+
+
+def quality_drop(var_dir: Path, digest: str) -> float | None:
+    """Return what `write_quality_drop` kept for this model; None where that is nothing."""
+    try:
+        kept = json.loads((var_dir / FOLDER / QUALITY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return float(kept["drop"]) if kept["model_digest"] == digest else None

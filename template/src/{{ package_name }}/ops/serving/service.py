@@ -99,6 +99,12 @@ class Service:
         if self.bundle:
             age = datetime.now(UTC) - self.bundle.manifest.created
             self.instruments.age.set(age.total_seconds() / 86400)
+            digest = self.bundle.manifest.model_digest
+            drop = prediction_log.quality_drop(self.settings.var_dir, digest)
+            if drop is not None:
+                limit = self.settings.params.monitoring.max_quality_drop
+                self.instruments.quality.set(drop)
+                self.instruments.quality_limit.set(limit)
             for kind, window in self.window.items():
                 with self.lock:
                     rows = pd.DataFrame(list(window))

@@ -42,7 +42,9 @@ def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Ma
     name = settings.model_name
     try:
         client.get_registered_model(name)
-    except MlflowException:
+    except MlflowException as error:
+        if not runs.is_absent(error):
+            raise
         client.create_registered_model(name)
     number = next(
         (
@@ -67,32 +69,41 @@ def versions(settings: Settings, client: MlflowClient) -> list[Version]:
     return sorted(map(_version, found), key=lambda version: -version.number)
 
 
+@runs.explained
 def aliases(settings: Settings, client: MlflowClient) -> dict[str, str]:
-    """Return the version number behind each alias; empty where nothing was registered yet."""
+    """Return the version number behind each alias; empty where nothing was registered yet.
+
+    Raises UserError where the registry cannot be read: that is not the same as no champion.
+    """
     try:
         return dict(client.get_registered_model(settings.model_name).aliases)
-    except MlflowException:
+    except MlflowException as error:
+        if not runs.is_absent(error):
+            raise
         return {}
 
 
+@runs.explained
 def resolve(settings: Settings, reference: str, client: MlflowClient | None = None) -> Version:
-    """Return the version that an alias or a number means. Raises UserError where none does."""
+    """Return the version that an alias or a number means.
+
+    Raises UserError where there is none, and where the registry cannot be read.
+    """
     client = client or runs.connect(settings)
-    try:
-        found = (
-            client.get_model_version(settings.model_name, reference)
-            if reference.isdecimal()
-            else client.get_model_version_by_alias(settings.model_name, reference)
-        )
-    except MlflowException:
-        hint = {
-            CHAMPION: f"run `{NAME} promote` once a version is registered",
-            CHALLENGER: f"run `{NAME} train`; it registers what passes the gate",
-        }.get(reference, f"see `{NAME} status` for those there are")
-        what = f"version {reference}" if reference.isdecimal() else reference
-        raise UserError(f"{settings.model_name} has no {what}; {hint}") from None
-    # By number once more: what an alias finds is told without its own aliases.
-    return _version(client.get_model_version(settings.model_name, found.version))
+    by_number = reference.isdecimal()
+    number = reference if by_number else aliases(settings, client).get(reference)
+    if number is not None:
+        try:
+            return _version(client.get_model_version(settings.model_name, number))
+        except MlflowException as error:
+            if not runs.is_absent(error):
+                raise
+    hint = {
+        CHAMPION: f"run `{NAME} promote` once a version is registered",
+        CHALLENGER: f"run `{NAME} train`; it registers what passes the gate",
+    }.get(reference, f"see `{NAME} status` for those there are")
+    what = f"version {reference}" if by_number else reference
+    raise UserError(f"{settings.model_name} has no {what}; {hint}")
 
 
 @runs.explained

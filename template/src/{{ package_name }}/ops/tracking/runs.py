@@ -45,7 +45,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:  # dataset takes seconds to import
-    from ..data.dataset import DataManifest
+    from ..data.record import DataManifest
 
 BUNDLE = "bundle"
 Say = Callable[[str], None]
@@ -77,6 +77,11 @@ def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
             raise UserError(f"MLflow: {_first_line(error)}") from error
 
     return wrapper
+
+
+def is_absent(error: MlflowException) -> bool:
+    """Tell whether MLflow says that something does not exist; any other failure is no answer."""
+    return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
 
 
 @explained

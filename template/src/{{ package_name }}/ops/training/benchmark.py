@@ -29,7 +29,7 @@ def measure(settings: Settings, repeats: int = 5) -> dict[str, float]:
     Each is the median of `repeats` turns.
     """
     params = settings.params
-    context = Context.of(params, settings).aside()
+    context = Context.of(params, settings).beside()
     rows = dataset.read(settings).train
     batch = rows.sample(1000, replace=True, random_state=0).reset_index(drop=True)
     with deterministic(context):

@@ -1,6 +1,7 @@
 """The part of a run that must come out the same every time: fit, score, judge. No tracking here."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,10 @@ from ..core.settings import Params
 from ..data.dataset import Split
 from ..data.features import by_feature
 
-PERMUTATIONS = 10
+PERMUTATIONS, FOLDS = 10, 5
 NOISE = "noise"
+# Metrics that take fits of their own: of the simpler model, and of ones with a column of noise.
+COMPARISONS = ("baseline.", "importance.")
 
 
 @dataclass(frozen=True)
@@ -35,28 +38,41 @@ class Outcome:
     labels: pd.Series
 
 
-def run(split: Split, params: Params, context: Context | None = None) -> Outcome:
+def run(
+    split: Split,
+    params: Params,
+    context: Context | None = None,
+    *,
+    comparisons: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Outcome:
     """Fit and judge; without a `context`, in this process with the seed and threads of `params`.
 
-    Raises UserError where the model's parameters, its scores or its device are not usable.
+    `comparisons` are what needs fits of its own, one for the simpler model and one a fold for the
+    importance of features: without them, the metrics under COMPARISONS are missing. Raises
+    UserError where the model's parameters, its scores or its device are not usable.
     """
     context = context or Context(params.seed, params.threads)
     with deterministic(context):
         x, y = features.features.build(split.train), split.train[schema.TARGET]
         x_held, y_held = features.features.build(split.holdout), split.holdout[schema.TARGET]
+        start = time.monotonic()
         fitted = fit(x, y, params.model, context)
         scores = predict(fitted, x_held)
-        simple = model.baseline(x, y, context.aside())
         metric = params.gate.metric
         if metric not in (judged := model.metrics(y_held, scores)):
             raise UserError(f"params.yaml: gate.metric {metric} is none of {', '.join(judged)}")
         found = {
             **judged,
             f"train.{metric}": model.metrics(y, predict(fitted, x))[metric],
-            f"baseline.{metric}": model.metrics(y_held, predict(simple, x_held))[metric],
             **sliced(split.holdout, y_held, scores, params),
-            **importance(x, y, params, context.aside()),
         }
+        say(f"fitted: {metric} {judged[metric]:.4f}, in {time.monotonic() - start:.1f} s")
+        if comparisons:
+            say(f"comparing: the simpler model, and importance over {FOLDS} folds")
+            simple = model.baseline(x, y, context.beside())
+            found[f"baseline.{metric}"] = model.metrics(y_held, predict(simple, x_held))[metric]
+            found |= importance(x, y, params, context.beside())
     return Outcome(fitted, found, scores, y_held)
 
 
@@ -130,16 +146,16 @@ def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) 
     """
     generator = np.random.default_rng(context.seed)
     x = x.assign(**{NOISE: generator.standard_normal(len(x))})
-    folds = generator.permutation(len(x)) % 5
+    folds = generator.permutation(len(x)) % FOLDS
     parts = by_feature(x)
     drops: dict[str, list[float]] = {name: [] for name in parts}
-    for fold in range(5):
+    for fold in range(FOLDS):
         inside, outside = folds != fold, folds == fold
         fitted = fit(x[inside], y[inside], params.model, context)
         x_out, y_out = x[outside], y[outside]
         before = model.metrics(y_out, predict(fitted, x_out))[params.gate.metric]
         for name, columns in parts.items():
-            for _ in range(PERMUTATIONS // 5):
+            for _ in range(PERMUTATIONS // FOLDS):
                 shuffled = x_out.copy()
                 shuffled[columns] = x_out[columns].to_numpy()[generator.permutation(len(x_out))]
                 after = model.metrics(y_out, predict(fitted, shuffled))[params.gate.metric]

@@ -1,5 +1,6 @@
 """What a run has to show before its model may be registered. Every check can fail."""
 
+import math
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
@@ -7,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from ..core.settings import Params
 from ..provenance.manifest import Manifest
 from .evaluation import NOISE
+
+UNMEASURED = "not measured by a quick training; train without --quick"
 
 
 class Check(BaseModel):
@@ -32,7 +35,7 @@ def judge(
     """
     gate, found = params.gate, manifest.metrics
     metric, reached = gate.metric, found[gate.metric]
-    simple = found[f"baseline.{metric}"]
+    simple = found.get(f"baseline.{metric}", math.nan)
     checks = [
         _check("reproducible", manifest.reproducible, "clean commit, packages as locked"),
         Check(
@@ -43,7 +46,9 @@ def judge(
         Check(
             name="baseline",
             passed=reached >= simple + gate.baseline_margin,
-            detail=f"{metric} {reached:.4f} against {simple:.4f} for the simpler model, "
+            detail=UNMEASURED
+            if math.isnan(simple)
+            else f"{metric} {reached:.4f} against {simple:.4f} for the simpler model, "
             f"at least {gate.baseline_margin} better",
         ),
         Check(
@@ -64,12 +69,16 @@ def judge(
         for name, value in found.items()
         if name.startswith("importance.")
     }
-    noise = carried.pop(NOISE)
-    useless = [
-        f"{name} {value:.4f} (noise {noise:.4f})"
-        for name, value in carried.items()
-        if value <= noise + gate.importance_margin
-    ]
+    noise = carried.pop(NOISE, math.nan)
+    useless = (
+        [UNMEASURED]
+        if math.isnan(noise)
+        else [
+            f"{name} {value:.4f} (noise {noise:.4f})"
+            for name, value in carried.items()
+            if value <= noise + gate.importance_margin
+        ]
+    )
     limit = params.budgets.feature_ms
     slow = [f"{name} {cost:.1f} ms" for name, cost in costs.items() if cost > limit]
     return [

@@ -14,12 +14,13 @@ from ..core import optional
 from ..core.errors import UserError
 from ..core.files import load_json, sha256_file, write_file
 from ..core.settings import Settings, load_params
-from ..data import dataset
+from ..data.record import DataManifest
 from ..provenance import workspace
 from ..provenance.git import git_state
 from ..provenance.lock import lock_sha256
 from ..provenance.manifest import LAYERS, Code, Data, Lock, Manifest, code_sha256
 from ..tracking import runs
+from . import evaluation
 
 
 class NoDataError(UserError):
@@ -30,7 +31,8 @@ class NoDataError(UserError):
 class Verdict:
     """What came of it: the layers that differ, each with the reason, in the order of LAYERS.
 
-    `origin` says where the data came from where that was not the data folder.
+    `origin` says where the data came from where that was not the data folder; `full` whether the
+    comparisons with other models were repeated, too.
     """
 
     run_id: str
@@ -38,6 +40,7 @@ class Verdict:
     differences: dict[str, str]
     retrained: bool
     origin: str = ""
+    full: bool = True
 
     @property
     def exact(self) -> bool:
@@ -51,7 +54,11 @@ class Verdict:
             if layer in self.differences:
                 state = f"DIFFERS  {self.differences[layer]}"
             elif self.retrained or layer not in {"platform", "model", "metrics"}:
-                state = f"same, from {self.origin}" if layer == "data" and self.origin else "same"
+                state = "same"
+                if layer == "data" and self.origin:
+                    state = f"same, from {self.origin}"
+                if layer == "metrics" and not self.full:
+                    state = "same; comparisons with other models are repeated by --full"
             else:
                 state = "not reached"
             told.append(f"  {layer:<9} {state}")
@@ -64,14 +71,17 @@ class Verdict:
         return "exact" if first is None else f"differs, first in {first}"
 
 
-def reproduce(settings: Settings, reference: str = "latest", *, here: bool = False) -> Verdict:
+def reproduce(
+    settings: Settings, reference: str = "latest", *, here: bool = False, full: bool = False
+) -> Verdict:
     """Do the run that `reference` means again and compare every layer exactly.
 
     The run's commit is checked out into a new folder, its environment is built from that commit's
     lock, and its training runs in a new process. With `here`, the present working tree and
-    environment are used instead: would they still give that run? Otherwise, what came of it is left
-    in var/reproduced.json, for those who look after many projects. Raises UserError where the run,
-    its commit or its environment is not to be had.
+    environment are used instead: would they still give that run? Otherwise, the outcome is written
+    to var/reproduced.json, for those who look after many projects. The model is fitted once; `full`
+    repeats the fits of the comparisons, too. Raises UserError where the run, its commit or its
+    environment is not available.
     """
     client = runs.connect(settings)
     run_id = runs.find(settings, client, reference)
@@ -79,13 +89,13 @@ def reproduce(settings: Settings, reference: str = "latest", *, here: bool = Fal
     with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
         place = Path(folder)
         if here:
-            return _again(settings, run_id, wanted, settings.root, place, here=True)
+            return _again(settings, run_id, wanted, settings.root, place, here=True, full=full)
         if wanted.code.commit is None:
             reason = {"code": "the run was made without a commit"}
             verdict = Verdict(run_id, wanted, reason, retrained=False)
         else:
             with workspace.borrowed(settings.root, wanted.code.commit, place / "code") as project:
-                verdict = _again(settings, run_id, wanted, project, place, here=False)
+                verdict = _again(settings, run_id, wanted, project, place, here=False, full=full)
     told = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "run_id": run_id,
@@ -96,13 +106,20 @@ def reproduce(settings: Settings, reference: str = "latest", *, here: bool = Fal
     return verdict
 
 
-def _again(
-    settings: Settings, run_id: str, wanted: Manifest, project: Path, place: Path, *, here: bool
+def _again(  # noqa: PLR0913 - what reproduce was asked for, and where
+    settings: Settings,
+    run_id: str,
+    wanted: Manifest,
+    project: Path,
+    place: Path,
+    *,
+    here: bool,
+    full: bool,
 ) -> Verdict:
     # What can be told without training comes first: if it differs, training would tell no more.
     commit, dirty = git_state(project)
     code = code_sha256(project / "src")
-    recorded = load_json(project / "data" / "manifest.json", dataset.DataManifest)
+    recorded = load_json(project / "data" / "manifest.json", DataManifest)
     expected = wanted.model_copy(
         update={
             "code": Code(
@@ -112,7 +129,7 @@ def _again(
             ),
             "lock": Lock(sha256=lock_sha256(project), drifted=[]),
             "data": Data(source=wanted.data.source, files=recorded.files),
-            "params": load_params(project / "params.yaml").model_dump(),
+            "params": load_params(project / "params.yaml", wanted.overrides).model_dump(),
         }
     )
     if found := wanted.differences(expected):
@@ -128,10 +145,17 @@ def _again(
     except NoDataError as error:
         return Verdict(run_id, wanted, {"data": str(error)}, retrained=False)
     # As the run was made, with its kernels: a processor of another kind then gives the same bits.
-    asked = ("retrain", str(place / "data"), str(place / "again.json"))
-    workspace.run_task(python(), project, *asked, platform=wanted.platform)
+    asked = ["retrain", str(place / "data"), str(place / "again.json")]
+    asked += ["full"] if full else []
+    given = {"ML_OVERRIDES": json.dumps(wanted.overrides)}
+    workspace.run_task(python(), project, *asked, platform=wanted.platform, given=given)
     again = load_json(place / "again.json", Manifest)
-    return Verdict(run_id, wanted, wanted.differences(again), retrained=True, origin=origin)
+    if not full:  # the comparisons were not repeated
+        kept = {name: value for name, value in wanted.metrics.items()
+                if name.startswith(evaluation.COMPARISONS)}  # fmt: skip
+        again = again.model_copy(update={"metrics": again.metrics | kept})
+    found = wanted.differences(again)
+    return Verdict(run_id, wanted, found, retrained=True, origin=origin, full=full)
 
 
 def _bring_data(
@@ -165,7 +189,7 @@ def _bring_data(
             reasons.append(str(error))
     if not present:
         workspace.run_task(python(), project, "prepare", str(into))
-        if load_json(into / "manifest.json", dataset.DataManifest).files == wanted.data.files:
+        if load_json(into / "manifest.json", DataManifest).files == wanted.data.files:
             return "its source"
         reasons.append("the source no longer gives the run's rows")
     raise NoDataError("; ".join(reasons))
@@ -174,8 +198,8 @@ def _bring_data(
 def since(settings: Settings, wanted: Manifest) -> list[str]:
     """Return the layers of the present working tree that are no longer the run's."""
     try:
-        params = load_params(settings.root / "params.yaml").model_dump()
-        files = load_json(settings.data_dir / "manifest.json", dataset.DataManifest).files
+        params = load_params(settings.root / "params.yaml", wanted.overrides).model_dump()
+        files = load_json(settings.data_dir / "manifest.json", DataManifest).files
     except UserError as error:
         return ["params" if "params.yaml" in str(error) else "data"]
     changed = {

@@ -1,6 +1,6 @@
 """What another commit's code is asked to do in its own environment, by `python -m`.
 
-    retrain DATA OUT          fit and judge on the data in folder DATA; write the manifest to OUT
+    retrain DATA OUT [full]   fit and judge on the data in folder DATA; write the manifest to OUT
     score MODEL DATA OUT      judge the stored model on DATA's holdout; write its metrics to OUT
     prepare DATA              load the rows from their source into folder DATA
 
@@ -26,11 +26,11 @@ from . import evaluation
 def main(arguments: list[str]) -> None:
     """Do what `arguments` say."""
     match arguments:
-        case ["retrain", data, out]:
+        case ["retrain", data, out, *full]:
             config = settings(data_dir=Path(data))
             split = dataset.read(config)
             context = Context.of(config.params, config)
-            outcome = evaluation.run(split, config.params, context)
+            outcome = evaluation.run(split, config.params, context, comparisons=bool(full))
             used = Data(source=split.manifest.source, files=split.manifest.files)
             manifest = collect_manifest(config, config.params, used, outcome.model, outcome.metrics)
             write_file(Path(out), manifest.model_dump_json().encode())
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
         case ["prepare", data]:
             dataset.prepare(settings(data_dir=Path(data)))
         case _:
-            raise UserError("tasks: retrain DATA OUT | score MODEL DATA OUT | prepare DATA")
+            raise UserError("tasks: retrain DATA OUT [full] | score MODEL DATA OUT | prepare DATA")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..core.project import features
 from ..core.settings import Settings
 from ..data import dataset
 from ..data.dataset import Split
+from ..data.record import HOLDOUT
 from ..provenance.digest import value_digest
 from ..provenance.lock import lock_sha256
 from ..provenance.manifest import Data, Manifest, code_sha256, collect_manifest
@@ -42,38 +44,40 @@ def train(
     settings: Settings,
     *,
     register: bool = True,
+    quick: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train on the prepared data, log the run, and register it if it passes the gate.
 
-    Raises UserError, with nothing half-registered, where the data is not as recorded, another
-    training is running or MLflow cannot be reached.
+    With `quick` the model is fitted once and nothing else is: the gate then lacks what the
+    comparisons measure, and registers nothing. A fit that keeps its state is not repeated by the
+    next training of the same recipe. Raises UserError, with nothing half-registered, where the
+    data is not as recorded, another training is running or MLflow cannot be reached.
     """
     with alone(settings):
         split = dataset.read(settings)
         say(f"data: {len(split.train)} rows to train on, {len(split.holdout)} held out")
         from ..tracking import runs
 
-        return runs.explained(_train)(settings, split, register=register, say=say)
+        return runs.explained(_train)(settings, split, register=register, quick=quick, say=say)
 
 
 def _train(
-    settings: Settings, split: Split, *, register: bool, say: Callable[[str], None]
+    settings: Settings, split: Split, *, register: bool, quick: bool, say: Callable[[str], None]
 ) -> Trained:
     from ..tracking import registry, runs
 
     client = runs.connect(settings)
     params = settings.params
-    with runs.run(settings, client, "train", say) as record:
+    with runs.run(settings, client, _name(settings), say) as record:
         data = Data(source=split.manifest.source, files=split.manifest.files)
         context = replace(
             Context.of(params, settings),
             folder=_checkpoints(settings, data, say),
             report=record.report,
         )
-        outcome = evaluation.run(split, params, context)
+        outcome = evaluation.run(split, params, context, comparisons=not quick, say=say)
         manifest = collect_manifest(settings, params, data, outcome.model, outcome.metrics)
-        say(f"fitted: {params.gate.metric} {outcome.metrics[params.gate.metric]:.4f}")
         costs = features.features.cost(split.train)
         checks = gate.judge(manifest, params, costs, champion_metric(settings, client, manifest))
         with tempfile.TemporaryDirectory() as folder:
@@ -81,12 +85,19 @@ def _train(
             record.log(manifest, split.manifest, costs)
             record.files(Path(folder))
     # All is logged: what an interrupted training would have gone on from is of no more use.
-    shutil.rmtree(settings.var_dir / "checkpoints", ignore_errors=True)
+    if not quick:
+        shutil.rmtree(settings.var_dir / "checkpoints", ignore_errors=True)
     failed = gate.failures(checks)
     say(f"gate: {failed or 'passed'}")
     wanted = register and not failed
     version = registry.register(settings, client, record.run_id, manifest) if wanted else None
     return Trained(record.run_id, manifest, checks, version)
+
+
+def _name(settings: Settings) -> str:
+    """Return a run's name: when it began, and what it does otherwise than params.yaml."""
+    changes = (f"{key}={value}" for key, value in settings.overrides.items())
+    return " ".join([f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}", *changes])
 
 
 def _checkpoints(settings: Settings, data: Data, say: Callable[[str], None]) -> Path:
@@ -136,7 +147,7 @@ def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> floa
     metric = settings.params.gate.metric
     with suppress(UserError):  # a manifest that cannot be read is no reason not to train
         recorded = runs.manifest_of(client, champion.run_id)
-        same = recorded.data.files.get(dataset.HOLDOUT) == manifest.data.files[dataset.HOLDOUT]
+        same = recorded.data.files.get(HOLDOUT) == manifest.data.files[HOLDOUT]
         if same and metric in recorded.metrics:
             return recorded.metrics[metric]
     with tempfile.TemporaryDirectory() as folder:

@@ -17,6 +17,7 @@ from ..core.project import features, model, schema
 from ..core.seeding import deterministic
 from ..core.settings import NAME, Params, Settings
 from ..data import dataset
+from ..data.record import TRAIN
 from . import evaluation, plots
 
 FOLDS = 5
@@ -28,7 +29,7 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
     Cross-validation over five folds; the holdout is never looked at. Returns the report's lines.
     """
     params = settings.params
-    context = Context.of(params, settings).aside()
+    context = Context.of(params, settings).beside()
     spread = optional.load("training.cluster") if settings.workers > 1 else None
     split = dataset.read(settings)
     names = list(model.SEARCH)
@@ -54,7 +55,7 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
         "metric": params.gate.metric,
         "seed": params.seed,
         "folds": FOLDS,
-        "data": split.manifest.files[dataset.TRAIN],
+        "data": split.manifest.files[TRAIN],
         "tried": tried,
     }
     text = json.dumps(record, indent=2) + "\n"
@@ -71,7 +72,7 @@ def backtest(settings: Settings) -> list[str]:
     report's lines.
     """
     params = settings.params
-    context = Context.of(params, settings).aside()
+    context = Context.of(params, settings).beside()
     rows = dataset.read(settings).train
     size, newest = int(0.4 * len(rows)), rows.iloc[int(0.8 * len(rows)) :]
     found: dict[float, float] = {}
