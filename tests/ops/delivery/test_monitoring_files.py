@@ -189,7 +189,7 @@ def test_the_dashboards_lines_are_where_the_alerts_fire():
 def test_a_request_that_breaks_the_schema_is_counted_as_the_alert_expects():
     (status,) = re.findall(r'status="(\d+)"', ALERTS["RequestsRefused"]["expr"])
     with pytest.raises(requests.RefusedError) as refused:
-        requests.read(b'{"rows": [{"nobody allowed this": 1}]}')
+        requests.parse(b'{"rows": [{"nobody allowed this": 1}]}')
     assert refused.value.status == int(status)
 
 

@@ -16,9 +16,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ..project import (
-    acceptance,
     answers,
     app,
+    constraints,
     data,
     errors,
     features,
@@ -54,7 +54,7 @@ commands.main(["serve"])
 """
 SECRET = 987654.5
 COLUMNS = schema.Inputs.to_schema().columns
-KINDS = {name: acceptance.kind_of(column) for name, column in COLUMNS.items()}
+KINDS = {name: constraints.kind_of(column) for name, column in COLUMNS.items()}
 WHOLE = [name for name, kind in KINDS.items() if kind == "i"]
 NUMBERS = [name for name, kind in KINDS.items() if kind == "f"] or WHOLE
 # A number that is a feature as well, if there is one; else the one that varies most.
@@ -144,8 +144,14 @@ def test_the_description_names_the_schema_and_an_example_passes(client):
     assert set(row["properties"]) == set(schema.Inputs.to_schema().columns)
     assert all(row["properties"][name]["type"] == "integer" for name in WHOLE)
     kind = {"f": "number", "i": "integer"}[KINDS[NUMBER]]
-    said = {"type": kind, "description": COLUMNS[NUMBER].description or ""}
-    assert row["properties"][NUMBER] == said
+    said = row["properties"][NUMBER]
+    assert said["type"] == kind
+    assert said.get("description") == COLUMNS[NUMBER].description
+    limits = {check.name: check.statistics for check in COLUMNS[NUMBER].checks}.get("in_range")
+    if limits:
+        limits = limits["min_value"], limits["max_value"]
+        assert (said["minimum"], said["maximum"]) == limits
+    assert row["additionalProperties"] is False
 
 
 @pytest.mark.parametrize(
@@ -379,8 +385,8 @@ def test_requests_answered_together_get_what_each_gets_alone(service, bundle, co
     # Logged and counted once each time.
     assert len(prediction_log.read(config.var_dir)) == 2 * len(inputs)
     counted = service.instruments.violations.labels(NUMBER)._value.get()
-    refused = [misfit for answer in together[1:4] for misfit in answer.misfits]
-    assert counted == 2 * sum(misfit.column == NUMBER for misfit in refused) > 2
+    refused = [violation for answer in together[1:4] for violation in answer.violations]
+    assert counted == 2 * sum(violation.column == NUMBER for violation in refused) > 2
 
 
 def test_a_row_that_cannot_be_scored_fails_for_its_own_request_only(

@@ -21,6 +21,7 @@ from . import prediction_log, requests
 from .answers import Answer, Predictor, Scored, ScoringError, answer
 from .metrics import OTHER, Instruments
 from .requests import RefusedError
+from .values import NOT_FINITE
 
 # The drift gauges look at this many last rows, and say nothing before there are so many.
 WINDOW, ENOUGH = 1000, 100
@@ -147,11 +148,11 @@ class Service:
 
     def _count(self, refused: RefusedError) -> None:
         """Count what is wrong with a request, and log a failure that is the service's own."""
-        columns = (misfit.column for misfit in refused.misfits)
+        columns = (violation.column for violation in refused.violations)
         for column, times in Counter(columns).items():
             known = column if column in requests.COLUMNS else OTHER
             self.instruments.violations.labels(known).inc(times)
-        bad = sum(misfit.reason == requests.NOT_FINITE for misfit in refused.misfits)
+        bad = sum(violation.rule == NOT_FINITE for violation in refused.violations)
         self.instruments.nonfinite.labels("input").inc(bad)
         if not isinstance(refused, ScoringError):
             return
