@@ -47,7 +47,7 @@ JOBS = {job["job_name"]: job for job in load("prometheus.yml")["scrape_configs"]
 
 def ours() -> dict[str, set[str]]:
     """The series of the service, with their labels."""
-    made = metrics.Instruments(["a"])
+    made = metrics.Metrics(["a"])
     made.expect_scores([0.5])
     for one in vars(made).values():
         if labels := getattr(one, "_labelnames", ()):

@@ -8,8 +8,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -221,6 +224,38 @@ def test_a_long_list_of_violations_is_cut(client, row):
     assert answer["detail"].endswith("(and 199 more)")
 
 
+def test_a_full_queue_is_refused_at_once_under_load(service, row, monkeypatch):
+    """Whoever waits gets an answer, whoever does not fit a 503 that says when to come back."""
+    service.settings.max_queue = 8
+    predict, going = service.predict, threading.Event()
+
+    def slowly(bodies):
+        assert going.wait(20)
+        return predict(bodies)
+
+    monkeypatch.setattr(service, "predict", slowly)
+    application = app.application(service)
+
+    async def load():
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            asked = [client.post("/predict", content=body(row)) for _ in range(40)]
+            tasks = [asyncio.create_task(one) for one in asked]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            refused = sum(task.done() for task in tasks)
+            going.set()
+            return refused, await asyncio.gather(*tasks)
+
+    refused, given = asyncio.run(load())
+    assert refused > 0, "nobody waits to be refused"
+    statuses = Counter(one.status_code for one in given)
+    assert statuses.keys() == {200, 503}
+    assert 8 <= statuses[200] <= 16, "those that fit, and those that were being answered"
+    for one in given:
+        assert one.headers.get("retry-after") == ("1" if one.status_code == 503 else None)
+    assert metric(TestClient(application), "ml_rejected_requests_total") == statuses[503]
+
+
 def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
     service = serving.Service(config, bundle)
     client = TestClient(app.application(service))
@@ -384,7 +419,7 @@ def test_requests_answered_together_get_what_each_gets_alone(service, bundle, co
             np.testing.assert_allclose(*scores, rtol=flavor.TOLERANCE)
     # Logged and counted once each time.
     assert len(prediction_log.read(config.var_dir)) == 2 * len(inputs)
-    counted = service.instruments.violations.labels(NUMBER)._value.get()
+    counted = service.metrics.violations.labels(NUMBER)._value.get()
     refused = [violation for answer in together[1:4] for violation in answer.violations]
     assert counted == 2 * sum(violation.column == NUMBER for violation in refused) > 2
 
@@ -408,7 +443,7 @@ def test_a_row_that_cannot_be_scored_fails_for_its_own_request_only(
     assert isinstance(first, answers.Answer)
     assert isinstance(third, answers.Answer)
     assert (second.status, second.detail[:16]) == (500, "the score of row")
-    assert service.instruments.failures._value.get() == 1
+    assert service.metrics.failures._value.get() == 1
     logged = prediction_log.read(config.var_dir)
     assert logged["problem"].dropna().tolist() == ["score not finite"]
 
