@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ..project import (
-    acceptance,
+    constraints,
     data,
     dataset,
     errors,
@@ -24,7 +24,7 @@ from ..project import (
     settings,
 )
 
-KINDS = {name: acceptance.kind_of(column) for name, column in requests.COLUMNS.items()}
+KINDS = {name: constraints.kind_of(column) for name, column in requests.COLUMNS.items()}
 # A dozen stand for all columns of numbers: a picture has one for each of its pixels.
 NUMBERS = [name for name, kind in KINDS.items() if kind in {"f", "i"}][:12]
 

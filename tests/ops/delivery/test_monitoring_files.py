@@ -47,7 +47,7 @@ JOBS = {job["job_name"]: job for job in load("prometheus.yml")["scrape_configs"]
 
 def ours() -> dict[str, set[str]]:
     """The series of the service, with their labels."""
-    made = metrics.Instruments(["a"])
+    made = metrics.Metrics(["a"])
     made.expect_scores([0.5])
     for one in vars(made).values():
         if labels := getattr(one, "_labelnames", ()):
@@ -189,7 +189,7 @@ def test_the_dashboards_lines_are_where_the_alerts_fire():
 def test_a_request_that_breaks_the_schema_is_counted_as_the_alert_expects():
     (status,) = re.findall(r'status="(\d+)"', ALERTS["RequestsRefused"]["expr"])
     with pytest.raises(requests.RefusedError) as refused:
-        requests.read(b'{"rows": [{"nobody allowed this": 1}]}')
+        requests.parse(b'{"rows": [{"nobody allowed this": 1}]}')
     assert refused.value.status == int(status)
 
 

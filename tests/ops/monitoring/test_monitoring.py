@@ -164,6 +164,16 @@ def test_the_log_survives_a_full_disk(tmp_path, split, monkeypatch):
     assert list(prediction_log.read(tmp_path)["prediction_id"]) == ["a", "c"]
 
 
+def test_a_line_that_a_killed_process_left_torn_costs_no_other(tmp_path, split):
+    x = features.features.build(split.holdout).head(1)
+    prediction_log.Log(tmp_path, "1", DIGEST).predictions(["a"], x, np.array([0.1]))
+    (path,) = (tmp_path / "predictions").iterdir()
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"prediction_id": "b", "sco')
+    prediction_log.Log(tmp_path, "1", DIGEST).predictions(["c"], x, np.array([0.3]))
+    assert list(prediction_log.read(tmp_path)["prediction_id"]) == ["a", "c"]
+
+
 def test_the_log_forgets_days_that_are_long_past(tmp_path):
     today = datetime.now(UTC).date()
     folder = tmp_path / "predictions"

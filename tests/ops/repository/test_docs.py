@@ -97,6 +97,7 @@ def test_links_lead_somewhere(page):
 
 def test_the_request_that_the_readme_shows_is_one_the_service_takes():
     (body,) = re.findall(r"curl -d '(.+?)'", PAGES[0].read_text(encoding="utf-8"), re.DOTALL)
-    assert len(requests.read(body.encode())) == 1
+    rows, refusals = requests.check([requests.parse(body.encode())])
+    assert (len(rows), refusals) == (1, [None])
     with pytest.raises(requests.RefusedError):
-        requests.read(body.replace("}]", ', "more": 1}]').encode())
+        requests.parse(body.replace("}]", ', "more": 1}]').encode())

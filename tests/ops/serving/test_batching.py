@@ -26,9 +26,9 @@ async def begun():
         await asyncio.sleep(0)
 
 
-async def ask(answer, numbers, most=64, size=1000):
+async def ask(answer, numbers, most=64, size=1000, room=100):
     """Ask for the first, and for the others while that one is being answered."""
-    batches = batching.Batches(answer, most, size)
+    batches = batching.Batches(answer, most, size, room)
     first = asyncio.create_task(batches.ask(b"x" * numbers[0]))
     await begun()
     others = [asyncio.create_task(batches.ask(b"x" * number)) for number in numbers[1:]]
@@ -53,6 +53,23 @@ def test_no_more_at_once_than_allowed():
     assert answer.asked == [[0], [2, 4], [6, 8], [10]]
 
 
+def test_one_more_than_may_wait_is_refused_at_once():
+    answer = Answers()
+
+    async def full():
+        batches = batching.Batches(answer, 64, 1000, 2)
+        tasks = [asyncio.create_task(batches.ask(b"")) for _ in range(5)]
+        await begun()
+        assert [task.done() for task in tasks] == [False, False, True, True, True]
+        answer.may.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        return [type(one) for one in found], await batches.ask(b"xx")
+
+    kinds, later = asyncio.run(full())
+    assert kinds == [int, int, *[batching.FullError] * 3]
+    assert later == 4, "there is room again"
+
+
 def test_long_ones_are_asked_alone():
     answer = Answers()
     asyncio.run(ask(answer, [0, 2, 4, 6, 20, 2], size=10))
@@ -68,7 +85,7 @@ def test_what_fails_altogether_fails_for_each_and_the_next_are_answered():
         return told
 
     async def twice():
-        batches = batching.Batches(answer, 2, 1000)
+        batches = batching.Batches(answer, 2, 1000, 100)
         with pytest.raises(ZeroDivisionError, match="no"):
             await batches.ask(b"1")
         with pytest.raises(RuntimeError, match="2 answers to 1 requests"):

@@ -8,17 +8,20 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
 from ..project import (
-    acceptance,
     answers,
     app,
+    constraints,
     data,
     errors,
     features,
@@ -54,7 +57,7 @@ commands.main(["serve"])
 """
 SECRET = 987654.5
 COLUMNS = schema.Inputs.to_schema().columns
-KINDS = {name: acceptance.kind_of(column) for name, column in COLUMNS.items()}
+KINDS = {name: constraints.kind_of(column) for name, column in COLUMNS.items()}
 WHOLE = [name for name, kind in KINDS.items() if kind == "i"]
 NUMBERS = [name for name, kind in KINDS.items() if kind == "f"] or WHOLE
 # A number that is a feature as well, if there is one; else the one that varies most.
@@ -144,8 +147,14 @@ def test_the_description_names_the_schema_and_an_example_passes(client):
     assert set(row["properties"]) == set(schema.Inputs.to_schema().columns)
     assert all(row["properties"][name]["type"] == "integer" for name in WHOLE)
     kind = {"f": "number", "i": "integer"}[KINDS[NUMBER]]
-    said = {"type": kind, "description": COLUMNS[NUMBER].description or ""}
-    assert row["properties"][NUMBER] == said
+    said = row["properties"][NUMBER]
+    assert said["type"] == kind
+    assert said.get("description") == COLUMNS[NUMBER].description
+    limits = {check.name: check.statistics for check in COLUMNS[NUMBER].checks}.get("in_range")
+    if limits:
+        limits = limits["min_value"], limits["max_value"]
+        assert (said["minimum"], said["maximum"]) == limits
+    assert row["additionalProperties"] is False
 
 
 @pytest.mark.parametrize(
@@ -213,6 +222,38 @@ def test_a_long_list_of_violations_is_cut(client, row):
     answer = post(client, *[{**row, NUMBER: None}] * 200).json()
     assert len(answer["violations"]) == requests.MAX_SHOWN
     assert answer["detail"].endswith("(and 199 more)")
+
+
+def test_a_full_queue_is_refused_at_once_under_load(service, row, monkeypatch):
+    """Whoever waits gets an answer, whoever does not fit a 503 that says when to come back."""
+    service.settings.max_queue = 8
+    predict, going = service.predict, threading.Event()
+
+    def slowly(bodies):
+        assert going.wait(20)
+        return predict(bodies)
+
+    monkeypatch.setattr(service, "predict", slowly)
+    application = app.application(service)
+
+    async def load():
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            asked = [client.post("/predict", content=body(row)) for _ in range(40)]
+            tasks = [asyncio.create_task(one) for one in asked]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            refused = sum(task.done() for task in tasks)
+            going.set()
+            return refused, await asyncio.gather(*tasks)
+
+    refused, given = asyncio.run(load())
+    assert refused > 0, "nobody waits to be refused"
+    statuses = Counter(one.status_code for one in given)
+    assert statuses.keys() == {200, 503}
+    assert 8 <= statuses[200] <= 16, "those that fit, and those that were being answered"
+    for one in given:
+        assert one.headers.get("retry-after") == ("1" if one.status_code == 503 else None)
+    assert metric(TestClient(application), "ml_rejected_requests_total") == statuses[503]
 
 
 def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
@@ -378,9 +419,9 @@ def test_requests_answered_together_get_what_each_gets_alone(service, bundle, co
             np.testing.assert_allclose(*scores, rtol=flavor.TOLERANCE)
     # Logged and counted once each time.
     assert len(prediction_log.read(config.var_dir)) == 2 * len(inputs)
-    counted = service.instruments.violations.labels(NUMBER)._value.get()
-    refused = [misfit for answer in together[1:4] for misfit in answer.misfits]
-    assert counted == 2 * sum(misfit.column == NUMBER for misfit in refused) > 2
+    counted = service.metrics.violations.labels(NUMBER)._value.get()
+    refused = [violation for answer in together[1:4] for violation in answer.violations]
+    assert counted == 2 * sum(violation.column == NUMBER for violation in refused) > 2
 
 
 def test_a_row_that_cannot_be_scored_fails_for_its_own_request_only(
@@ -402,7 +443,7 @@ def test_a_row_that_cannot_be_scored_fails_for_its_own_request_only(
     assert isinstance(first, answers.Answer)
     assert isinstance(third, answers.Answer)
     assert (second.status, second.detail[:16]) == (500, "the score of row")
-    assert service.instruments.failures._value.get() == 1
+    assert service.metrics.failures._value.get() == 1
     logged = prediction_log.read(config.var_dir)
     assert logged["problem"].dropna().tolist() == ["score not finite"]
 

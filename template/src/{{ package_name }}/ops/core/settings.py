@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     var_dir: Path = Field(Path("var"), description="run-time state, relative to the root")
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(8000, ge=1, le=65535, description="port that the service listens on")
+    max_queue: int = Field(
+        256, ge=1, description="requests that may wait to be scored; one more is refused with 503"
+    )
     log_predictions: bool = Field(
         default=True, description="keep served predictions for monitoring"
     )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from ..core.errors import UserError
@@ -40,24 +41,31 @@ class Features:
 
         Raises UserError for a feature that is not numbers, one or one block a row.
         """
-        parts = [self.columns(name, rows) for name in self.functions]
-        return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=rows.index)
+        names: list[str] = []
+        values: list[np.ndarray] = []
+        for name in self.functions:
+            found = self.columns(name, rows)
+            if isinstance(found, pd.Series):
+                names.append(name)
+                values.append(found.to_numpy()[np.newaxis])
+            else:
+                names += map(str, found)
+                values.append(found.to_numpy().T)
+        # One array: a table for each feature takes most of the time of a small request.
+        matrix = np.concatenate(values) if values else np.empty((0, len(rows)))
+        return pd.DataFrame(matrix.T, index=rows.index, columns=names, copy=False)
 
-    def columns(self, name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    def columns(self, name: str, rows: pd.DataFrame) -> pd.Series | pd.DataFrame:
         """Return one feature's columns, float64, checked to stand row for row beside `rows`."""
         values: object = self.functions[name](rows)
-        if isinstance(values, pd.Series):
-            table = values.to_frame(name)
-        elif isinstance(values, pd.DataFrame):
-            table = values.rename(columns=lambda column: f"{name}{DOT}{column}")
-        else:
-            table = pd.DataFrame()
-        if not table.index.equals(rows.index):
+        if isinstance(values, pd.DataFrame):
+            values = values.rename(columns=lambda column: f"{name}{DOT}{column}")
+        if not isinstance(values, pd.Series | pd.DataFrame) or not values.index.equals(rows.index):
             raise UserError(
                 f"feature {name} must return a Series or a DataFrame with one row for every row"
             )
         try:
-            return table.astype("float64")
+            return values.astype("float64")
         except (TypeError, ValueError) as error:
             raise UserError(f"feature {name} must be numbers: {error}") from None
 

@@ -86,6 +86,7 @@ class Local:
                 "ML_VAR_DIR": str(self.settings.var_dir),
                 "ML_LOG_PREDICTIONS": str(int(self.settings.log_predictions)),
                 "ML_KEEP_PREDICTIONS_DAYS": str(self.settings.keep_predictions_days),
+                "ML_MAX_QUEUE": str(self.settings.max_queue),
                 "ML_LOG_LEVEL": self.settings.log_level,
             },
         )

@@ -19,6 +19,7 @@ from ..core.project import features, model
 from ..training import evaluation
 from . import requests
 from .requests import RefusedError
+from .rows import Row
 
 
 class Prediction(BaseModel):
@@ -92,7 +93,7 @@ def answer(predictor: Predictor, bodies: Sequence[bytes]) -> Outcome:
     """Check and score the rows of requests. What is wrong with one does not affect the others."""
     answers: dict[int, Answer | RefusedError] = {}
     scored: list[Scored] = []
-    alike: defaultdict[tuple[str, ...], dict[int, list[requests.Row]]] = defaultdict(dict)
+    alike: defaultdict[tuple[str, ...], dict[int, list[Row]]] = defaultdict(dict)
     for number, body in enumerate(bodies):
         try:
             rows = requests.parse(body)
@@ -106,31 +107,36 @@ def answer(predictor: Predictor, bodies: Sequence[bytes]) -> Outcome:
 
 
 def _together(
-    predictor: Predictor, asked: dict[int, list[requests.Row]], scored: list[Scored]
-) -> Mapping[int, Answer | RefusedError]:
-    """Answer numbered requests whose rows have the same columns; what fails, in halves."""
-    every = [row for rows in asked.values() for row in rows]
-    failed: RefusedError | None = None
+    predictor: Predictor, asked: Mapping[int, list[Row]], scored: list[Scored]
+) -> dict[int, Answer | RefusedError]:
+    """Answer numbered requests with the same columns; those that cannot be scored, in halves."""
+    answers: dict[int, Answer | RefusedError] = {}
     try:
-        rows = requests.check(every) if len(asked) == 1 else requests.accept(every)
-        if rows is not None:
+        rows, refusals = requests.check(list(asked.values()))
+        answers |= {
+            number: refused
+            for number, refused in zip(asked, refusals, strict=True)
+            if refused is not None
+        }
+        lengths = {number: len(own) for number, own in asked.items() if number not in answers}
+        if lengths:
             x, scores, labels = _score(predictor, rows)
-            ids = [uuid.uuid4().hex for _ in every]
-            answers = _answers(predictor, asked, ids, scores, labels)
+            ids = [uuid.uuid4().hex for _ in range(len(rows))]
+            answers |= _answers(predictor, lengths, ids, scores, labels)
             scored.append(Scored(ids, rows, x, scores))
-            return answers
     except RefusedError as refused:
         failed = refused
     except Exception as error:  # noqa: BLE001 - it must not reach those who asked at the same time
         detail = f"answering failed: {type(error).__name__}"
         failed = ScoringError(detail, "answering failed", error)
-    if len(asked) > 1:
-        numbered = list(asked.items())
-        half = len(numbered) // 2
-        parts = (dict(numbered[:half]), dict(numbered[half:]))
-        return {**_together(predictor, parts[0], scored), **_together(predictor, parts[1], scored)}
-    assert failed is not None  # noqa: S101 - `check` answers or raises
-    return dict.fromkeys(asked, failed)
+    else:
+        return answers
+    if len(asked) == 1:
+        return dict.fromkeys(asked, failed)
+    numbers = list(asked)
+    for part in (numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]):
+        answers |= _together(predictor, {number: asked[number] for number in part}, scored)
+    return answers
 
 
 def _score(predictor: Predictor, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[Any]]:
@@ -156,22 +162,22 @@ def _score(predictor: Predictor, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.n
 
 def _answers(
     predictor: Predictor,
-    asked: dict[int, list[requests.Row]],
+    lengths: Mapping[int, int],
     ids: list[str],
     scores: np.ndarray,
     labels: list[Any],
-) -> dict[int, Answer]:
+) -> dict[int, Answer | RefusedError]:
     """Deal out what was found for all rows, in their order."""
     each_row = iter(zip(ids, scores.tolist(), labels, strict=True))
     return {
         number: Answer(
             predictions=[
                 Prediction(prediction_id=name, score=score, label=label)
-                for name, score, label in islice(each_row, len(own))
+                for name, score, label in islice(each_row, length)
             ],
             model_version=predictor.version,
             model_digest=predictor.digest,
             run_id=predictor.run_id,
         )
-        for number, own in asked.items()
+        for number, length in lengths.items()
     }

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -15,7 +16,7 @@ from ..core.errors import UserError
 from ..core.settings import NAME
 from . import requests
 from .answers import Answer
-from .batching import Batches
+from .batching import Batches, FullError
 from .metrics import CONTENT_TYPE, OTHER
 from .requests import RefusedError
 from .service import Service
@@ -36,14 +37,17 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
             threading.Thread(target=_load_and_tell, args=(service,), daemon=True).start()
         yield
 
-    batches = Batches(service.predict, MAX_BATCH, MAX_BATCH_BYTES)
+    batches = Batches(
+        service.predict, MAX_BATCH, MAX_BATCH_BYTES, service.settings.max_queue
+    )
     app = FastAPI(title=NAME, lifespan=lifespan)
     app.state.service = service
     app.add_middleware(_Measured, service=service)
 
     @app.exception_handler(RefusedError)
     async def refuse(_request: Request, refusal: RefusedError) -> JSONResponse:
-        return JSONResponse(refusal.body, refusal.status)
+        later = {"Retry-After": "1"} if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return JSONResponse(refusal.body, refusal.status, later)
 
     @app.post("/predict", response_model=Answer, openapi_extra={"requestBody": requests.describe()})
     async def predict(request: Request) -> Response:
@@ -53,7 +57,11 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
             body += part
             if len(body) > requests.MAX_BODY:
                 raise RefusedError(413, f"the body is larger than {requests.MAX_BODY // 1024} KiB")
-        answer = await batches.ask(bytes(body))
+        try:
+            answer = await batches.ask(bytes(body))
+        except FullError:
+            service.metrics.rejected.inc()
+            raise RefusedError(503, "too many requests wait; try again later") from None
         return Response(answer.model_dump_json(), media_type="application/json")
 
     @app.get("/healthz")
@@ -102,8 +110,8 @@ class _Measured:
         try:
             await self.app(scope, receive, watch)
         finally:
-            self.service.instruments.requests.labels(path, str(status)).inc()
-            self.service.instruments.seconds.labels(path).observe(time.perf_counter() - start)
+            self.service.metrics.requests.labels(path, str(status)).inc()
+            self.service.metrics.seconds.labels(path).observe(time.perf_counter() - start)
 
 
 def _load_and_tell(service: Service) -> None:

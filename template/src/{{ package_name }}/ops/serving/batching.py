@@ -7,14 +7,17 @@ busy service can do. Where requests come one by one, none waits for another.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
-
-from fastapi.concurrency import run_in_threadpool
 
 # Seconds between two batches of a busy service.
 PAUSE = 0.002
 _Given = TypeVar("_Given", bound=Sized)
 _Answer = TypeVar("_Answer")
+
+
+class FullError(Exception):
+    """As many requests wait as may."""
 
 
 class Batches(Generic[_Given, _Answer]):
@@ -25,17 +28,21 @@ class Batches(Generic[_Given, _Answer]):
         answer: Callable[[Sequence[_Given]], Sequence[_Answer | Exception]],
         most: int,
         size: int,
+        room: int,
     ) -> None:
         """Ask `answer` for the answers to at most `most` at once, each of which may be an error.
 
-        Together they are no longer than `size`, but for one that is so alone.
+        Together they are no longer than `size`, but for one that is so alone. At most `room` wait.
         """
-        self.answer, self.most, self.size = answer, most, size
+        self.answer, self.most, self.size, self.room = answer, most, size, room
+        self.thread = ThreadPoolExecutor(1, "scoring")
         self.waiting: deque[tuple[_Given, asyncio.Future[_Answer]]] = deque()
         self.working: asyncio.Task[None] | None = None
 
     async def ask(self, given: _Given) -> _Answer:
-        """Return the answer to `given`, or raise the error that it is."""
+        """Return the answer to `given`, or raise the error that it is. Raises FullError at once."""
+        if len(self.waiting) >= self.room:
+            raise FullError
         future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self.waiting.append((given, future))
         if self.working is None:
@@ -61,7 +68,9 @@ class Batches(Generic[_Given, _Answer]):
     async def _settle(self, batch: "list[tuple[_Given, asyncio.Future[_Answer]]]") -> None:
         answers: Sequence[_Answer | Exception]
         try:
-            answers = await run_in_threadpool(self.answer, [given for given, _ in batch])
+            loop = asyncio.get_running_loop()
+            given = [one for one, _ in batch]
+            answers = await loop.run_in_executor(self.thread, self.answer, given)
         except Exception as error:  # noqa: BLE001 - each is told
             answers = [error] * len(batch)
         if len(answers) != len(batch):

@@ -9,7 +9,7 @@ from ..core.settings import NAME
 OTHER = "other"
 
 
-class Instruments:
+class Metrics:
     """Every counter, histogram and gauge, in a registry of its own; all names start with `ml_`."""
 
     def __init__(self, columns: list[str]) -> None:
@@ -34,6 +34,9 @@ class Instruments:
             "Values that are no finite number, by where they stood",
             ["kind"],
             registry=own,
+        )
+        self.rejected = prometheus.Counter(
+            "ml_rejected_requests", "Requests refused as too many waited", registry=own
         )
         self.failures = prometheus.Counter(
             "ml_scoring_failures", "Requests on which a feature or the model failed", registry=own

@@ -1,75 +1,83 @@
 """From a request's body to rows that fit schema.Inputs, or a refusal that says where they fail."""
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import pandas as pd
+import pandera.pandas as pa
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ..core.project import schema
 from ..data import dataset
-from .acceptance import Acceptance, kind_of
+from ..data.dataset import Violation
+from .rows import Row, is_nullable, needs_pandera, pandera_checks, row_type, typed, typed_dict
+from .values import NOT_FINITE
 
-Row = Mapping[str, Any]
 MAX_ROWS = 1000
 MAX_BODY = 1024 * 1024
 # A refusal names this many places and counts the rest.
 MAX_SHOWN = 50
-NOT_FINITE = "must be a finite number"
-ACCEPTANCE = Acceptance(schema.Inputs.to_schema())
-COLUMNS: Mapping[str, Any] = ACCEPTANCE.schema.columns
-LARGEST = {"i": 2**63 - 1, "u": 2**64 - 1, "f": sys.float_info.max}
+SCHEMA = schema.Inputs.to_schema()
+COLUMNS: Mapping[str, Any] = SCHEMA.columns
+# Columns that a row may leave out, but only together with the request's other rows.
+OPTIONAL = {name for name, column in COLUMNS.items() if not column.required} - {
+    name for name, column in COLUMNS.items() if is_nullable(column)
+}
+CHECKS, WHOLE = pandera_checks(SCHEMA), needs_pandera(SCHEMA)
+ROW = row_type(SCHEMA)
+BODY: TypeAdapter[Any] = TypeAdapter(
+    typed_dict("Body", {"rows": Annotated[list[ROW], Field(min_length=1, max_length=MAX_ROWS)]})  # type: ignore[valid-type]
+)
+# What pydantic calls a broken rule, said as the other rules are.
+REASONS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a column of the schema",
+    "dict_type": "must be an object",
+    "float_type": "must be a number",
+    "int_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "finite_number": NOT_FINITE,
+}
 
 
 class RefusedError(Exception):
-    """A request that gets no prediction: the HTTP status, and why, without any of its values."""
+    """A request that gets no prediction: the HTTP status, and why, without any of its values.
 
-    def __init__(self, status: int, detail: str, misfits: "list[Misfit] | None" = None) -> None:
+    Each violation is one row's, or the whole request's where it names no row.
+    """
+
+    def __init__(self, status: int, detail: str, violations: Sequence[Violation] = ()) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.misfits = status, detail, misfits or []
+        self.status, self.detail, self.violations = status, detail, violations
 
     @property
     def body(self) -> dict[str, Any]:
         """The answer."""
-        shown = [vars(misfit) for misfit in self.misfits[:MAX_SHOWN]]
+        shown = [
+            {"row": next(iter(one.rows), None), "column": one.column, "reason": one.rule}
+            for one in self.violations[:MAX_SHOWN]
+        ]
         return {"detail": self.detail, **({"violations": shown} if shown else {})}
 
 
-@dataclass(frozen=True)
-class Misfit:
-    """A rule that is broken; `row` counts from 0, and is None where no single one breaks it."""
-
-    row: int | None
-    column: str | None
-    reason: str
-
-    def __str__(self) -> str:
-        """Say it in one line."""
-        named = (("row", self.row), ("column", self.column))
-        where = ", ".join(f"{what} {name}" for what, name in named if name is not None)
-        return f"{where}: {self.reason}" if where else self.reason
-
-
-def read(body: bytes) -> pd.DataFrame:
-    """Return the rows of `{"rows": [{…}, …]}`, as the schema types them. Raises RefusedError."""
-    return check(parse(body))
-
-
 def parse(body: bytes) -> list[Row]:
-    """Return the rows of a body, each value of its column's kind. Raises RefusedError."""
+    """Return the rows of `{"rows": [{…}, …]}`, each as the row model has it.
+
+    Raises RefusedError.
+    """
     try:
-        sent = json.loads(body)
-    except (ValueError, RecursionError):
-        raise RefusedError(400, "the body is not JSON") from None
-    rows = sent["rows"] if isinstance(sent, dict) and list(sent) == ["rows"] else None
-    if not isinstance(rows, list):
-        raise RefusedError(422, 'the body must be {"rows": [{…}, …]}')
-    if not 1 <= len(rows) <= MAX_ROWS:
-        raise RefusedError(422, f"between 1 and {MAX_ROWS} rows are allowed, not {len(rows)}")
-    if broken := [misfit for number, row in enumerate(rows) for misfit in _misfits(number, row)]:
-        raise _refusal(broken)
+        rows: list[Row] = BODY.validate_json(body)["rows"]
+    except ValidationError as error:
+        raise _refused(error) from None
+    missing = [
+        Violation(name, REASONS["missing"], [number])
+        for name in OPTIONAL.intersection(named(rows))
+        for number, row in enumerate(rows)
+        if name not in row
+    ]
+    if missing:
+        raise _refusal(missing)
     return rows
 
 
@@ -78,80 +86,111 @@ def named(rows: Sequence[Row]) -> list[str]:
     return [name for name in COLUMNS if any(name in row for row in rows)]
 
 
-def accept(rows: Sequence[Row]) -> pd.DataFrame | None:
-    """Return parsed rows as the schema types them, if it is plain that they keep every rule."""
-    return ACCEPTANCE.accept(rows, named(rows))
+def check(asked: Sequence[Sequence[Row]]) -> tuple[pd.DataFrame, list[RefusedError | None]]:
+    """Judge the parsed rows of requests, all with the same columns, by what is left to pandera.
 
-
-def check(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return parsed rows as the schema types them. Raises RefusedError where they break a rule."""
-    accepted = accept(rows)
-    if accepted is not None:
-        return accepted
-    frame, rules = dataset.validate(
-        pd.DataFrame({name: [row.get(name) for row in rows] for name in named(rows)}), schema.Inputs
-    )
-    if not rules:
-        if frame.index.equals(pd.RangeIndex(len(rows))):
-            return frame
-        raise RefusedError(500, "the schema drops or moves rows, so no row could be told its score")
-    broken = []
-    for rule in rules:
-        places: list[int | None] = [*rule.rows] or [None]
-        broken += [Misfit(row, rule.column, rule.rule) for row in places]
-    raise _refusal(broken)
-
-
-def _refusal(broken: "list[Misfit]") -> "RefusedError":
-    more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-    return RefusedError(422, f"{broken[0]}{more}", broken)
+    Returns the typed rows of the requests that keep every rule, and each request's refusal.
+    """
+    names = named([row for rows in asked for row in rows])
+    if WHOLE:
+        each = [_whole(typed(SCHEMA, names, rows)) for rows in asked]
+        frames = [frame for frame, refused in each if refused is None]
+        frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
+        return frame, [refused for _, refused in each]
+    frame = typed(SCHEMA, names, [row for rows in asked for row in rows])
+    broken: list[list[Violation]] = [[] for _ in asked]
+    for column, rule in CHECKS:
+        if column in {None, *names}:
+            for number, violation in _broken(column, rule, frame, [len(rows) for rows in asked]):
+                broken[number].append(violation)
+    if any(broken):
+        good = [not broken[number] for number, rows in enumerate(asked) for _ in rows]
+        frame = frame[good].reset_index(drop=True)
+    return frame, [_refusal(found) if found else None for found in broken]
 
 
 def describe() -> dict[str, Any]:
     """Return the request body's description for OpenAPI."""
-    types = {"i": "integer", "u": "integer", "f": "number", "b": "boolean"}
-    fields = {
-        name: {
-            "type": types.get(kind_of(column), "string"),
-            "description": column.description or "",
-        }
-        for name, column in COLUMNS.items()
-    }
-    row = {
-        "type": "object",
-        "properties": fields,
-        "required": [name for name, column in COLUMNS.items() if column.required],
-        "additionalProperties": False,
-    }
+    row = TypeAdapter(ROW).json_schema()
+    for field in row["properties"].values():
+        field.pop("title", None)
     rows = {"type": "array", "items": row, "minItems": 1, "maxItems": MAX_ROWS}
-    body = {"type": "object", "properties": {"rows": rows}, "required": ["rows"]}
+    body = {"type": "object", "properties": {"rows": rows}, "required": ["rows"],
+            "additionalProperties": False}  # fmt: skip
     return {"required": True, "content": {"application/json": {"schema": body}}}
 
 
-def _misfits(number: int, row: object) -> list[Misfit]:
-    """Find what pandas would silently make something else of."""
-    if not isinstance(row, Mapping):
-        return [Misfit(number, None, "must be an object")]
-    found = {name[:64]: "is not a column of the schema" for name in row if name not in COLUMNS}
-    for name, column in COLUMNS.items():
-        if name not in row:
-            reason = "is missing" if column.required else None
-        elif row[name] is None:
-            reason = None if column.nullable else "is null"
-        else:
-            reason = _misfit(row[name], kind_of(column))
-        if reason:
-            found[name] = reason
-    return [Misfit(number, name, reason) for name, reason in found.items()]
+def _broken(
+    column: str | None, rule: pa.Check, frame: pd.DataFrame, lengths: Sequence[int]
+) -> Iterator[tuple[int, Violation]]:
+    """Find which of the requests, whose rows follow each other in `frame`, break a check."""
+    said = str(rule.error or rule.name)
+    result = rule(frame if column is None else frame[column])
+    output = result.check_output
+    if result.check_passed and (len(lengths) == 1 or isinstance(output, pd.Series | pd.DataFrame)):
+        return
+    if isinstance(output, pd.DataFrame):
+        output = output.all(axis=1)
+    if isinstance(output, pd.Series):
+        places = [(number, row) for number, length in enumerate(lengths) for row in range(length)]
+        for at in output.index[~output.astype(bool)]:
+            number, row = places[at]
+            yield number, Violation(column, said, [row])
+    elif len(lengths) == 1:
+        yield 0, Violation(column, said, [])
+    else:  # one answer for all rows: each request is judged by its own
+        start = 0
+        for number, length in enumerate(lengths):
+            part = frame.iloc[start : start + length].reset_index(drop=True)
+            for _, violation in _broken(column, rule, part, [length]):
+                yield number, violation
+            start += length
 
 
-def _misfit(value: object, kind: str) -> str | None:
-    if isinstance(value, dict | list):
-        return "must be a single value"
-    if kind not in LARGEST:
-        return None
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return "must be a number"
-    if not abs(value) <= LARGEST[kind]:
-        return NOT_FINITE  # NaN and Infinity, which JSON does not know but Python's parser reads
-    return "must be a whole number" if kind != "f" and value % 1 else None
+def _whole(frame: pd.DataFrame) -> tuple[pd.DataFrame, RefusedError | None]:
+    """Have pandera judge one request's rows in full."""
+    checked, found = dataset.validate(frame, schema.Inputs)
+    if found:
+        each = [Violation(one.column, one.rule, rows) for one in found
+                for rows in ([[row] for row in one.rows] or [[]])]  # fmt: skip
+        return frame, _refusal(each)
+    if not checked.index.equals(frame.index):
+        raise RefusedError(500, "the schema drops or moves rows, so scores would not match rows")
+    return checked, None
+
+
+def _refused(error: ValidationError) -> RefusedError:
+    """Say what is wrong with a body in the service's words, without its values."""
+    problems = error.errors(include_url=False)
+    if problems[0]["type"] == "json_invalid":
+        return RefusedError(400, "the body is not JSON")
+    of_body = [problem for problem in problems if len(problem["loc"]) <= 1]
+    if [problem["type"] in {"too_short", "too_long"} for problem in of_body] == [True]:
+        length = of_body[0]["ctx"]["actual_length"]
+        return RefusedError(422, f"between 1 and {MAX_ROWS} rows are allowed, not {length}")
+    if of_body:
+        return RefusedError(422, 'the body must be {"rows": [{…}, …]}')
+    violations = []
+    for problem in problems:
+        _, row, *column = problem["loc"]
+        name = str(column[0])[:64] if column else None
+        violations.append(Violation(name, _reason(problem), [int(row)]))
+    return _refusal(violations)
+
+
+def _reason(problem: Mapping[str, Any]) -> str:
+    kind, value = problem["type"], problem["input"]
+    if kind not in {"missing", "extra_forbidden", "dict_type"}:
+        if value is None:
+            return "is null"
+        if isinstance(value, dict | list):
+            return "must be a single value"
+    said = str(problem["msg"]).replace("Input should", "must").replace("String should", "must")
+    return REASONS.get(kind, said)
+
+
+def _refusal(broken: Sequence[Violation]) -> RefusedError:
+    first, more = broken[0], len(broken) - 1
+    where = [f"row {row}" for row in first.rows] + ([f"column {first.column}"] * bool(first.column))
+    said = f"{', '.join(where)}: {first.rule}" if where else first.rule
+    return RefusedError(422, f"{said} (and {more} more)" if more else said, broken)

@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from ..training import evaluation
 from ..training.bundle import Bundle, load_bundle
 from . import prediction_log, requests
 from .answers import Answer, Predictor, Scored, ScoringError, answer
-from .metrics import OTHER, Instruments
+from .metrics import OTHER, Metrics
+from .prediction_log import records
 from .requests import RefusedError
+from .values import NOT_FINITE
 
 # The drift gauges look at this many last rows, and say nothing before there are so many.
 WINDOW, ENOUGH = 1000, 100
@@ -37,14 +39,14 @@ class Service:
         self.folder = folder
         self.version = "unregistered"
         self.run_id: str | None = None
-        self.instruments = Instruments(list(requests.COLUMNS))
+        self.metrics = Metrics(list(requests.COLUMNS))
         self.bundle: Bundle | None = None
         self.predictor: Predictor | None = None
         self.reason = "the model is being loaded"
         # While it is tried out, its answers are not for the record.
         self.live = True
         self.draining = False
-        self.window: dict[str, deque[dict[Hashable, Any]]] = {
+        self.window: dict[str, deque[dict[str, Any]]] = {
             "input": deque(maxlen=WINDOW),
             "feature": deque(maxlen=WINDOW),
             "score": deque(maxlen=WINDOW),
@@ -73,11 +75,11 @@ class Service:
             if self.settings.log_predictions
             else None
         )
-        self.instruments.info.labels(
+        self.metrics.info.labels(
             self.version, digest, self.run_id or "", bundle.manifest.code.commit or ""
         ).set(1)
         scored = bundle.reference.get("scores", {}).get("score", {})
-        self.instruments.expect_scores(scored.get("edges", []))
+        self.metrics.expect_scores(scored.get("edges", []))
         self.bundle, self.predictor, self.reason = bundle, predictor, ""
 
     def predict(self, bodies: Sequence[bytes]) -> list[Answer | RefusedError]:
@@ -95,24 +97,24 @@ class Service:
 
     def exposition(self) -> bytes:
         """Return what /metrics shows, with the gauges brought up to date."""
-        self.instruments.ready.set(self.bundle is not None)
+        self.metrics.ready.set(self.bundle is not None)
         if self.bundle:
             age = datetime.now(UTC) - self.bundle.manifest.created
-            self.instruments.age.set(age.total_seconds() / 86400)
+            self.metrics.age.set(age.total_seconds() / 86400)
             digest = self.bundle.manifest.model_digest
             drop = prediction_log.quality_drop(self.settings.var_dir, digest)
             if drop is not None:
                 limit = self.settings.params.monitoring.max_quality_drop
-                self.instruments.quality.set(drop)
-                self.instruments.quality_limit.set(limit)
+                self.metrics.quality.set(drop)
+                self.metrics.quality_limit.set(limit)
             for kind, window in self.window.items():
                 with self.lock:
                     rows = pd.DataFrame(list(window))
                 if len(rows) >= ENOUGH:
                     for column, about in self.bundle.reference.get(f"{kind}s", {}).items():
                         moved = gauge(about, rows[column])
-                        self.instruments.drift.labels(kind, column).set(moved)
-        return self.instruments.exposition()
+                        self.metrics.drift.labels(kind, column).set(moved)
+        return self.metrics.exposition()
 
     def _identify(self, bundle: Bundle) -> None:
         """Take version and run from the release around the bundle, if there is one.
@@ -134,43 +136,44 @@ class Service:
     def _record(self, scored: Scored) -> None:
         """Remember what was answered, for the gauges and for monitoring."""
         highest = evaluation.highest(scored.scores).tolist()
+        inputs, features = records(scored.rows), records(scored.x)
         with self.lock:
-            self.window["input"].extend(scored.rows.tail(WINDOW).to_dict("records"))
-            self.window["feature"].extend(scored.x.tail(WINDOW).to_dict("records"))
+            self.window["input"].extend(inputs)
+            self.window["feature"].extend(features)
             self.window["score"].extend({"score": score} for score in highest)
-        self.instruments.rows.inc(len(scored.rows))
+        self.metrics.rows.inc(len(scored.rows))
         bad = int((~np.isfinite(scored.x.to_numpy())).sum())
-        self.instruments.nonfinite.labels("feature").inc(bad)
-        if self.instruments.scores:
+        self.metrics.nonfinite.labels("feature").inc(bad)
+        if self.metrics.scores:
             for score in highest:
-                self.instruments.scores.observe(score)
+                self.metrics.scores.observe(score)
         if self.predictions:
             try:
                 self.predictions.predictions(scored.ids, scored.x, scored.scores)
             except OSError as error:  # monitoring suffers, the caller does not
-                self.instruments.unlogged.inc(len(scored.ids))
+                self.metrics.unlogged.inc(len(scored.ids))
                 log.error("predictions not logged: %s", error)  # noqa: TRY400 - told in full
 
     def _count(self, refused: RefusedError) -> None:
         """Count what is wrong with a request, and log a failure that is the service's own."""
-        columns = (misfit.column for misfit in refused.misfits)
+        columns = (violation.column for violation in refused.violations)
         for column, times in Counter(columns).items():
             known = column if column in requests.COLUMNS else OTHER
-            self.instruments.violations.labels(known).inc(times)
-        bad = sum(misfit.reason == requests.NOT_FINITE for misfit in refused.misfits)
-        self.instruments.nonfinite.labels("input").inc(bad)
+            self.metrics.violations.labels(known).inc(times)
+        bad = sum(violation.rule == NOT_FINITE for violation in refused.violations)
+        self.metrics.nonfinite.labels("input").inc(bad)
         if not isinstance(refused, ScoringError):
             return
         for kind, times in refused.nonfinite.items():
-            self.instruments.nonfinite.labels(kind).inc(times)
-        self.instruments.failures.inc()
+            self.metrics.nonfinite.labels(kind).inc(times)
+        self.metrics.failures.inc()
         if refused.where:
             log.error("%s: %s", refused.problem, refused.where)
         if self.predictions:
             try:
                 self.predictions.problem(refused.problem)
             except OSError:
-                self.instruments.unlogged.inc()
+                self.metrics.unlogged.inc()
 
 
 def prove(bundle: Bundle, predictor: Predictor) -> None:

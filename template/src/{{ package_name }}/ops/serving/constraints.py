@@ -1,0 +1,117 @@
+"""pandera's own checks in pydantic's words, where these say the same of a single value."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pydantic import AfterValidator, Field
+
+from . import values
+
+# Numbers that a comparison in float64, as pandas makes it, cannot take for another.
+EXACT = 2**53
+TYPES: Mapping[str, tuple[type, ...]] = {"i": (int,), "u": (int,), "f": (int, float), "b": (bool,)}
+# Of two limits of a kind, the one that counts.
+STRICTER = {"ge": max, "gt": max, "min_length": max, "le": min, "lt": min, "max_length": min}
+# The limit in whole numbers that says the same.
+NEAREST = {"ge": math.ceil, "gt": math.floor, "le": math.floor, "lt": math.ceil}
+
+
+def dtype_of(column: pa.Column) -> Any:
+    """Return the dtype of NumPy or pandas that a column gets; None where the schema names none."""
+    return getattr(column.dtype, "type", None)
+
+
+def kind_of(column: pa.Column) -> str:
+    """Return NumPy's letter for a column's kind: i, u, f, b or M; O for text and all else."""
+    return str(getattr(dtype_of(column), "kind", "O"))
+
+
+def number_of(column: pa.Column) -> Any:
+    """Return NumPy's dtype of a column, also where pandas' own dtype wraps it."""
+    dtype = dtype_of(column)
+    return getattr(dtype, "numpy_dtype", dtype)
+
+
+def constraints(column: pa.Column) -> tuple[list[Any], list[pa.Check]]:
+    """Return what of a column's checks its annotation can hold, and the checks that it cannot."""
+    limits: dict[str, Any] = {}
+    parts: list[Any] = []
+    left = []
+    for check in column.checks:
+        made = _constraint(column, check)
+        if made is None:
+            left.append(check)
+        elif isinstance(made, list):
+            parts += made
+        else:
+            for key, limit in made.items():
+                limits[key] = STRICTER[key](limits.get(key, limit), limit)
+    return [Field(**limits), *parts], left
+
+
+def one_of(allowed: list[Any]) -> list[Any]:
+    """Return annotations that allow some values only, and list them."""
+    return [AfterValidator(values.one_of(allowed)), Field(json_schema_extra={"enum": allowed})]
+
+
+def _constraint(column: pa.Column, check: pa.Check) -> dict[str, Any] | list[Any] | None:
+    """Return a check as limits or as annotations; None where neither says quite the same."""
+    # A check of the project's own may have such a name, and one with words of its own keeps them.
+    built_in = str(check.error).startswith(f"{check.name}(")
+    if not built_in or check.raise_warning or not check.ignore_na or check.groupby:
+        return None
+    given, kind = check.statistics or {}, kind_of(column)
+    if isinstance(dtype_of(column), pd.StringDtype):
+        return _of_text(str(check.name), given)
+    # Narrower floats are compared after they are rounded.
+    if kind not in TYPES or (kind == "f" and number_of(column) != np.float64):
+        return None
+    if check.name == "isin":
+        allowed = list(given["allowed_values"])
+        return one_of(allowed) if all(type(one) in TYPES[kind] for one in allowed) else None
+    limits = _limits(str(check.name), given)
+    if kind == "b" or not all(_is_exact(limit) for limit in limits.values()):
+        return None
+    if kind != "f":
+        limits = {name: NEAREST[name](limit) for name, limit in limits.items()}
+    return limits or None
+
+
+def _of_text(name: str, given: Mapping[str, Any]) -> dict[str, Any] | list[Any] | None:
+    if name == "isin" and all(type(one) is str for one in given["allowed_values"]):
+        return one_of(list(given["allowed_values"]))
+    if name == "str_length" and given["exact_value"] is None:
+        limits = {"min_length": given["min_value"], "max_length": given["max_value"]}
+        return {key: limit for key, limit in limits.items() if limit is not None}
+    if name == "str_matches" and isinstance(given["pattern"], str):
+        pattern = given["pattern"]
+        shown = Field(json_schema_extra={"pattern": pattern})
+        return [AfterValidator(values.matching(pattern)), shown]
+    return None
+
+
+def _limits(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a check of a range as pydantic's limits; empty for any other."""
+    match name:
+        case "in_range":
+            low = "ge" if given["include_min"] else "gt"
+            high = "le" if given["include_max"] else "lt"
+            return {low: given["min_value"], high: given["max_value"]}
+        case "greater_than":
+            return {"gt": given["min_value"]}
+        case "greater_than_or_equal_to":
+            return {"ge": given["min_value"]}
+        case "less_than":
+            return {"lt": given["max_value"]}
+        case "less_than_or_equal_to":
+            return {"le": given["max_value"]}
+        case _:
+            return {}
+
+
+def _is_exact(limit: object) -> bool:
+    return type(limit) in {int, float} and abs(limit) < EXACT  # type: ignore[arg-type]

@@ -1,0 +1,109 @@
+"""The row model: what one row of a request may be, derived from pandera's schema.
+
+The schema is the one source. Types, nulls, ranges, allowed values and the form of text become a
+pydantic model, which OpenAPI shows and which judges a row in microseconds. What cannot be said of
+a single value (checks over columns or rows, checks of the project's own) stays pandera's.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, NotRequired
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from . import values
+from .constraints import constraints, dtype_of, kind_of, number_of, one_of
+
+Row = dict[str, Any]
+
+
+def row_type(schema: pa.DataFrameSchema) -> Any:
+    """Return the type of a row for pydantic: a dict with the schema's columns, and no others."""
+    fields = {}
+    for name, column in schema.columns.items():
+        kind = _annotation(column)
+        fields[name] = kind if column.required else NotRequired[kind]
+    return typed_dict("Row", fields)
+
+
+def typed_dict(name: str, fields: dict[str, Any]) -> Any:
+    """Return the type of a dict with these keys and no others; keys may be any text."""
+    # Strict: JSON has types, and a value of one is not made one of another.
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return with_config(config)(TypedDict(name, fields))  # type: ignore[operator]
+
+
+def pandera_checks(schema: pa.DataFrameSchema) -> list[tuple[str | None, pa.Check]]:
+    """Return the checks that the row model does not hold, each with its column."""
+    checks: list[tuple[str | None, pa.Check]] = [
+        (name, check) for name, column in schema.columns.items() for check in constraints(column)[1]
+    ]
+    checks += [(None, check) for check in schema.checks]
+    return [(name, check) for name, check in checks if not check.raise_warning]
+
+
+def needs_pandera(schema: pa.DataFrameSchema) -> bool:
+    """Tell whether the schema asks for more than types and checks, so that all of it must run."""
+    columns = schema.columns.values()
+    return bool(
+        any(column.unique or column.parsers or column.regex for column in columns)
+        or any(column.default is not None or not _type(column) for column in columns)
+        or schema.unique
+        or schema.parsers
+        or schema.index
+        or schema.dtype
+        or schema.add_missing_columns
+        or schema.drop_invalid_rows
+    )
+
+
+def typed(schema: pa.DataFrameSchema, names: Sequence[str], rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the columns `names` of rows that the model accepted, as the schema types them."""
+    columns: dict[str, Any] = {}
+    for name in names:
+        found, column = [row.get(name) for row in rows], schema.columns[name]
+        dtype = dtype_of(column)
+        if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
+            columns[name] = np.array(found, dtype=dtype)
+        else:  # as objects: no value is first made something else for the sake of its neighbours
+            series = pd.Series(found, dtype=object)
+            columns[name] = column.dtype.coerce(series) if _type(column) else series
+    return pd.DataFrame(columns, copy=False)
+
+
+def is_nullable(column: pa.Column) -> bool:
+    """Tell whether a row may hold null; NumPy's whole numbers and booleans cannot."""
+    dtype = dtype_of(column)
+    return bool(column.nullable) and not (isinstance(dtype, np.dtype) and dtype.kind in "iub")
+
+
+def _annotation(column: pa.Column) -> Any:
+    """Return the type of a column's values, with all that it holds them to."""
+    kind, *readers = _type(column) or [Any, AfterValidator(values.scalar)]
+    annotation: Any = Annotated[(kind, *constraints(column)[0], *readers)]
+    if is_nullable(column):
+        annotation = annotation | None
+    return Annotated[annotation, Field(description=column.description)]
+
+
+def _type(column: pa.Column) -> list[Any]:
+    """Return the type of a column's values and how they are read; nothing where pandera does it."""
+    dtype, number = dtype_of(column), number_of(column)
+    match kind_of(column):
+        case "i" | "u":
+            return [int, BeforeValidator(values.whole(number))]
+        case "f":
+            wide = number == np.float64
+            return [float] if wide else [float, AfterValidator(values.narrow(number))]
+        case "b":
+            return [bool]
+        case "M":
+            shown = Field(json_schema_extra={"format": "date-time"})
+            return [str, AfterValidator(values.time(dtype)), shown]
+    categories = getattr(dtype, "categories", None)
+    if categories is not None and all(isinstance(value, str) for value in categories):
+        return [str, *one_of(categories.tolist())]
+    return [str] if isinstance(dtype, pd.StringDtype) else []
