@@ -140,7 +140,7 @@ def test_an_answer_can_be_changed_by_an_update(moving: Path, started: Path) -> N
         # Another framework is another example and another lock: another project. The test above
         # has another Python.
         if option not in {"framework", "python_version"}
-        for choice in QUESTIONS.choices(option)
+        for choice in QUESTIONS.possible(option)
         if choice != DEFAULTS[option]
     ],
 )
