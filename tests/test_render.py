@@ -366,7 +366,7 @@ def test_a_project_that_deploys_nowhere_has_and_names_nothing_of_a_target(
     render: Render, project: Path
 ) -> None:
     """Not its files, and no page that points at them; every code that loads them asks first."""
-    bare = render(deploy="[]")
+    bare = render(deploy=[])
     assert yaml.safe_load((bare / ".copier-answers.yml").read_text("utf-8"))["deploy"] == []
     names = [
         {str(path.relative_to(root)).partition("/")[0] for path in files(root)}
