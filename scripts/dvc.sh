@@ -5,6 +5,7 @@
 # name put back as an expression. Run it after a change to a framework's own files or to dvc.yaml; it
 # sets the framework up and trains, so it takes minutes for some. Tests fail where a lock is stale.
 set -euo pipefail
+unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 case ${1:-} in
 -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" && exit ;;

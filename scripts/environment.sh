@@ -6,6 +6,7 @@
 # the rendered project; a project's own tests fail where its page is stale. The code that writes the
 # page is the same for all, so only the lightest framework's packages are installed.
 set -euo pipefail
+unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 case ${1:-} in
 -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" && exit ;;

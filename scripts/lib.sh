@@ -7,8 +7,42 @@ ROOT=${ROOT%/template} VENV=${ROOT%/template}/.venv
 # Where this runs inside a git hook, git's own settings would point it at the wrong repository.
 unset "${!GIT_@}"
 
-trap 'printf "\nerror: interrupted; run the same command again to finish\n" >&2; exit 130' INT TERM
+trap 'stop_clock; printf "\nerror: interrupted; run the same command again to finish\n" >&2; exit 130' INT TERM
 command -v git >/dev/null || die "git is not installed; every project is a git repository"
+
+# show WHAT START: a step and the seconds since it started.
+show() { printf '  %-36s %6s s' "$1" "$(took "$2")"; }
+
+# start_clock WHAT START: name a step that starts; on a terminal, count its seconds until stop_clock.
+clock=''
+start_clock() {
+    [ -z "${QUIET:-}" ] || return 0
+    [ -t 1 ] || { printf '  %s …\n' "$1" && return; }
+    show "$@"
+    # It ends with this script as well, however that ends.
+    { while sleep 1 && kill -0 $$ 2>/dev/null; do printf '\r' && show "$@"; done; } &
+    clock=$!
+}
+
+# stop_clock [END]: stop counting; the next line replaces the clock's, or follows it with END '\n'.
+stop_clock() {
+    [ -n "$clock" ] || return 0
+    kill "$clock" 2>/dev/null || true
+    wait "$clock" 2>/dev/null || true
+    clock=''
+    printf '%b' "${1:-\\r}"
+}
+
+# step WHAT COMMAND…: as in a project, and shown from its start.
+step() {
+    local what=$1 start out
+    shift
+    start=$(now)
+    start_clock "$what" "$start"
+    out=$("$@" 2>&1) || { stop_clock '\n' && cause "$what" "$out"; }
+    stop_clock
+    say "$(show "$what" "$start")"
+}
 
 # choose_python: set `python` and `version` to the newest supported one on this machine.
 choose_python() {

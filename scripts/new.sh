@@ -93,11 +93,15 @@ proven() {
     ! grep -qxF -- "$what" "$steps" 2>/dev/null || return 0
     start=$(now)
     printf '\n== %s ==\n' "$what" >>"$log"
-    "$@" >>"$log" 2>&1 </dev/null ||
+    start_clock "$what" "$start"
+    "$@" >>"$log" 2>&1 </dev/null || {
+        stop_clock '\n'
         die "$what failed: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1 | sed 's/^error: //');" \
             "all of it is in $log"
+    }
+    stop_clock
     printf '%s\n' "$what" >>"$steps"
-    say "$(printf '  %-36s %6s s' "$what" "$(took "$start")")"
+    say "$(show "$what" "$start")"
 }
 
 started=$(now)
@@ -131,8 +135,10 @@ say "Done in $(took "$started") s"
 printf '  %s\n' "${told//$'\n'/$'\n'  }"
 cat <<END
 Next, in $dest:
-  .venv/bin/$name promote      make that version the champion
-  .venv/bin/$name --help       all that the project can do; README.md says when
-  src/$(package)/{data,schema,features,model}.py, params.yaml    make them yours, then
-  scripts/test.sh, .venv/bin/$name train
+  README.md                    what is here, and the first five minutes
+  .venv/bin/mlflow server --backend-store-uri sqlite:///var/mlflow.db --port 5000
+                               the run that was made, on http://127.0.0.1:5000
+  .venv/bin/$name promote      make its model the champion; --help lists all commands
+  src/$(package)/{data,schema,features,model}.py, params.yaml
+                               make them yours, then scripts/test.sh, .venv/bin/$name train
 END

@@ -10,6 +10,7 @@
 #   --into DEST  keep nothing: make the project in DEST, or bring it up to date, and set it up there,
 #                to try the framework's files while you write them
 set -euo pipefail
+unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tune='' into=''
 case ${1:-} in

@@ -16,8 +16,13 @@ QUESTIONS = Questions(ROOT)
 # Every question with choices but the licence, which changes a text and nothing else.
 OPTIONS = [name for name in QUESTIONS.by_name if QUESTIONS.choices(name) and name != "license"]
 DEFAULTS = {name: QUESTIONS.by_name[name]["default"] for name in OPTIONS}
+SEVERAL = [name for name in OPTIONS if QUESTIONS.several(name)]
+# Of a question with several choices, its default: the other selections follow below.
 PRODUCT = [
-    dict(zip(OPTIONS, values, strict=True)) for values in product(*map(QUESTIONS.choices, OPTIONS))
+    dict(zip(OPTIONS, values, strict=True))
+    for values in product(
+        *([DEFAULTS[name]] if name in SEVERAL else QUESTIONS.possible(name) for name in OPTIONS)
+    )
 ]
 
 
@@ -26,7 +31,12 @@ def refusals(answers: Answers) -> list[str]:
     return list(filter(None, (QUESTIONS.refusal(name, answers) for name in OPTIONS)))
 
 
-COMBINATIONS = [answers for answers in PRODUCT if not refusals(answers)]
+def parsed(answers: Answers) -> dict[str, str | list[str]]:
+    """Return answers as Copier stores them: those of several choices as lists."""
+    return {
+        name: QUESTIONS.chosen(name, answer) if name in SEVERAL else answer
+        for name, answer in answers.items()
+    }
 
 
 def pairs(answers: Answers) -> set[frozenset[tuple[str, str]]]:
@@ -47,10 +57,22 @@ def covering(start: Iterable[Answers], among: list[Answers]) -> list[Answers]:
     return chosen
 
 
+COMBINATIONS = [answers for answers in PRODUCT if not refusals(answers)]
+# What several choices bring are files of their own, so each selection meets every pair of the other
+# answers, not every combination of them: with all, four choices would be sixteen times as many.
+COMBINATIONS += [
+    answers | {option: selection}
+    for option in SEVERAL
+    for selection in QUESTIONS.possible(option)
+    if selection != DEFAULTS[option]
+    for answers in covering([], COMBINATIONS)
+]
+
+
 def name(answers: Answers) -> str:
     """Return a combination's name: its framework, and what else is not the default."""
     others = (value for key, value in answers.items() if value != DEFAULTS[key])
-    return "-".join(dict.fromkeys([answers["framework"], *others]))
+    return "-".join(dict.fromkeys([answers["framework"], *others])).replace("[]", "no-deploy")
 
 
 @cache
@@ -72,6 +94,5 @@ def _named(root: Path) -> list[tuple[list[Callable[..., object]], str]]:
 
 def rendered_names(root: Path, answers: Answers) -> list[str]:
     """Return the files that a project with these answers has, read off the template's names."""
-    return [
-        where for conditions, where in _named(root) if all(one(**answers) for one in conditions)
-    ]
+    values = parsed(answers)
+    return [where for conditions, where in _named(root) if all(one(**values) for one in conditions)]

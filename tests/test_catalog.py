@@ -21,7 +21,7 @@ from groundwork.catalog.presets import preset, presets
 from groundwork.cli.main import main
 from groundwork.errors import UserError
 
-from .combinations import COMBINATIONS, DEFAULTS, OPTIONS, QUESTIONS
+from .combinations import COMBINATIONS, DEFAULTS, OPTIONS, QUESTIONS, parsed
 from .conftest import ROOT, Render, commit_all, files, git
 from .test_update import release, update
 
@@ -140,7 +140,7 @@ def test_the_form_asks_what_copier_asks() -> None:
     questions = made().questions
     for answers in COMBINATIONS:
         assert shown(schema, answers) == {one for one in questions if QUESTIONS.asked(one, answers)}
-        validate({"project_name": "One", **answers}, schema)
+        validate({"project_name": "One", **parsed(answers)}, schema)
     with pytest.raises(ValidationError):
         validate({"project_name": "One", "framework": "fortran"}, schema)
 

@@ -1,5 +1,6 @@
 """Code is clean under the tools that its readers use: what is rendered, and the template's own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from shutil import copytree
 
 import pytest
 
-from .conftest import ROOT, files, git
+from .conftest import ROOT, Render, files, git
 
 BIN = Path(sys.executable).parent
 
@@ -53,6 +54,51 @@ def test_rendered_scripts_pass_shellcheck(repository: Path) -> None:
 
 def test_rendered_yaml_passes_yamllint(repository: Path) -> None:
     run("yamllint", "--strict", ".", cwd=repository)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"framework": "scikit-learn", "scale": "ray"},
+        {"framework": "xgboost", "scale": "ray", "data": "dvc", "tracking": "wandb"},
+        {"framework": "pytorch", "scale": "ray"},
+        {"framework": "tensorflow"},
+    ],
+    ids=lambda answers: answers["framework"],
+)
+def test_the_layers_import_downwards(render: Render, answers: dict[str, str]) -> None:
+    contract_holds(render(**answers))
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "broken"),
+    [
+        ("ops/training/gate.py", "from ..serving import app", "imports only those below it"),
+        ("ops/core/errors.py", "from ..data import dataset", "imports only those below it"),
+        ("ops/serving/app.py", "from ... import schema as s", "by ops.core.project alone"),
+        ("features.py", "from .ops.core import settings", "by its public surface alone"),
+    ],
+)
+def test_an_import_that_breaks_the_contract_is_found(
+    render: Render, file: str, line: str, broken: str
+) -> None:
+    project = render()
+    with (project / "src/my_ml_project" / file).open("a", encoding="utf-8") as code:
+        code.write(f"\n{line}\n")
+    with pytest.raises(AssertionError, match=f"{broken}( |\n)BROKEN"):
+        contract_holds(project)
+
+
+def contract_holds(project: Path) -> None:
+    done = subprocess.run(
+        [BIN / "lint-imports", "--no-cache", Path(__file__).with_name("imports.ini")],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": "src", "COLUMNS": "200"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def workflows(folder: Path) -> list[Path]:

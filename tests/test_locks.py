@@ -228,7 +228,7 @@ def test_a_framework_is_locked_before_it_has_any_other_file(
 
 
 def test_each_group_of_a_project_is_rendered(project: Path) -> None:
-    shipped = {path.name for path in (project / "requirements").iterdir()}
+    shipped = {path.name for path in (project / "requirements").glob("*.txt")}
     assert shipped == {f"{group}.txt" for group in groups(project)}
 
 

@@ -31,6 +31,7 @@ from .combinations import (
     PRODUCT,
     QUESTIONS,
     Answers,
+    parsed,
     rendered_names,
 )
 from .conftest import ROOT, copy_template, files, git
@@ -48,7 +49,7 @@ class Rendered:
 
     answers: Answers
     digests: dict[str, str] = field(default_factory=dict)
-    stored: dict[str, str] = field(default_factory=dict)
+    stored: dict[str, str | list[str]] = field(default_factory=dict)
     error: str = ""
 
     @property
@@ -184,7 +185,8 @@ def test_what_is_stored_is_what_was_answered(matrix: Matrix) -> None:
     }
     for one in matrix.rendered:
         answered = defaults | one.answers
-        wanted = {name: answered[name] for name in defaults if QUESTIONS.asked(name, answered)}
+        asked = {name: answered[name] for name in defaults if QUESTIONS.asked(name, answered)}
+        wanted = parsed(asked)
         stored = {name: value for name, value in one.stored.items() if not name.startswith("_")}
         assert stored == wanted
 

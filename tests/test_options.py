@@ -27,6 +27,7 @@ from .combinations import (
     covering,
     name,
     pairs,
+    parsed,
     rendered_names,
 )
 from .conftest import ROOT, Render, commit_all, git
@@ -163,7 +164,7 @@ def test_every_pair_of_answers_is_built() -> None:
     ],
 )
 def test_a_project_is_built_and_used(template: Path, render: Render, answers: Answers) -> None:
-    root = render(**answers)
+    root = render(**parsed(answers))
     project = install(root, answers["python_version"])
     if answers in FRAMEWORKS:
         project.ok("scripts/test.sh")

@@ -272,6 +272,8 @@ def test_the_package_name_follows_the_project_name(project_name: str, package_na
         ({"python_version": "3.10"}, "Invalid choice for 'python_version'"),
         ({"cli_name": "rm"}, "is derived from package_name"),
         ({"framework": "../../etc"}, "Invalid choice for 'framework'"),
+        ({"deploy": ["compose", "moon"]}, "Invalid choice for 'deploy'"),
+        ({"deploy": "[moon]"}, "Invalid choice for 'deploy'"),
         ({"accelerator": "cuda"}, "'accelerator': scikit-learn has no use for"),
         ({"framework": "tensorflow", "scale": "ray"}, "'scale': Keras 3 has no support"),
     ],

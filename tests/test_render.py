@@ -360,3 +360,21 @@ def test_each_render_lists_the_checksums_of_its_own_ops(
         str(path.relative_to(ops)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in ops.rglob("*.py")
     }
+
+
+def test_a_project_that_deploys_nowhere_has_and_names_nothing_of_a_target(
+    render: Render, project: Path
+) -> None:
+    """Not its files, and no page that points at them; every code that loads them asks first."""
+    bare = render(deploy=[])
+    assert yaml.safe_load((bare / ".copier-answers.yml").read_text("utf-8"))["deploy"] == []
+    names = [
+        {str(path.relative_to(root)).partition("/")[0] for path in files(root)}
+        for root in (project, bare)
+    ]
+    assert names[0] - names[1] == {"compose.yaml", "deploy"}
+    pages = [bare / name for name in ("README.md", ".env.example", "CODEOWNERS")]
+    for page in [*pages, *bare.glob("docs/**/*.md")]:
+        text = page.read_text("utf-8").lower()
+        for word in ("compose", "haproxy", "grafana", "alertmanager", "/deploy/monitoring"):
+            assert not re.search(rf"(?<!de){word}", text), (page, word)

@@ -6,7 +6,7 @@ from shutil import copytree
 import copier
 import pytest
 
-from .combinations import DEFAULTS, OPTIONS, QUESTIONS, refusals
+from .combinations import DEFAULTS, OPTIONS, QUESTIONS, parsed, refusals
 from .conftest import ROOT, Render, commit_all, files, freeze, git
 
 OWNED = [
@@ -140,7 +140,7 @@ def test_an_answer_can_be_changed_by_an_update(moving: Path, started: Path) -> N
         # Another framework is another example and another lock: another project. The test above
         # has another Python.
         if option not in {"framework", "python_version"}
-        for choice in QUESTIONS.choices(option)
+        for choice in QUESTIONS.possible(option)
         if choice != DEFAULTS[option]
     ],
 )
@@ -161,7 +161,7 @@ def test_an_answer_can_be_switched_and_switched_back(
     update(project, **{option: choice})
     assert git(project, "ls-files", "--unmerged") == ""
 
-    fresh = render("fresh", framework=framework, **{option: choice})
+    fresh = render("fresh", framework=framework, **parsed({option: choice}))
     # What is the project's own comes with no update: `dvc repro` makes the dvc.lock.
     own_files = {Path(name) for name in OWNED} - {
         path.relative_to(project) for path in files(project)

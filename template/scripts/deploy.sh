@@ -8,7 +8,8 @@
 # If anything is not right, the old one goes on answering.
 #
 #   ENV        local: processes on this machine, at ML_HOST and ML_PORT
-#              compose: containers behind a gateway there, see compose.yaml and docs/runbook.md
+#              compose: containers behind a gateway, where the project has this target; see
+#              docs/runbook.md
 #   rollback   go back to the previous release, or to release N, with the same care; when nothing
 #              answers, to the release that answered last
 #   status     which release answers, and where

@@ -24,7 +24,8 @@ if [ -f /run/secrets/index ]; then
     set +a
 fi
 # Compiled code must not name the time of its source, which differs from one build to the next.
-export PYC_INVALIDATION_MODE=UNCHECKED_HASH PYTHONHASHSEED=0
+# Nothing is compiled but by uv, below.
+export PYC_INVALIDATION_MODE=UNCHECKED_HASH PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1
 export XDG_CACHE_HOME=/cache UV_CACHE_DIR=/cache/uv UV_LINK_MODE=copy
 
 PYTHON=$(type -P python3) || die "the base has no python3"

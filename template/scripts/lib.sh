@@ -7,6 +7,8 @@ VENV=$ROOT/.venv
 # uv must take the interpreter that it is given: no download, no environment of the caller.
 export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 unset VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_SYSTEM_PYTHON UV_PROJECT_ENVIRONMENT
+# With it every process compiles thousands of modules anew, which doubles what a command takes.
+unset PYTHONDONTWRITEBYTECODE
 
 # Versions of the tools that change the lock or the standard. They run in environments of their
 # own, so they cannot get in the way of the project's packages.

@@ -11,7 +11,8 @@
 #   --upgrade      move every package to the newest version that fits
 #   add PACKAGE    add packages, such as 'polars>=1,<2', to pyproject.toml first
 #   --group GROUP  add them to this dependency group, such as dev
-#   --check        only say whether pyproject.toml, lock, exports and page agree
+#   --check        only say whether pyproject.toml, lock, exports and page agree; asks Poetry where one
+#                  of them is not what this script wrote
 #   --diff COMMIT  only say which versions moved since a commit
 #
 # Behind a mirror without PyPI's JSON API, set POETRY_PYPI_MIRROR_URL to its simple address.
@@ -50,22 +51,53 @@ cd "$ROOT"
 export ML_ROOT=$ROOT
 started=$(now)
 python=$VENV/bin/python
+exporter=$ROOT/src/$(package)/ops/provenance/exports.py
+
+# make_work: a folder for what is made before anything is changed, gone when this ends.
+make_work() {
+    mkdir -p var
+    work=$(mktemp -d "$ROOT/var/lock.XXXXXX") || die "cannot write to $ROOT/var"
+    trap 'rm -rf "$work"' EXIT
+}
+
+# show_moves: which versions moved from the poetry.lock on stdin to the one here.
+show_moves() {
+    "$python" -c "
+import pathlib, sys
+from $(package).ops.provenance import lock
+print('\n'.join(lock.moves(sys.stdin.read(), pathlib.Path('poetry.lock').read_text())) or 'no version moved')"
+}
+
+# ask_poetry: end with what Poetry says is wrong, or record that nothing is.
+ask_poetry() {
+    need_python
+    need_uv
+    make_work
+    local said wrong
+    said=$(poetry check --lock 2>&1) || case $said in
+    *"changed significantly"*) die "poetry.lock was not made from this pyproject.toml; run scripts/lock.sh" ;;
+    *) cause "poetry check --lock" "$said" ;;
+    esac
+    mkdir "$work/requirements"
+    QUIET=1 step "export" poetry_python "$exporter" . "$work/requirements"
+    wrong=$(diff -rq -x lock.sha256 "$work/requirements" requirements 2>&1 | sed "s|$work/|fresh |g") ||
+        die "requirements/ is not what poetry.lock gives: ${wrong//$'\n'/; }; run scripts/lock.sh"
+    mv -f "$work/requirements/lock.sha256" requirements/
+    echo "Poetry agrees with every file; commit requirements/lock.sha256"
+}
 if [ "$action" = check ] || [ "$action" = diff ]; then
     [ -x "$(cli)" ] || scripts/setup.sh --quiet
 fi
 case $action in
 check)
+    "$python" "$exporter" --recorded 2>/dev/null || ask_poetry
     "$(cli)" lock-check
     "$(cli)" docs --check
     exit
     ;;
 diff)
     before=$(git show "$commit:./poetry.lock" 2>/dev/null) || die "there is no poetry.lock at '$commit'"
-    "$python" -c "
-import pathlib, sys
-from $(package).ops.provenance import lock
-print('\n'.join(lock.moves(sys.stdin.read(), pathlib.Path('poetry.lock').read_text())) or 'no version moved')" \
-        <<<"$before"
+    show_moves <<<"$before"
     exit
     ;;
 esac
@@ -73,8 +105,7 @@ esac
 hold lock
 need_python
 need_uv
-work=$(mktemp -d "$ROOT/var/lock.XXXXXX") || die "cannot write to $ROOT/var"
-trap 'rm -rf "$work"' EXIT
+make_work
 touched=(pyproject.toml poetry.lock requirements docs/environment.md)
 mkdir -p "$work/new/docs" "$work/new/requirements" "$work/old/docs"
 for file in "${touched[@]}"; do
@@ -83,33 +114,12 @@ done
 cp pyproject.toml .python-version "$work/new/"
 [ ! -e poetry.lock ] || cp poetry.lock "$work/new/"
 
-# What `poetry export` does for one group, for all of them: Poetry takes longer to start than to export.
-export_all() {
-    poetry_python - "$work/new" <<'PYTHON'
-import sys
-import tomllib
-from pathlib import Path
-
-from cleo.io.null_io import NullIO
-from packaging.utils import canonicalize_name
-from poetry.factory import Factory
-from poetry_plugin_export.exporter import Exporter
-
-project = Path(sys.argv[1])
-poetry = Factory().create_poetry(project, disable_plugins=True)
-pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-for group in ("main", *pyproject.get("dependency-groups", {})):
-    exporter = Exporter(poetry, NullIO()).only_groups([canonicalize_name(group)])
-    exporter.export("requirements.txt", project / "requirements", f"{group}.txt")
-PYTHON
-}
-
 if [ "$action" = add ]; then
     step "add ${packages[*]}" poetry -C "$work/new" add --lock ${options[@]+"${options[@]}"} "${packages[@]}"
 else
     step "resolve" poetry -C "$work/new" lock ${options[@]+"${options[@]}"}
 fi
-step "export" export_all
+step "export" poetry_python "$exporter" "$work/new" "$work/new/requirements"
 
 # From here on a failure or an interruption puts the old files back.
 put_back() {
@@ -131,10 +141,6 @@ step "docs/environment.md" "$(cli)" docs
 trap 'rm -rf "$work"' EXIT
 scripts/lock.sh --check >/dev/null
 if [ -s "$work/old/poetry.lock" ]; then
-    "$python" -c "
-import pathlib
-from $(package).ops.provenance import lock
-old = pathlib.Path('$work/old/poetry.lock').read_text()
-print('\n'.join(lock.moves(old, pathlib.Path('poetry.lock').read_text())) or 'no version moved')"
+    show_moves <"$work/old/poetry.lock"
 fi
 echo "Locked in $(took "$started") s; commit ${touched[*]}"

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from groundwork.template.questions import selections
+
 from .offer import README, RECOPY, Offer, values
 
 _HOOK = f"""\
@@ -28,7 +30,10 @@ def stub(offer: Offer) -> dict[str, str]:
         if name == "package_name":
             default = "{{ cookiecutter.project_name | slugify(separator='_') }}"
         # cookiecutter takes the first choice for the default.
-        choices = sorted(values(question), key=lambda value: value != default)
+        offered = values(question)
+        if question.get("multiselect"):
+            offered = selections(offered)
+        choices = sorted(offered, key=lambda value: value != default)
         context[name] = choices or default
         lines.append(f"{name}: {{{{ cookiecutter.{name} | tojson }}}}")
     return {

@@ -88,6 +88,16 @@ def _field(offer: Offer, name: str, answers: Mapping[str, Any]) -> Schema:
     if "{" not in question["default"] and question["default"]:
         field["default"] = question["default"]
     if choices := values(question):
-        field["enum"] = choices
-        field["enumNames"] = [str(choice) for choice in question["choices"]]
+        names = [str(choice) for choice in question["choices"]]
+        if question.get("multiselect"):
+            items = {"type": "string", "enum": choices, "enumNames": names}
+            default = yaml.safe_load(question["default"])
+            return {
+                **field,
+                "type": "array",
+                "items": items,
+                "uniqueItems": True,
+                "default": default,
+            }
+        field["enum"], field["enumNames"] = choices, names
     return field

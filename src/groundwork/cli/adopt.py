@@ -54,6 +54,13 @@ def adopt(  # noqa: PLR0913 - options of a command
 def _ask(form: Questions, answers: Mapping[str, str], name: str, default: str) -> str:
     words = f"{form.rendered(form.by_name[name]['help'], answers)}\n  {name}"
     choices = form.choices(name)
+    if form.several(name):
+        checked = form.chosen(name, default)
+        listed = [
+            questionary.Choice(title, value, checked=value in checked)
+            for value, title in choices.items()
+        ]
+        return f"[{', '.join(questionary.checkbox(words, listed).unsafe_ask())}]"
     if choices:
         listed = [questionary.Choice(title, value) for value, title in choices.items()]
         prompt = questionary.select(words, listed, default=default)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from groundwork.errors import UserError
 
-from .poetry import export, poetry
+from .poetry import export, poetry, record
 from .project import home, shipped, temporary
 
 
@@ -27,6 +27,7 @@ def check(root: Path, name: str) -> list[str]:
         except UserError as error:
             return [f"poetry.lock: {error}"]
         export(project)
+        record(project)
         for file in shipped(project):
             where = file.relative_to(project)
             text = (folder / where).read_text("utf-8") if (folder / where).exists() else ""

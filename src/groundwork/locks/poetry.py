@@ -4,11 +4,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from groundwork.errors import UserError
-
-from .project import groups
+from groundwork.template import find_root
 
 
 def poetry(project: Path, *arguments: str) -> None:
@@ -34,9 +35,24 @@ def export(project: Path) -> None:
     In this process, as starting Poetry takes longer than all exports do.
     """
     _need_poetry()
-    from . import exporting  # noqa: PLC0415 - it imports Poetry
+    _exports().export(project, project / "requirements")
 
-    exporting.export(project, groups(project))
+
+def record(project: Path) -> None:
+    """Write what says that Poetry made the lock and the exports, for `scripts/lock.sh --check`."""
+    _exports().record(project, project / "requirements")
+
+
+@cache
+def _exports() -> ModuleType:
+    """Load the code that every project exports with, from the template in this checkout."""
+    path = find_root(Path(__file__)) / "template/src/{{ package_name }}/ops/provenance/exports.py"
+    spec = importlib.util.spec_from_file_location("exports", path)
+    assert spec  # noqa: S101 - as the path ends in .py
+    assert spec.loader  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _need_poetry() -> None:

@@ -21,9 +21,9 @@ def home(root: Path, name: str) -> Path:
 
 
 def shipped(project: Path) -> list[Path]:
-    """Return the lock and its exports, as a project has them."""
-    exports = [project / "requirements" / f"{group}.txt" for group in groups(project)]
-    return [project / "poetry.lock", *exports]
+    """Return the lock, its exports and the record of them, as a project has them."""
+    names = [*(f"{group}.txt" for group in groups(project)), "lock.sha256"]
+    return [project / "poetry.lock", *(project / "requirements" / name for name in names)]
 
 
 def temporary(root: Path, name: str, into: Path) -> Path:

@@ -14,8 +14,8 @@ from groundwork import files, template
 from groundwork.errors import UserError
 
 from .pins import moves, pins
-from .poetry import export, poetry
-from .project import OWN, home, ship, shipped, temporary
+from .poetry import export, poetry, record
+from .project import OWN, home, ship, temporary
 
 
 def targets(root: Path, names: list[str]) -> list[str]:
@@ -58,10 +58,11 @@ def update(root: Path, names: list[str], *, upgrade: bool) -> Iterator[tuple[str
                 shutil.copyfile(seed / "poetry.lock", lock)
             poetry(project, "lock")
             export(project)
-            for file in shipped(project):
+            for file in lock, *(project / "requirements").glob("*.txt"):
                 # Two packages name an index where they describe themselves.
                 text = re.sub(r"\bpypi\.\w+", "the package index", file.read_text("utf-8"))
                 file.write_text(text, "utf-8")
+            record(project)
             made[name] = project
             yield name, list(moves(kept, pins(lock)))
         for name, project in made.items():

@@ -1,13 +1,26 @@
 """The template's questions, and what they say to answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import combinations
 from pathlib import Path
+
+import yaml
 
 from .checkout import environment, load
 
 
+def selections(choices: Iterable[str]) -> list[str]:
+    """Return every selection of the choices, from none to all, each as a YAML list."""
+    offered = list(choices)
+    sizes = range(len(offered) + 1)
+    return [f"[{', '.join(one)}]" for size in sizes for one in combinations(offered, size)]
+
+
 class Questions:
-    """A template's questions, and what they make of answers (by question)."""
+    """A template's questions, and what they make of answers (by question).
+
+    Answers are texts, as `--data` takes them: where several choices may be answered, a YAML list.
+    """
 
     def __init__(self, root: Path) -> None:
         """Read them from a checkout of the template."""
@@ -25,10 +38,31 @@ class Questions:
             return {value: label for label, value in choices.items()}
         return dict(zip(choices, choices, strict=True))
 
+    def several(self, name: str) -> bool:
+        """Whether any number of the choices may be answered."""
+        return self.by_name[name].get("multiselect", False) is True
+
+    def chosen(self, name: str, answer: str) -> list[str]:
+        """Return the choices that an answer names."""
+        if not self.several(name):
+            return [answer]
+        try:
+            items = yaml.safe_load(answer)
+        except yaml.YAMLError:
+            items = answer
+        return [str(item) for item in items] if isinstance(items, list) else [answer]
+
+    def possible(self, name: str) -> list[str]:
+        """Return every answer to a question with choices, in the order offered."""
+        choices = self.choices(name)
+        if not self.several(name):
+            return [*choices]
+        return selections(choices)
+
     def refusal(self, name: str, answers: Mapping[str, str]) -> str:
         """Return what a question says against its answer, or nothing."""
         offered = self.choices(name)
-        if offered and answers[name] not in offered:
+        if offered and not {*self.chosen(name, answers[name])} <= {*offered}:
             return f"choose one of {', '.join(offered)}"
         return self.rendered(self.by_name[name].get("validator", ""), answers)
 

@@ -42,7 +42,8 @@ def markdown(root: Path) -> str:
         ]
         if choices := questions.choices(name):
             listed = (f"- {_choice(*choice)}\n" for choice in choices.items())
-            lines.append("Choices:\n\n" + "".join(listed))
+            many = "Choices, any number of them" if questions.several(name) else "Choices"
+            lines.append(f"{many}:\n\n" + "".join(listed))
         asked.append("\n".join(lines))
     return _INTRO + "".join(asked) + "\n" + _DERIVED + "".join(derived)
 

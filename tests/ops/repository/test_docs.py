@@ -16,7 +16,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 @pytest.fixture
 def copy(tmp_path) -> Path:
     """A copy of the page and of what it is made from."""
-    for name in ("pyproject.toml", ".python-version", "docs/environment.md"):
+    for name in ("pyproject.toml", "poetry.lock", ".python-version", "docs/environment.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
@@ -28,8 +28,10 @@ def test_environment_page_is_current():
 
 
 @pytest.mark.parametrize(
-    "name", [".python-version", "requirements/main.txt", "requirements/ray.txt", "pyproject.toml"]
-)
+    "name",
+    [".python-version", "requirements/main.txt", "requirements/ray.txt", "pyproject.toml",
+     "poetry.lock"],
+)  # fmt: skip
 def test_stale_environment_page_is_found_and_mended(copy, name):
     assert environment.problems(copy) == []
     path = copy / name
@@ -39,6 +41,7 @@ def test_stale_environment_page_is_found_and_mended(copy, name):
         "requirements/main.txt": re.sub(r"(?m)^numpy==\S+", "numpy==0.0.1", text),
         "requirements/ray.txt": re.sub(r"(?m)^ray==\S+", "ray==0.0.1", text),
         "pyproject.toml": text.replace('"numpy>=2,', '"numpy>=1,'),
+        "poetry.lock": f"{text}\n",
     }[name]
     assert changed != text
     path.write_text(changed, encoding="utf-8")
@@ -69,7 +72,9 @@ def test_every_setting_is_in_the_example():
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     shown = re.findall(r"^# ([A-Z][A-Z0-9_]*)=", example, re.MULTILINE)
     ours = {environment.variable(*item) for item in fields.items()}
-    compose = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
+    platforms = ROOT.glob("compose.yaml")  # only where it is a deploy target
+    texts = "".join(path.read_text(encoding="utf-8") for path in platforms)
+    compose = set(re.findall(r"\$\{([A-Z_]+)", texts))
     given = {name for name in compose if name.startswith(("BLUE_", "GREEN_", "DEPLOY_"))}
     assert sorted(shown) == sorted(ours | (compose - given))  # deploy.sh sets the given ones
     assert all(field.description for field in fields.values())

@@ -332,7 +332,7 @@ class Action(StrEnum):
 
 @app.command()
 def deploy(
-    environment: Annotated[str, typer.Argument(help="local or compose")],
+    environment: Annotated[str, typer.Argument(help="local, or a deploy target of this project")],
     action: Annotated[Action, typer.Argument()] = Action.DEPLOY,
     number: Annotated[int | None, typer.Argument(help="The release to roll back to.")] = None,
     reference: Annotated[
@@ -343,7 +343,8 @@ def deploy(
     from ..delivery import deploy as deployments
 
     if environment not in deployments.DRIVERS:
-        raise typer.BadParameter(f"there is no environment {environment}")
+        known = ", ".join(deployments.DRIVERS)
+        raise typer.BadParameter(f"there is no {environment!r}; this project deploys to: {known}")
     if number is not None and action is not Action.ROLLBACK:
         raise typer.BadParameter("only rollback takes a release's number")
     driver = deployments.DRIVERS[environment](settings())

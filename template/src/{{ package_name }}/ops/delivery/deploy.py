@@ -9,19 +9,19 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ..core import optional
 from ..core.errors import UserError
 from ..core.files import write_json
 from ..core.settings import Settings
 from ..serving import supervisor
 from . import canary
-from .compose import Compose
 from .local import Local
 from .release import TOLD, Driver, is_ready
 
@@ -29,7 +29,9 @@ from .release import TOLD, Driver, is_ready
 KEEP = 5
 
 
-DRIVERS: dict[str, type[Local | Compose]] = {"local": Local, "compose": Compose}
+DRIVERS: dict[str, Callable[[Settings], Driver]] = {"local": Local}
+if compose := optional.load("delivery.compose"):
+    DRIVERS["compose"] = compose.Compose
 
 
 def act(driver: Driver, action: str, number: int | None, reference: str) -> list[str]:

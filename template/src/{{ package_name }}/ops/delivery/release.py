@@ -1,7 +1,7 @@
 """Releases: what a registered version needs to answer, in a folder.
 
 A release is bundle/ (the model and what is known of it) and release.json. What is the same in every
-environment is here; what differs is a driver's: local.py and compose.py.
+environment is here; what differs is a driver's: local.py, and one for each deploy target.
 """
 
 import contextlib

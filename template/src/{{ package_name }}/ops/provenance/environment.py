@@ -11,6 +11,7 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
 from ..core.errors import UserError
+from ..core.files import sha256_file
 from ..core.settings import Settings
 from . import lock
 
@@ -67,8 +68,11 @@ def _lines(root: Path) -> Iterator[str]:
     try:
         pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
         python = (root / ".python-version").read_text(encoding="utf-8").strip()
+        locked = sha256_file(root / "poetry.lock")[:16]
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"pyproject.toml and .python-version are needed: {error}") from None
+        raise UserError(
+            f"pyproject.toml, poetry.lock and .python-version are needed: {error}"
+        ) from None
     project = pyproject["project"]
     runtime, training, development = (
         lock.requirements(root / "requirements" / f"{group}.txt")
@@ -79,7 +83,7 @@ def _lines(root: Path) -> Iterator[str]:
     yield "| --- | --- |"
     yield f"| Python | {python} |"
     yield f"| Pythons that the lock holds for | {project['requires-python']} |"
-    yield f"| lock | `{lock.content_hash(pyproject)[:16]}` |"
+    yield f"| SHA-256 of poetry.lock | `{locked}` |"
     yield f"| runtime packages | {len(runtime)} |"
     yield f"| with training | {_count(runtime, training)} |"
     yield f"| with development | {_count(runtime, training, development)} |"
