@@ -1,1 +1,0 @@
-"""The training loop: none, because this framework fits a model in one call."""
