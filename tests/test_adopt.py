@@ -327,7 +327,7 @@ def test_what_is_read_off_files_of_every_kind(tmp_path: Path) -> None:
         (["--to", "v9.0.0"], "has no version v9.0.0"),
         (["--data", "framework=prolog"], "framework: choose one of scikit-learn"),
         (["--data", "colour=red"], "the template asks no 'colour'"),
-        (["--url", "/nowhere"], "the template at /nowhere cannot be had"),
+        (["--url", "/nowhere"], "the template at /nowhere cannot be cloned"),
     ],
 )
 def test_bad_input_is_one_line_and_changes_nothing(
