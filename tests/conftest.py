@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from shutil import copy2, copytree, ignore_patterns
 
@@ -87,7 +89,8 @@ def rendered(
     copie: Copie, template: Path, into: Path, version: str = "HEAD", **answers: object
 ) -> Path:
     """Render into a folder by pytest-copie, which is where tests make projects."""
-    result = copie.copy(answers, template, version)
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # each file that it makes
+        result = copie.copy(answers, template, version)
     assert result.exception is None, result.exception
     assert result.project_dir
     # An answer to what is not asked would be dropped without a word.

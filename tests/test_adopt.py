@@ -327,7 +327,7 @@ def test_what_is_read_off_files_of_every_kind(tmp_path: Path) -> None:
         (["--to", "v9.0.0"], "has no version v9.0.0"),
         (["--data", "framework=prolog"], "framework: choose one of scikit-learn"),
         (["--data", "colour=red"], "the template asks no 'colour'"),
-        (["--url", "/nowhere"], "the template at /nowhere cannot be had"),
+        (["--url", "/nowhere"], "the template at /nowhere cannot be cloned"),
     ],
 )
 def test_bad_input_is_one_line_and_changes_nothing(
@@ -382,6 +382,7 @@ def test_files_of_every_kind_are_kept(
         **FLAT,
         "Dockerfiles/one": "FROM scratch\n",
         'scripts/bob\'s "own" file.py': "x = 1\n",
+        "src/own.py": "x = 1\n",
         "Icon\r": "a name on macOS\n",
         "crlf.csv": "a,b\r\n1,2\r\n",
     }
@@ -398,6 +399,10 @@ def test_files_of_every_kind_are_kept(
     assert {line.rpartition("\t")[2] for line in kept} == {"pyproject.toml"}
     aside = {line.split()[2] for line in git_lines(root, BRANCH) if f"\t{FOLDER}/" in line}
     assert {line.split()[2] for line in kept} <= aside
+    # Linters and type checkers leave them alone at first.
+    tools = tomllib.loads(git(root, "show", f"{BRANCH}:pyproject.toml"))["tool"]
+    assert {"src/own.py", 'scripts/bob\'s "own" file.py'} <= {*tools["ruff"]["extend-exclude"]}
+    assert tools["mypy"]["exclude"] == [r"^src/own\.py$"]
 
 
 def git_lines(root: Path, commit: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from groundwork.cli.main import main
 from .conftest import ROOT, git
 from .versions import append
 
-COMMANDS = {"adopt", "catalog", "fleet", "lock", "questions"}
+REFERENCE = (ROOT / "docs/reference/commands.md").read_text("utf-8")
+COMMANDS = {*re.findall(r"^## `groundwork (\w+)", REFERENCE, re.MULTILINE)}
 
 
 @pytest.mark.parametrize(
@@ -43,10 +45,13 @@ def test_what_was_typed_wrongly_is_one_line_and_exit_2(
     assert line.endswith("see groundwork --help")
 
 
-def test_help_lists_every_command_and_each_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands_of_the_reference_and_each_has_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["--help"]) == 0
     listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
     assert {line.split()[0] for line in listed if line} == COMMANDS
+    assert "fleet" in COMMANDS
     for command in COMMANDS:
         assert main([command, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"Usage: groundwork {command} ")

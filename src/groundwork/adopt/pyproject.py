@@ -48,7 +48,7 @@ class Pyproject:
             source = f', from = "{place}"' if place else ""
             include = f', {{ include = "{name}"{source} }}]'
             text = re.sub(r"(?m)(?<=^packages = )(\[.*)\]$", rf"\g<1>{include}", text)
-        text = _without_checks(text, unchecked) + _tables(own, content)
+        text = _without_checks(text, content, unchecked) + _tables(own, content)
         tomllib.loads(text)
         return text
 
@@ -79,21 +79,28 @@ class Pyproject:
             yield f'    "{written}",\n'
 
 
-def _without_checks(text: str, python: Collection[str]) -> str:
+def _without_checks(text: str, content: Mapping[str, Any], python: Collection[str]) -> str:
     """Keep linters and type checkers off the project's files until someone wants them on."""
     if not python:
         return text
     listed = ", ".join(map(_quoted, python))
-    line = 'src = ["src"]\n'
-    text = text.replace(line, f"{line}extend-exclude = [{listed}]\n", 1)
-    typed = [name for name in python if name.startswith(("src/", "scripts/"))]
+    text = _after("src", f"extend-exclude = [{listed}]\n", text)
+    folders = tuple(f"{folder}/" for folder in content["tool"]["mypy"]["files"])
+    typed = [name for name in python if name.startswith(folders)]
     if typed:
         ends = ("$" if name.endswith((".py", ".pyi", ".ipynb")) else "/" for name in typed)
         patterns = ", ".join(
             _quoted(f"^{re.escape(name)}{end}") for name, end in zip(typed, ends, strict=True)
         )
-        line = 'files = ["src", "scripts"]\n'
-        text = text.replace(line, f"{line}exclude = [{patterns}]\n", 1)
+        text = _after("files", f"exclude = [{patterns}]\n", text)
+    return text
+
+
+def _after(key: str, line: str, text: str) -> str:
+    """Return a TOML text with a line put after the one list of this name."""
+    text, count = re.subn(rf"(?m)^{key} = \[.*\]\n", lambda found: found[0] + line, text)
+    if count != 1:
+        raise ValueError(f"the standard's pyproject.toml has {count} lists {key}, not one")
     return text
 
 
