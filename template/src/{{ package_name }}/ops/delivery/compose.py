@@ -6,21 +6,21 @@ connection. The release before stays in its slot and answers when the new one do
 """
 
 import contextlib
+import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
 
 from ..core.errors import UserError
-from ..core.files import sha256_text, write_json
+from ..core.files import sha256_text, write_file, write_json
 from ..core.settings import NAME, Settings
-from ..provenance.git import git
-from ..serving import supervisor
 from .release import (
-    TOLD,
+    RECORDED,
     Address,
     Release,
     Releases,
@@ -33,6 +33,10 @@ from .release import (
 )
 
 SLOTS = ("blue", "green")
+# The user of the image, for a deployment by root: no container runs as that.
+USER = 10001
+# What scripts/build.sh --release writes into an image about its model.
+LABELS = {"commit": "org.opencontainers.image.revision", "digest": "org.groundwork.model.digest"}
 # Seconds that a container has to become ready, and a new release has to prove steady.
 START_SECONDS, STEADY_SECONDS = 120, 3.0
 RELOAD_SECONDS = 15.0
@@ -62,11 +66,16 @@ class Compose:
         self.settings = settings
         self.folder = settings.var_dir / "deploy" / "compose"
         self.releases = Releases(settings, self.folder / "releases")
+        # Where monitor, drift and explain look, too; a folder of its own, as its owner may be.
+        self.predictions = settings.var_dir / "predictions" / "compose"
 
     def check(self) -> None:
         """Have the gateway running, as state.json says. Raises UserError where it cannot."""
         self._compose("config", "--quiet")
         (self.folder / "gateway").mkdir(parents=True, exist_ok=True)
+        self.predictions.mkdir(parents=True, exist_ok=True)
+        if os.getuid() == 0:
+            os.chown(self.predictions, USER, USER)
         # The gateway looks for what it is told of: a container that is gone would keep it waiting.
         state, running = self.state(), self._compose("ps", "--services").split()
         there = {slot: number for slot, number in state.slots.items() if slot in running}
@@ -84,13 +93,10 @@ class Compose:
         self._reload()
 
     def build(self, number: int, reference: str) -> Release:
-        """Bring the bundle of a registered version here, and find the image of its commit."""
+        """Find the release's image, which has all that a registered version needs."""
         version = self.releases.resolve(reference)
-        image = self._image(version.commit)
-        folder = self.releases.fetch(number, version)
-        # The container's user is another one.
-        for path in (folder, *folder.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+        image = self._image(str(version.number), {name: getattr(version, name) for name in LABELS})
+        self.releases.path(number).mkdir(parents=True, exist_ok=True)
         return self.releases.complete(number, version, image=image)
 
     def start(self, number: int) -> Address:
@@ -155,7 +161,7 @@ class Compose:
             "previous": state.previous,
             "slot": state.slot(state.release),
             "kept": self.releases.kept(),
-            **(release.model_dump(include=TOLD) if release else {}),
+            **(release.model_dump(include=RECORDED) if release else {}),
         }
 
     def state(self) -> State:
@@ -170,7 +176,7 @@ class Compose:
     def _write(self, state: State) -> None:
         write_json(self.folder / "state.json", state.model_dump())
         routes = "\n".join(self._routes(state))
-        supervisor.write(self.folder / "gateway" / "slots.cfg", routes + "\n")
+        write_file(self.folder / "gateway" / "slots.cfg", f"{routes}\n".encode())
 
     def _reload(self) -> None:
         """Have the gateway do as slots.cfg says; what it is answering comes to its end.
@@ -215,24 +221,29 @@ class Compose:
         yield "    bind :8405"
         yield f"    http-request return status 200 content-type text/plain string {name}"
 
-    def _image(self, commit: str) -> str:
-        """Return the image of a commit, by its content. Raises UserError where there is none."""
-        name = self.settings.image
-        if not name:
-            lock = git(self.settings.root, "show", f"{commit}:./poetry.lock")
-            tag = f"{commit[:12]}-{sha256_text(lock)[:8]}"
-            name = f"{NAME}-serving:{tag}"
+    def _image(self, version: str, wanted: dict[str, str]) -> str:
+        """Return a version's image, by its content. Raises UserError where it is another's."""
+        name = self.settings.image or f"{NAME}-release:{version}"
+        look = ("image", "inspect", "--format", "{{.Id}} {{json .Config.Labels}}", name)
         try:
-            return self._docker("image", "inspect", "--format", "{{.Id}}", name).strip()
+            found = self._docker(*look)
         except UserError:
-            pass
-        if not self.settings.image:
-            raise UserError(
-                f"there is no image {name}; git checkout {commit[:12]} and run "
-                "scripts/build.sh --image serving, or name one with ML_IMAGE"
-            )
-        self._docker("pull", "--quiet", name)
-        return self._docker("image", "inspect", "--format", "{{.Id}}", name).strip()
+            if not self.settings.image:
+                raise UserError(
+                    f"there is no image {name}; run scripts/build.sh --release {version}, "
+                    "or name one with ML_IMAGE"
+                ) from None
+            self._docker("pull", "--quiet", name)
+            found = self._docker(*look)
+        digest, _, labels = found.partition(" ")
+        given = json.loads(labels) or {}
+        for what, label in LABELS.items():
+            if given.get(label) != wanted[what]:
+                raise UserError(
+                    f"the image {name} is of {what} {given.get(label, 'unknown')[:12]}, "
+                    f"version {version} of {what} {wanted[what][:12]}"
+                )
+        return digest
 
     def _port(self, service: str, port: int) -> Address:
         """Return where a container's port is on this machine."""
@@ -275,14 +286,24 @@ class Compose:
         """Run Docker Compose on the project's file, with the slots filled as state.json says."""
         values = dict(os.environ)
         values |= {"ML_HOST": self.settings.host, "ML_PORT": str(self.settings.port)}
-        values["DEPLOY_DIR"] = str(self.folder)
+        user = os.getuid() or USER
+        values |= {"DEPLOY_DIR": str(self.folder), "SERVICE_USER": f"{user}:{os.getgid() or USER}"}
+        values["PREDICTIONS_DIR"] = str(self.predictions)
         for slot, number in self.state().slots.items():
             if number in self.releases.kept():
                 values[f"{slot.upper()}_IMAGE"] = self.releases.get(number).image or ""
-                values[f"{slot.upper()}_RELEASE"] = str(self.releases.path(number))
-        command = ("docker-compose",) if shutil.which("docker-compose") else ("docker", "compose")
         profile = ("--profile", "release")
-        return tool(*command, *profile, *arguments, cwd=self.settings.root, env=values)
+        return tool(*self._command, *profile, *arguments, cwd=self.settings.root, env=values)
+
+    @cached_property
+    def _command(self) -> tuple[str, ...]:
+        """Docker's own plugin where it is installed, else the separate command."""
+        try:
+            self._docker("compose", "version")
+        except UserError:
+            if shutil.which("docker-compose"):
+                return ("docker-compose",)
+        return ("docker", "compose")
 
     def _docker(self, *arguments: str) -> str:
         return tool("docker", *arguments, cwd=self.settings.root)
