@@ -27,6 +27,9 @@ pytestmark = [pytest.mark.slow, TOGETHER]
 STAND_INS = ROOT / "tests/stand_ins"
 COMPOSE = ("docker-compose", "--profile", "release")
 # Grafana's image comes from a registry only.
+ENGINES = ("haproxy", "postgres", "prometheus")
+# Releases that are not right, each in its own way.
+RELEASES = ("wrong", "unready", "failing", "dying", "foreign")
 SERVICES = ("database", "tracking", "prometheus", "alertmanager")
 
 
@@ -62,6 +65,11 @@ class Platform:
     def deploy(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
         return self.run("scripts/deploy.sh", "compose", *arguments, **changed)
 
+    @property
+    def golden(self) -> Path:
+        """What the champion gave in training."""
+        return self.root / "var/golden/bundle/golden.json"
+
     def history(self) -> list[dict[str, Any]]:
         path = self.root / "var/deploy/compose/history.jsonl"
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
@@ -85,11 +93,14 @@ class Platform:
         return int(self.docker.ok("inspect", "--format", "{{.State.Pid}}", container))
 
     @contextmanager
-    def load(self) -> Iterator[None]:
-        """Ask without a pause meanwhile; `ends` has what came of the requests."""
-        golden = next((self.root / "var/deploy/compose/releases").glob("*/bundle/golden.json"))
+    def load(self, rows: int = 0) -> Iterator[None]:
+        """Ask without a pause meanwhile, each time for so many rows, or the golden ones.
+
+        `ends` has what came of the requests.
+        """
+        asked = (self.ports["ML_PORT"], self.golden, str(rows))
         with subprocess.Popen(
-            self.command(sys.executable, STAND_INS / "load.py", self.ports["ML_PORT"], golden),
+            self.command(sys.executable, STAND_INS / "load.py", *asked),
             env=self.docker.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -101,6 +112,14 @@ class Platform:
                 told, _ = asking.communicate(timeout=2 * MINUTES)
         self.ends = json.loads(told)
         assert self.ends.get("200", 0) > 10
+
+
+def stand_ins(docker: Docker, *names: str, **given: str) -> None:
+    """Build what compose.yaml takes from a registry, or releases that are not right."""
+    arguments = [part for one in given.items() for part in ("--build-arg", "=".join(one))]
+    for name in names:
+        made = ("--target", name, "--tag", f"stand-in-{name}", *arguments)
+        docker.ok("build", "--network", "host", *made, STAND_INS)
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +143,7 @@ def platform(
     project.ok("scripts/build.sh", "--image", "serving", "--image", "tracking", *options)
     images = json.loads((root / "dist/manifest.json").read_text("utf-8"))["images"]
     docker.ok("tag", images["tracking"]["name"], "my-ml-project-tracking")
-    given = (f"BASE_IMAGE={BASE}", f"SERVING={images['serving']['name']}")
-    arguments = [part for one in given for part in ("--build-arg", one)]
-    for name in ("haproxy", "postgres", "prometheus", "wrong", "unready", "failing", "dying"):
-        made = ("--target", name, "--tag", f"stand-in-{name}", *arguments)
-        docker.ok("build", "--network", "host", *made, STAND_INS)
+    stand_ins(docker, *ENGINES, BASE_IMAGE=BASE)
     names = ("ML_PORT", "TRACKING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
     ports = {name: free_port() for name in names}
     environment |= ports | {
@@ -153,6 +168,10 @@ def platform(
             told = made_platform.ok(COMMAND, "train")
             assert "registered: version 1, challenger" in told
             made_platform.ok(COMMAND, "promote")
+            # Its packages are in the engine's cache by now: there is no network here.
+            made_platform.ok("scripts/build.sh", "--release", *options)
+            made_platform.ok(COMMAND, "export", "champion", "var/golden")
+            stand_ins(docker, *RELEASES, BASE_IMAGE=BASE, RELEASE="my-ml-project-release:1")
             first = made_platform.deploy()
             assert first.returncode == 0, first.stderr
             yield made_platform
@@ -192,6 +211,10 @@ def test_no_request_is_lost_when_releases_change(platform: Platform) -> None:
         ("stand-in-unready", r"docker-compose: container \S+ (is unhealthy|exited \(1\))"),
         ("stand-in-failing", r"canary: \d+ of \d+ requests failed, 0 of \d+ on the old release"),
         ("nowhere.invalid/image:1", "docker: "),
+        (
+            "stand-in-foreign",
+            r"the image \S+ is of commit 0123456789ab, version 1 of commit [0-9a-f]",
+        ),
     ],
 )
 def test_a_release_that_is_not_right_never_takes_over(
@@ -317,6 +340,39 @@ def test_a_release_that_dies_is_stood_in_for_and_comes_back(platform: Platform) 
     # A request that was being answered just then may be lost: nobody knows what came of it.
     assert sum(platform.ends.values()) - platform.ends["200"] <= 2
     assert platform.state() == state
+
+
+def test_a_large_request_is_answered_by_the_standby_when_a_release_dies(
+    platform: Platform,
+) -> None:
+    """HAProxy sends again only what it has whole: here nearly as much as a request may have."""
+    assert platform.deploy().returncode == 0  # there is one before it
+    state = platform.state()
+    slot = next(slot for slot, number in state["slots"].items() if number == state["release"])
+    with platform.load(rows=1000):
+        for _ in range(3):
+            sleep(2)
+            dead = platform.pid(slot)
+            os.kill(dead, signal.SIGKILL)
+            until = monotonic() + MINUTES
+            while platform.pid(slot) in {0, dead}:
+                assert monotonic() < until
+                sleep(0.5)
+        sleep(3)
+    assert {*platform.ends} == {"200"}
+
+
+def test_what_a_release_logs_is_read_on_this_machine(platform: Platform) -> None:
+    """By whoever deploys, and with no rights for anybody else."""
+    logged = [*(platform.root / "var/predictions/compose").glob("*.jsonl")]
+    assert logged
+    assert {path.stat().st_mode & 0o777 for path in logged} == {0o600}
+    assert {path.stat().st_uid for path in logged} == {os.getuid() or 10001}
+    last = json.loads(logged[-1].read_text("utf-8").splitlines()[-1])["prediction_id"]
+    assert "by version 1, run" in platform.ok(COMMAND, "explain", "--prediction", last)
+    assert re.search(
+        r"^predictions +[1-9]\d*$", platform.run(COMMAND, "monitor").stdout, re.MULTILINE
+    )
 
 
 def test_without_its_database_training_fails_and_registers_nothing(platform: Platform) -> None:

@@ -27,11 +27,12 @@ from .containers import (
     need,
     run,
 )
-from .test_options import Project, install
+from .test_options import COMMAND, Project, install
 from .test_project import MINUTES, free_port
 
 pytestmark = [pytest.mark.slow, TOGETHER]
 
+TRAINED = ("prepare", "train", "promote")
 STAGES = ("serving", "training", "tracking", "test")
 # Put where it gets into an image: what is looked for would be found.
 INSIDE = "src/my_ml_project/inside.py"
@@ -224,6 +225,53 @@ def test_a_model_is_trained_and_served(built: Built, docker: Docker, tmp_path: P
     finally:
         docker.ok("rm", "--force", *containers)
         docker.ok("volume", "rm", "--force", *volumes)
+
+
+def test_a_release_is_one_image_of_the_model_s_commit(
+    planted: Path, docker: Docker, buildah: Engine, secrets: list[str], tmp_path: Path
+) -> None:
+    """Built twice it is the same, whatever was committed since; alone it answers as trained."""
+    root = tmp_path / "trained"
+    git(tmp_path, "clone", "--quiet", str(planted), root.name)
+    project = Project(root, buildah.environment | docker.environment | {"BASE_IMAGE": BASE})
+    for layer in (("scripts/setup.sh",), *((COMMAND, name) for name in TRAINED)):
+        project.ok(*layer)
+    trained = git(root, "rev-parse", "HEAD").strip()
+
+    def release(engine: str) -> str:
+        options = ("--engine", engine, *secrets, "--", "--network", "host")
+        told = project.ok("scripts/build.sh", "--release", *options)
+        found = re.search(r"^ +(sha256:\S+) +my-ml-project-release:1$", told, re.MULTILINE)
+        assert found, told
+        return found[1]
+
+    first = release("buildah")
+    (root / "src/my_ml_project/later.py").write_text("LATER = True\n", "utf-8")
+    commit_all(root, "Later")
+    (root / "src/my_ml_project/uncommitted.py").write_text("LATER = True\n", "utf-8")
+    assert release("buildah") == first
+    assert not (root / "dist").exists()
+
+    (about,) = json.loads(docker.ok("image", "inspect", release("docker")))
+    labels = about["Config"]["Labels"]
+    assert labels["org.opencontainers.image.revision"] == trained
+    assert labels["org.opencontainers.image.version"] == "1"
+    container, port = f"groundwork-{os.getpid()}-release", free_port()
+    try:
+        with docker.networked():
+            start = ("run", "--detach", "--name", container, "--health-interval", "1s")
+            reached = ("--publish", f"127.0.0.1:{port}:8000")
+            docker.ok(*start, *HARDENED, *reached, about["Id"])
+            docker.ok("cp", f"{container}:/release", tmp_path / "release")
+            held = json.loads((tmp_path / "release/release.json").read_text("utf-8"))
+            assert labels["org.groundwork.model.digest"] == held["digest"]
+            code = docker.ok("exec", container, "ls", "src/my_ml_project")
+            assert "model.py" in code
+            assert "later.py" not in code
+            assert "uncommitted.py" not in code
+            serve(docker, container, port, tmp_path / "release")
+    finally:
+        docker.ok("rm", "--force", container)
 
 
 def serve(docker: Docker, container: str, port: str, release: Path) -> None:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Usage: scripts/build.sh [--image STAGE]... [--engine ENGINE] [--secret ID=FILE]...
 #                         [--allow-dirty] [-- ENGINE-OPTION...]
+#        scripts/build.sh --release [VERSION] [--engine ENGINE] [--secret ID=FILE]... [-- ENGINE-OPTION...]
 #
 # Builds dist/: wheel, source distribution, CycloneDX bill of materials, and manifest.json with the
 # SHA-256 of each. The same commit gives the same bytes, whenever and wherever it is built.
@@ -8,6 +9,8 @@
 #   --image STAGE    build this stage of the Dockerfile as well: serving, training, tracking, test.
 #                    Its tag names commit and lock. Buildah and Podman give the same digest each
 #                    time; Docker's own builder does not.
+#   --release        build the image of a release instead: a registered version, the champion or
+#                    VERSION, with the code and packages of its commit. Its tag names the version.
 #   --engine ENGINE  docker, podman or buildah; otherwise the first of them that works here
 #   --secret ID=FILE index=FILE or ca=FILE, for a company's network: see the Dockerfile
 #   --allow-dirty    build with uncommitted changes too; the manifest then says so
@@ -18,7 +21,7 @@
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-allow_dirty='' engine='' stages=() options=()
+allow_dirty='' engine='' release='' stages=() options=()
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help) help ;;
@@ -27,6 +30,16 @@ while [ $# -gt 0 ]; do
         grep -q " AS ${2:--}\$" "$ROOT/Dockerfile" || usage_error "the Dockerfile has no stage '${2:-}'"
         stages+=("$2")
         shift
+        ;;
+    --release)
+        release=champion
+        case ${2:--} in
+        -*) ;;
+        *)
+            release=$2
+            shift
+            ;;
+        esac
         ;;
     --engine)
         case ${2:-} in
@@ -70,7 +83,13 @@ cd "$ROOT"
 started=$(now)
 git rev-parse --verify --quiet HEAD >/dev/null 2>&1 ||
     die "there is no commit to build; run git init, git add and git commit first"
-changes=$(git status --porcelain -- .)
+changes=''
+if [ -n "$release" ]; then # of a commit, whatever lies here
+    [ ${#stages[@]} -eq 0 ] || usage_error "--release builds one image, without --image"
+    stages=(release)
+else
+    changes=$(git status --porcelain -- .)
+fi
 if [ -n "$changes" ] && [ -z "$allow_dirty" ]; then
     die "there are uncommitted changes ($(head -n 1 <<<"${changes#???}")$([ "$(wc -l <<<"$changes")" -eq 1 ] || echo ", …")); commit them, or use --allow-dirty"
 fi
@@ -78,17 +97,27 @@ fi
 scripts/setup.sh --quiet
 hold build
 
+work=$(mktemp -d "$ROOT/var/build.XXXXXX") || die "cannot write to $ROOT/var"
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/source/release" "$work/dist"
+commit=$(git rev-parse HEAD) version='' digest=''
+if [ -n "$release" ]; then
+    exported=$("$(cli)" export "$release" "$work/source/release") || exit 1
+    read -r version digest commit <<<"$exported"
+    [ -n "$commit" ] || die "version $version was trained without a commit; commit, train and promote again"
+    git cat-file -e "$commit^{commit}" 2>/dev/null ||
+        die "commit $commit of version $version is not in this repository; run git fetch"
+fi
+
 # Everything that could get into the archives from outside the commit is fixed here.
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct "$commit")
 export SOURCE_DATE_EPOCH TZ=UTC LC_ALL=C PYTHONHASHSEED=0
 umask 022
 
-work=$(mktemp -d "$ROOT/var/build.XXXXXX") || die "cannot write to $ROOT/var"
-trap 'rm -rf "$work"' EXIT
-mkdir "$work/source" "$work/dist"
 # Only what git knows is built, so a stray file never slips into a release.
 copy_source() {
-    git ls-files -z -- . | while IFS= read -r -d '' file; do
+    [ -z "$release" ] || git archive "$commit" . | tar -x -C "$work/source"
+    [ -n "$release" ] || git ls-files -z -- . | while IFS= read -r -d '' file; do
         if [ -e "$file" ]; then
             mkdir -p "$work/source/$(dirname "$file")"
             cp "$file" "$work/source/$file"
@@ -114,19 +143,20 @@ build_sbom() {
 
 # image STAGE: the name that its image gets.
 image() {
+    [ -z "$release" ] || { echo "$(basename "$(cli)")-release:$version" && return; }
     echo "$(basename "$(cli)")-$1:$(git rev-parse --short=12 HEAD)${changes:+-dirty}-$(sha256 poetry.lock | cut -c 1-8)"
 }
 
 # build_image STAGE: build it and note its digest. With uncommitted changes no commit is named in
 # the image, and a model that it trains says so.
 build_image() {
-    local stage=$1 name arguments commit
+    local stage=$1 name arguments
     name=$(image "$stage")
-    commit=$([ -n "$changes" ] || git rev-parse HEAD)
     arguments=(
         --target "$stage" --tag "$name" --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
-        --build-arg "COMMIT=$commit" ${options[@]+"${options[@]}"}
+        --build-arg "COMMIT=$([ -n "$changes" ] || echo "$commit")" ${options[@]+"${options[@]}"}
     )
+    [ -z "$release" ] || arguments+=(--build-arg "VERSION=$version" --build-arg "DIGEST=$digest")
     [ -z "${BASE_IMAGE:-}" ] || arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
     if [ "$engine" = docker ]; then
         DOCKER_BUILDKIT=1 docker build "${arguments[@]}" "$work/source" || return
@@ -171,20 +201,24 @@ manifest = {
 PYTHON
 }
 
-echo "Building $(git rev-parse --short HEAD)${changes:+ with uncommitted changes}"
+echo "Building $(git rev-parse --short "$commit")${changes:+ with uncommitted changes}${version:+, version $version}"
 copy_source
-step "wheel and sdist" build_packages
-step "bill of materials" build_sbom
+if [ -z "$release" ]; then
+    step "wheel and sdist" build_packages
+    step "bill of materials" build_sbom
+fi
 : >"$work/images"
 for stage in ${stages[@]+"${stages[@]}"}; do
     step "image $stage" build_image "$stage"
 done
-write_manifest
-# Two renames: dist/ is the old one or the new one, never half of each.
-[ ! -d dist ] || mv dist "$work/old"
-mv "$work/dist" dist
-sed -n 's/^    "\(.*\)": "\(.*\)",\{0,1\}$/  \2  \1/p' dist/manifest.json
+if [ -z "$release" ]; then
+    write_manifest
+    # Two renames: dist/ is the old one or the new one, never half of each.
+    [ ! -d dist ] || mv dist "$work/old"
+    mv "$work/dist" dist
+    sed -n 's/^    "\(.*\)": "\(.*\)",\{0,1\}$/  \2  \1/p' dist/manifest.json
+fi
 while read -r _ name _ digest; do
     echo "  $digest  $name"
 done <"$work/images"
-echo "Built dist/ in $(took "$started") s"
+echo "Built ${release:-dist/} in $(took "$started") s"

@@ -7,9 +7,13 @@ import threading
 import time
 from collections import Counter
 
-port, golden = int(sys.argv[1]), sys.argv[2]
+port, golden, rows = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with open(golden, encoding="utf-8") as file:  # noqa: PTH123
-    BODY = json.dumps({"rows": json.load(file)["inputs"]})
+    inputs = json.load(file)["inputs"]
+# Many rows are filled up with blanks, which JSON allows, to nearly what a request may have.
+BODY = json.dumps({"rows": (inputs * 1000)[: rows or len(inputs)]})
+if rows:
+    BODY = BODY.ljust(1000 * 1000)
 ends: Counter[str] = Counter()
 going = True
 

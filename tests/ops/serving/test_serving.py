@@ -26,6 +26,7 @@ from ..project import (
     errors,
     features,
     flavor,
+    handover,
     model,
     package,
     prediction_log,
@@ -34,7 +35,6 @@ from ..project import (
     schema,
     server,
     settings,
-    supervisor,
 )
 from ..project import service as serving
 
@@ -46,13 +46,13 @@ THREADS = f"""
 import sys
 from threadpoolctl import threadpool_info
 from {package.__name__}.ops.cli import commands
-from {package.__name__}.ops.serving import supervisor
+from {package.__name__}.ops.serving import handover
 
 def bind(*_):
     print(max(one["num_threads"] for one in threadpool_info() if one["user_api"] == "openmp"))
     sys.exit()
 
-supervisor.bind = bind
+handover.bind = bind
 commands.main(["serve"])
 """
 SECRET = 987654.5
@@ -553,7 +553,7 @@ def test_answers_are_sent_at_once():
                 connected.set()
 
         made: list[Protocol] = []
-        listener = supervisor.bind("127.0.0.1", 0)
+        listener = handover.bind("127.0.0.1", 0)
         server = await asyncio.get_running_loop().create_server(Protocol, sock=listener)
         async with server:
             _, writer = await asyncio.open_connection(*listener.getsockname())

@@ -256,6 +256,18 @@ def serve(
     server.run(config, reference, release)
 
 
+@app.command(hidden=True)
+def export(
+    reference: Annotated[str, typer.Argument(help="champion, challenger or a version number.")],
+    folder: Annotated[Path, typer.Argument(help="Where bundle/ and release.json go.")],
+) -> None:
+    """Bring to a folder what an image of a version holds, for scripts/build.sh --release."""
+    from ..tracking import registry
+
+    version = registry.export(settings(), reference, folder)
+    typer.echo(f"{version.number} {version.digest} {version.commit}")
+
+
 @app.command()
 def drift(
     source: Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")] = None,
@@ -343,8 +355,11 @@ def deploy(
     from ..delivery import deploy as deployments
 
     if environment not in deployments.DRIVERS:
-        known = ", ".join(deployments.DRIVERS)
-        raise typer.BadParameter(f"there is no {environment!r}; this project deploys to: {known}")
+        known, wanted = ", ".join(deployments.DRIVERS), [*deployments.DRIVERS, environment][1:]
+        raise typer.BadParameter(
+            f"this project does not deploy to {environment!r}, only to: {known}; if the template "
+            f"has this target, scripts/update.sh --data 'deploy=[{', '.join(wanted)}]' adds it"
+        )
     if number is not None and action is not Action.ROLLBACK:
         raise typer.BadParameter("only rollback takes a release's number")
     driver = deployments.DRIVERS[environment](settings())

@@ -67,13 +67,19 @@ class Settings(BaseSettings):
         90, ge=1, le=36500, description="days for which they are kept"
     )
     image: str = Field(
-        "", description="image that serves; empty: what scripts/build.sh made of the model's commit"
+        "", description="image of a release; empty: what scripts/build.sh --release made"
     )
     canary_seconds: float = Field(
         5, ge=0, description="seconds for which a new release shares requests with the old one"
     )
     canary_share: float = Field(
         0.1, gt=0, lt=1, description="share of them that it gets, where a gateway deals them out"
+    )
+    canary_min_requests: int = Field(
+        20, ge=0, description="requests that each of the two has to answer to be compared"
+    )
+    canary_required: bool = Field(
+        default=False, description="return to the old release where fewer requests came"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much the service logs"

@@ -6,10 +6,9 @@ from dataclasses import dataclass, fields
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..core.errors import UserError
+from ..core.settings import Settings
 from .release import Address, request
 
-# So many requests of each before their times and refusals are compared.
-ENOUGH = 20
 # How much worse than the old one: a share of requests, and of their mean time.
 FAILED, REFUSED, SLOWER = 0.01, 0.1, 2.0
 # Seconds by which a mean may differ in any case.
@@ -54,15 +53,16 @@ def read(address: Address) -> Count:
     )
 
 
-def watch(old: Address, new: Address, before: Count, seconds: float) -> str:
-    """Compare two releases that share the requests for so long; return what to record.
+def watch(old: Address, new: Address, before: Count, settings: Settings) -> str:
+    """Compare two releases while they share the requests; return what to record.
 
     `before` is what the new one had answered until it got a share.
 
-    Raises UserError, at once where requests fail, if the new one does worse than the old one.
+    Raises UserError, at once where requests fail, if the new one does worse than the old one, or if
+    the settings require more requests than came.
     """
     begun = read(old), before
-    end = time.monotonic() + seconds
+    end = time.monotonic() + settings.canary_seconds
     while True:
         theirs, mine = (read(at) - then for at, then in zip((old, new), begun, strict=True))
         if mine.share(mine.failed) > theirs.share(theirs.failed) + FAILED:
@@ -72,9 +72,14 @@ def watch(old: Address, new: Address, before: Count, seconds: float) -> str:
             )
         if time.monotonic() > end:
             break
-        time.sleep(min(0.25, seconds))
-    if min(theirs.requests, mine.requests) >= ENOUGH:
-        _compare(theirs, mine)
+        time.sleep(min(0.25, settings.canary_seconds))
+    fewest, enough = min(theirs.requests, mine.requests), settings.canary_min_requests
+    if fewest < enough:
+        short = f"canary: not enough requests: {fewest:.0f} of {enough}"
+        if settings.canary_required:
+            raise UserError(f"{short}; ML_CANARY_REQUIRED asks for them")
+        return f"{short}; errors, rejections and latency were not compared"
+    _compare(theirs, mine)
     return f"canary: {mine.requests:.0f} of {mine.requests + theirs.requests:.0f} requests"
 
 

@@ -20,33 +20,30 @@ from ..core import optional
 from ..core.errors import UserError
 from ..core.files import write_json
 from ..core.settings import Settings
-from ..serving import supervisor
 from . import canary
 from .local import Local
-from .release import TOLD, Driver, is_ready
+from .release import RECORDED, Driver, is_ready
 
 # Releases that stay on disk to go back to.
 KEEP = 5
-
-
 DRIVERS: dict[str, Callable[[Settings], Driver]] = {"local": Local}
 if compose := optional.load("delivery.compose"):
     DRIVERS["compose"] = compose.Compose
 
 
 def act(driver: Driver, action: str, number: int | None, reference: str) -> list[str]:
-    """Do what the command line asks for; return what to tell."""
+    """Do what the command line asks for; return the lines to print."""
     match action:
         case "deploy":
-            return [_told(deploy(driver, reference))]
+            return [_line(deploy(driver, reference))]
         case "rollback":
-            return [_told(rollback(driver, number))]
+            return [_line(rollback(driver, number))]
         case "status":
             status = driver.status()
             return [f"{name:<12} {value}" for name, value in status.items() if value is not None]
         case "history":
             entries, summed = history(driver)
-            return [*(_told(entry) for entry in entries), summed]
+            return [*(_line(entry) for entry in entries), summed]
         case _:
             stop(driver)
             return ["stopped"]
@@ -62,7 +59,7 @@ def deploy(driver: Driver, reference: str = "champion") -> dict[str, Any]:
         number = entry["release"] = 1 + max([0, *driver.releases.kept(), *_numbers(driver.folder)])
         try:
             release = driver.build(number, reference)
-            entry.update(release.model_dump(include=TOLD))
+            entry.update(release.model_dump(include=RECORDED))
             _try_out(driver, number, entry)
         except BaseException:
             driver.releases.drop(number)
@@ -74,7 +71,7 @@ def deploy(driver: Driver, reference: str = "champion") -> dict[str, Any]:
 def rollback(driver: Driver, number: int | None = None) -> dict[str, Any]:
     """Go back to a kept release, as carefully as `deploy`.
 
-    Not told which, to the one before the one that answers; if none answers, to the last that did.
+    Without a number, to the one before the one that answers; if none answers, to the last that did.
     """
     with _attempt(driver, "rollback") as entry:
         driver.check()
@@ -89,7 +86,7 @@ def rollback(driver: Driver, number: int | None = None) -> dict[str, Any]:
             raise UserError(f"release {number} is the one that answers")
         release = driver.releases.get(number)
         entry["release"] = number
-        entry.update(release.model_dump(include=TOLD))
+        entry.update(release.model_dump(include=RECORDED))
         _try_out(driver, number, entry)
     return entry
 
@@ -103,11 +100,11 @@ def _try_out(driver: Driver, number: int, entry: dict[str, Any]) -> None:
         is_ready(address, release)
         before = canary.read(address) if seconds else canary.Count()
         if seconds and (both := driver.share(number)):
-            entry["canary"] = canary.watch(*both, before, seconds)
+            entry["canary"] = canary.watch(*both, before, driver.settings)
+        driver.switch(number)
     except BaseException:
         driver.abandon(number)
         raise
-    driver.switch(number)
 
 
 def stop(driver: Driver) -> None:
@@ -161,7 +158,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     try:
         with contextlib.suppress(OSError, ValueError):
             left = json.loads(pending.read_text(encoding="utf-8"))
-            supervisor.record(folder, **left)
+            _record(folder, left)
         write_json(pending, entry)
         yield entry
         entry |= {"outcome": "ok", "reason": None}
@@ -174,7 +171,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     finally:
         entry["seconds"] = round(time.monotonic() - start, 2)
         with contextlib.suppress(OSError):  # a full disk must not hide what happened
-            supervisor.record(folder, **entry)
+            _record(folder, entry)
         pending.unlink(missing_ok=True)
         lock.release()
         _audit(driver, *filter(None, [left, entry]))
@@ -197,6 +194,16 @@ def _prune(driver: Driver) -> None:
             driver.releases.drop(number)
 
 
+def _record(folder: Path, entry: dict[str, Any]) -> None:
+    """Add one line to history.jsonl."""
+    with (folder / "history.jsonl").open("a+b") as file:
+        if file.tell():  # a full disk may have cut the last line short
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(entry).encode() + b"\n")
+
+
 def _entries(folder: Path) -> list[dict[str, Any]]:
     path = folder / "history.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -211,7 +218,7 @@ def _numbers(folder: Path) -> list[int]:
     return [entry["release"] for entry in _entries(folder) if entry.get("release")]
 
 
-def _told(entry: dict[str, Any]) -> str:
+def _line(entry: dict[str, Any]) -> str:
     """Put an attempt in one line."""
     what = f"release {entry['release']}" if entry.get("release") else ""
     if entry.get("version"):
@@ -220,7 +227,7 @@ def _told(entry: dict[str, Any]) -> str:
         f"{entry.get('time', ''):<26}{entry['action']:<9}{entry['outcome']:<12}"
         f"{entry.get('seconds', 0):>6.1f} s  {entry.get('who', '')}  {what}"
     )
-    return f"{line}  {entry['reason']}".strip() if entry.get("reason") else line.strip()
+    return "  ".join([line.rstrip(), *filter(None, [entry.get("canary"), entry.get("reason")])])
 
 
 def _who() -> str:

@@ -1,42 +1,92 @@
-"""The environment `local`: releases are processes on this machine, kept by supervisor.py."""
+"""The environment `local`: a release is a process on this machine; see serving/handover.py."""
 
 import contextlib
 import os
-import signal
+import socket
 import subprocess
-import sys
 import time
-import uuid
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from ..core.errors import UserError
-from ..core.files import load_json, write_json
+from ..core.files import load_json
 from ..core.settings import PACKAGE, Settings, thread_variables
-from ..serving import supervisor
-from .release import TOLD, Address, Release, Releases, is_ready, load_state, reachable
+from ..serving import handover
+from .release import RECORDED, Address, Release, Releases, is_ready, load_state
+
+# Seconds that a release has to get ready, and has to stay so while it shares the requests.
+START_SECONDS, STEADY_SECONDS = 120.0, 1.0
 
 
-class Answer(BaseModel):
-    """What came of a request, and the port of a release that is tried out."""
+class Trial:
+    """The process of a release that does not answer alone yet."""
 
-    id: str
-    reason: str | None
-    port: int | None = None
+    def __init__(self, release: Release, folder: Path, settings: Settings) -> None:
+        """Start the release's own code, in its own environment and a session of its own."""
+        self.number, self.log = int(folder.name), folder / "service.log"
+        self.control, theirs = socket.socketpair()
+        self.shares = self.kept = False
+        place = {"ML_HOST": settings.host, "ML_PORT": str(settings.port)}
+        with theirs, handover.bind("127.0.0.1", 0) as private, self.log.open("ab") as log:
+            self.address: Address = private.getsockname()
+            self.process = subprocess.Popen(  # noqa: S603
+                [release.python, "-P", "-m", f"{release.package}.ops.serving.server",
+                 folder / "bundle", "--private", str(private.fileno()),
+                 "--deployment", str(theirs.fileno())],
+                env={**os.environ, **release.environment, **place, "PYTHONPATH": release.source},
+                pass_fds=[private.fileno(), theirs.fileno()], cwd=folder.parents[1],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._expect("ready", START_SECONDS)
 
+    def share(self) -> None:
+        """Have it answer in public, beside the process that does so already."""
+        if not self.shares:
+            self._ask("share", handover.PASS_SECONDS + 5)
+            self.shares = True
 
-class State(BaseModel):
-    """state.json, which the supervisor writes."""
+    def keep(self) -> None:
+        """Have it be the one that answers; the other one ends."""
+        self.kept = True
+        self._ask("keep", handover.DRAIN_SECONDS + 5)
 
-    pid: int
-    host: str
-    port: int
-    release: int | None
-    previous: int | None
-    worker: int | None
-    private: int | None = None
-    answer: Answer | None = None
+    def give_up(self) -> None:
+        """End it, unless it was kept."""
+        self.control.close()
+        if not self.kept:
+            try:
+                self.process.wait(handover.DRAIN_SECONDS if self.shares else 0)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def _ask(self, word: str, seconds: float) -> None:
+        with contextlib.suppress(OSError):  # it died: what it answers says so
+            self.control.sendall(f"{word}\n".encode())
+        self._expect(word, seconds)
+
+    def _expect(self, word: str, seconds: float) -> None:
+        """Wait until it says `word`. Raises UserError where it does not, with the reason."""
+        said = ""
+        self.control.settimeout(seconds)
+        try:
+            said = self.control.recv(4096).decode(errors="replace").strip()
+            reason = said.removeprefix("error: ") or self._ending()
+        except TimeoutError:
+            reason = f"it was given up after {seconds:.0f} seconds"
+        except OSError:
+            reason = self._ending()
+        if said != word:
+            self.give_up()
+            raise UserError(f"release {self.number} is not ready: {reason}")
+
+    def _ending(self) -> str:
+        """Say how it ended: its exit code and its last line."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = f", last saying: {said[-1].strip()}" if said else ""
+        return f"the service ended with exit code {self.process.returncode}{last}"
 
 
 class Local:
@@ -47,13 +97,14 @@ class Local:
         self.settings = settings
         self.folder = settings.var_dir / "deploy" / "local"
         self.releases = Releases(settings, self.folder / "releases")
+        self.trial: Trial | None = None
 
     def check(self) -> None:
         """Raise UserError if the port is another program's."""
         state, wanted = self.state(), (self.settings.host, self.settings.port)
-        if supervisor.running(self.folder) is None:
+        if not self._answers(state):
             try:
-                supervisor.bind(*wanted).close()
+                handover.bind(*wanted).close()
             except OSError as error:
                 raise UserError(
                     f"{wanted[0]}:{wanted[1]} cannot be used ({error.strerror}); "
@@ -93,112 +144,61 @@ class Local:
 
     def start(self, number: int) -> Address:
         """Start a release beside the one that answers; return its own address."""
-        if supervisor.running(self.folder) is None:
-            self._start()
-        return ("127.0.0.1", self._request("try", number).port or 0)
+        path = self.releases.path(number)
+        self.trial = Trial(self.releases.get(number), path, self.settings)
+        return self.trial.address
 
-    def share(self, number: int) -> tuple[Address, Address] | None:
+    def share(self, number: int) -> tuple[Address, Address] | None:  # noqa: ARG002 - the trial's
         """Let it accept from the same socket as the old one; the system deals requests out."""
         state = self.state()
-        if state is None or state.private is None:
+        if self.trial is None or state is None or not self._answers(state):
             return None
-        mine = self._request("share", number).port or 0
-        return ("127.0.0.1", state.private), ("127.0.0.1", mine)
+        self.trial.share()
+        return ("127.0.0.1", state.private), self.trial.address
 
     def switch(self, number: int) -> None:
-        """Let the release that was just verified take over."""
-        release, before = self.releases.get(number), self.state()
-        self._request("switch", number)
-        try:
-            is_ready((reachable(self.settings.host), self.settings.port), release)
-        except UserError:
-            if before and before.release is not None and before.release != number:
-                self._request("try", before.release)
-                self._request("switch", before.release)
-            else:
-                self.stop()
-            raise
+        """Let the release that was tried out answer alone, once it has stayed ready in public."""
+        if self.trial is None:
+            raise UserError(f"release {number} was not started")
+        self.trial.share()
+        end = time.monotonic() + STEADY_SECONDS
+        while time.monotonic() < end:
+            is_ready(self.trial.address, self.releases.get(number))
+            time.sleep(0.05)
+        self.trial.keep()
+
+    def abandon(self, number: int) -> None:  # noqa: ARG002 - the trial's
+        """End a release that was tried out."""
+        if self.trial:
+            self.trial.give_up()
 
     def stop(self) -> None:
-        """End the supervisor, once it has answered what it accepted."""
-        if (pid := supervisor.running(self.folder)) is None:
-            return
-        os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + supervisor.DRAIN_SECONDS + 5
-        while supervisor.running(self.folder) == pid:
-            if time.monotonic() > end:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
+        """End the service, once it has answered what it accepted."""
+        state = self.state()
+        if state and (process := handover.connect(self.folder, state)):
+            handover.finish(process, state.pid)
 
     def status(self) -> dict[str, Any]:
         """Say which release answers, and where."""
         state = self.state()
         number = state.release if state else None
-        running = supervisor.running(self.folder)
         release = self.releases.get(number) if number is not None else None
         return {
             "environment": "local",
-            "state": "answering" if running and state and state.worker else "stopped",
+            "state": "answering" if self._answers(state) else "stopped",
             "address": f"http://{state.host}:{state.port}" if state else None,
             "release": number,
             "previous": state.previous if state else None,
             "kept": self.releases.kept(),
-            **(release.model_dump(include=TOLD)
-               if release else {}),
-        }  # fmt: skip
+            **(release.model_dump(include=RECORDED) if release else {}),
+        }
 
-    def state(self) -> State | None:
-        """Return what the supervisor last said. Raises UserError if that is damaged."""
-        return load_state(self.folder / "state.json", State)
+    def state(self) -> handover.State | None:
+        """Return what the service said of itself. Raises UserError if that is damaged."""
+        return load_state(self.folder / "state.json", handover.State)
 
-    def _start(self) -> int:
-        """Start the supervisor in a session of its own: it outlives us and our terminal."""
-        log = self.folder / "supervisor.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", supervisor.__file__, str(self.folder),
-                 self.settings.host, str(self.settings.port)],
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True,
-            )  # fmt: skip
-        while supervisor.running(self.folder) != process.pid or not self._said_by(process.pid):
-            if process.poll() is not None:
-                last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-                raise UserError("".join(last).removeprefix("error: ") or "the supervisor ended")
-            time.sleep(0.02)
-        return process.pid
-
-    def _said_by(self, pid: int) -> State | None:
-        """Return the state if this supervisor wrote it."""
-        with contextlib.suppress(UserError):
-            if (state := self.state()) and state.pid == pid:
-                return state
-        return None
-
-    def _request(self, do: str, number: int) -> Answer:
-        """Have the supervisor do something. Raises UserError with its reason if that failed."""
-        name, pid = uuid.uuid4().hex, supervisor.running(self.folder)
-        seconds = supervisor.START_SECONDS + self.settings.canary_seconds
-        request = {"id": name, "do": do, "release": number, "seconds": seconds}
-        write_json(self.folder / "request.json", request)
-        end = time.monotonic() + seconds + supervisor.DRAIN_SECONDS + 10
-        if pid is not None:
-            os.kill(pid, signal.SIGHUP)
-        while pid is not None and time.monotonic() < end:
-            state = self._said_by(pid)
-            if state and state.answer and state.answer.id == name:
-                if state.answer.reason is not None:
-                    raise UserError(f"release {number} is not ready: {state.answer.reason}")
-                return state.answer
-            time.sleep(0.02)
-            pid = supervisor.running(self.folder)
-        raise UserError(f"the supervisor does not answer; see {self.folder / 'supervisor.log'}")
-
-    def abandon(self, number: int) -> None:
-        """End a release that was tried out, and a supervisor that has nothing else to do."""
-        with contextlib.suppress(UserError, OSError):
-            state = self.state()
-            if state and state.release is None:
-                self.stop()
-            else:
-                self._request("drop", number)
+    def _answers(self, state: handover.State | None) -> bool:
+        if state and (process := handover.connect(self.folder, state)):
+            process.close()
+            return True
+        return False

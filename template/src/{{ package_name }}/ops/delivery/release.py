@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _State = TypeVar("_State", bound=BaseModel)
 Address = tuple[str, int]
-# What the history tells of a release.
-TOLD = {"version", "digest", "run_id", "commit", "image"}
+# What the history keeps of a release.
+RECORDED = {"version", "digest", "run_id", "commit", "image"}
 
 
 class Release(BaseModel):
@@ -65,7 +65,7 @@ class Driver(Protocol):
         """
 
     def switch(self, number: int) -> None:
-        """Let it have all requests; where it fails with them, the old one has them again."""
+        """Let it have all requests, and end the old one; if it fails first, the old one goes on."""
 
     def abandon(self, number: int) -> None:
         """End a release that was started, and did not prove right."""
@@ -123,8 +123,8 @@ class Releases:
         version = registry.resolve(self.settings, reference)
         if not version.commit:
             raise UserError(
-                f"version {version.number} was trained without a commit, so its code is not to be "
-                "had; commit, train and promote again"
+                f"version {version.number} was trained without a commit, so its code is not "
+                "available; commit, train and promote again"
             )
         self.clear()
         return version

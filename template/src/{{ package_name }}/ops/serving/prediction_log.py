@@ -88,10 +88,11 @@ def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:
     """Return what was logged on `since` (UTC) and after, oldest first.
 
     The columns are ABOUT and one `feature.<name>` for each feature; a line that is not whole is
-    left out. Without any line the frame is empty, with the columns of ABOUT.
+    left out. Without any line the frame is empty, with the columns of ABOUT. Releases in containers
+    have a folder of their own below, as they write as another user.
     """
     entries = []
-    for path in sorted((var_dir / FOLDER).glob(DAYS)):
+    for path in sorted((var_dir / FOLDER).rglob(DAYS), key=lambda path: path.stem):
         if since and path.stem < since.isoformat():
             continue
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -16,10 +16,9 @@ from typing import Any
 import uvicorn
 
 from ..core.errors import UserError
-from ..core.files import write_json
 from ..core.settings import Settings
 from ..core.settings import settings as load_settings
-from . import supervisor
+from . import handover
 from .app import application
 from .service import Service
 
@@ -37,7 +36,7 @@ def run(settings: Settings, reference: str = "champion", release: Path | None = 
     taken.
     """
     try:
-        listener = supervisor.bind(settings.host, settings.port)
+        listener = handover.bind(settings.host, settings.port)
     except OSError as error:
         raise UserError(
             f"{settings.host}:{settings.port} cannot be used ({error.strerror}); stop what uses "
@@ -57,43 +56,47 @@ def _fetched(settings: Settings, reference: str) -> Path:
 
     version = registry.resolve(settings, reference)
     folder = settings.var_dir / "serving" / str(version.number)
-    registry.fetch(settings, version, folder)
-    about = {"version": version.number, "run_id": version.run_id, "digest": version.digest}
-    write_json(folder / "release.json", about)
+    registry.export(settings, str(version.number), folder)
     return folder
 
 
 def main() -> None:
-    """Serve a bundle as a supervisor asks for it; people use the command line's `serve`."""
+    """Serve a release's bundle as `deploy.sh local` asks; people use the command line's `serve`."""
     parser = argparse.ArgumentParser(prog="serving", description=main.__doc__)
     parser.add_argument("bundle", type=Path)
-    for name in ("private", "public", "control"):
-        parser.add_argument(f"--{name}", type=int, required=True, help="a socket; see Worker")
+    parser.add_argument("--private", type=int, required=True, help="a socket of its own")
+    parser.add_argument("--deployment", type=int, required=True, help="what it obeys; see Handover")
     given = parser.parse_args()
-    control = socket.socket(fileno=given.control)
+    deployment = socket.socket(fileno=given.deployment)
+    private = socket.socket(fileno=given.private)
     try:
-        service = Service(load_settings(), given.bundle)
+        settings = load_settings()
+        service = Service(settings, given.bundle)
         service.load()
     except UserError as error:
-        control.sendall(f"error: {error}\n".encode())
+        deployment.sendall(f"error: {error}\n".encode())
         sys.exit(f"error: {error}")
     service.live = False
-    server = _Server(service, (control, socket.socket(fileno=given.public)))
-    server.run([socket.socket(fileno=given.private)])
+    state = handover.State(
+        release=int(given.bundle.parent.name),
+        pid=os.getpid(),
+        host=settings.host,
+        port=settings.port,
+        private=private.getsockname()[1],
+    )
+    _Server(service, (deployment, state)).run([private])
 
 
 class _Server(uvicorn.Server):
     """Uvicorn that ends without dropping a request, and opens to the public when it is told to."""
 
     def __init__(
-        self,
-        service: Service,
-        sockets: tuple[socket.socket, socket.socket] | None = None,
+        self, service: Service, deployed: tuple[socket.socket, handover.State] | None = None
     ) -> None:
-        """Serve; `sockets` are the control socket and the public one, if there is a supervisor."""
+        """Serve; `deployed` is what `deploy.sh local` gave, if that started this process."""
         level = service.settings.log_level
         super().__init__(uvicorn.Config(application(service), access_log=False, log_level=level))
-        self.service, self.sockets = service, sockets
+        self.service, self.deployed = service, deployed
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.service.draining = sig == signal.SIGTERM
@@ -103,19 +106,18 @@ class _Server(uvicorn.Server):
         # The thread that scores lets the one that talks go on sooner than after Python's 5 ms.
         sys.setswitchinterval(0.0005)
         await super().startup(sockets)
-        if self.sockets:
+        if self.deployed:
+            deployment, state = self.deployed
             loop = asyncio.get_running_loop()
-            threading.Thread(target=self._obey, args=(*self.sockets, loop), daemon=True).start()
-
-    def _obey(
-        self, control: socket.socket, public: socket.socket, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        """Go live when told to; end, gently, when the other end of `control` is closed."""
-        control.sendall(b"ready\n")
-        while control.recv(64) == b"go\n":
-            asyncio.run_coroutine_threadsafe(self._go_live(public), loop).result()
-            control.sendall(b"live\n")
-        os.kill(os.getpid(), signal.SIGTERM)
+            part = handover.Handover(
+                Path.cwd(),
+                state,
+                accept=lambda at: asyncio.run_coroutine_threadsafe(
+                    self._go_live(at), loop
+                ).result(),
+                end=lambda: os.kill(os.getpid(), signal.SIGTERM),
+            )
+            threading.Thread(target=part.follow, args=(deployment,), daemon=True).start()
 
     async def _go_live(self, public: socket.socket) -> None:
         self.service.live = True

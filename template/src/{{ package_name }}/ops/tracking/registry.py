@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ..core.errors import UserError
+from ..core.files import write_json
 from ..core.settings import NAME, Settings
 from ..provenance.manifest import Manifest
 from . import runs
@@ -142,6 +143,15 @@ def fetch(settings: Settings, version: Version, into: Path) -> Path:
         if shutil.disk_usage(into).free < missing:
             raise UserError(f"{into}: {os.strerror(errno.ENOSPC)}") from None
         raise
+
+
+def export(settings: Settings, reference: str, into: Path) -> Version:
+    """Bring all that a service needs of a version into a folder: bundle/ and release.json."""
+    version = resolve(settings, reference)
+    fetch(settings, version, into)
+    about = {"version": str(version.number), "run_id": version.run_id, "digest": version.digest}
+    write_json(into / "release.json", about | {"commit": version.commit})
+    return version
 
 
 def _size(client: MlflowClient, run_id: str, path: str) -> int:
