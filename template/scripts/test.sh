@@ -42,9 +42,13 @@ work=$(mktemp -d var/test.XXXXXX) || die "cannot write to $ROOT/var"
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
 folders=() lint=''
-for layer in "${layers[@]}"; do
-    if [ "$layer" = lint ]; then lint=1; else folders+=("tests/$layer"); fi
-done
+case " ${layers[*]} " in *" lint "*) lint=1 ;; esac
+# All tests but the contract's are yours, wherever under tests/ they are.
+case " ${layers[*]} " in
+*" yours "*" contract "* | *" contract "*" yours "*) folders=(tests) ;;
+*" yours "*) folders=(tests --ignore=tests/contract) ;;
+*" contract "*) folders=(tests/contract) ;;
+esac
 arguments=(--numprocesses auto --dist loadgroup --junitxml "$work/report.xml" "${folders[@]}" "$@")
 [ -z "$fast" ] || arguments+=(-m "not slow")
 

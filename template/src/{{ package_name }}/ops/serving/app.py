@@ -37,9 +37,7 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
             threading.Thread(target=_load_and_tell, args=(service,), daemon=True).start()
         yield
 
-    batches = Batches(
-        service.predict, MAX_BATCH, MAX_BATCH_BYTES, service.settings.max_queue
-    )
+    batches = Batches(service.predict, MAX_BATCH, MAX_BATCH_BYTES, service.settings.max_queue)
     app = FastAPI(title=NAME, lifespan=lifespan)
     app.state.service = service
     app.add_middleware(_Measured, service=service)

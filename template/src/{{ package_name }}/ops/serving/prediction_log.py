@@ -111,8 +111,14 @@ def features(logged: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_quality_drop(var_dir: Path, digest: str, drop: float) -> None:
-    """Keep by how much a model's metric is lower on late labels than on the holdout."""
-    write_json(var_dir / FOLDER / QUALITY, {"model_digest": digest, "drop": drop})
+    """Keep by how much a model's metric is lower on late labels than on the holdout.
+
+    Each service reads it where its own log is. Raises UserError where it cannot be written.
+    """
+    own = var_dir / FOLDER
+    below = [path for path in own.iterdir() if path.is_dir()] if own.is_dir() else []
+    for folder in (own, *below):
+        write_json(folder / QUALITY, {"model_digest": digest, "drop": drop})
 
 
 def quality_drop(var_dir: Path, digest: str) -> float | None:
