@@ -64,6 +64,8 @@ class Features:
             raise UserError(
                 f"feature {name} must return a Series or a DataFrame with one row for every row"
             )
+        if isinstance(values, pd.Series) and values.dtype == np.float64:
+            return values
         try:
             return values.astype("float64")
         except (TypeError, ValueError) as error:

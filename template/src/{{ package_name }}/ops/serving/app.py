@@ -1,6 +1,7 @@
 """The routes: POST /predict for clients, and /healthz, /readyz and /metrics for operators."""
 
 import contextlib
+import gc
 import logging
 import threading
 import time
@@ -35,6 +36,9 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if service.bundle is None:
             threading.Thread(target=_load_and_tell, args=(service,), daemon=True).start()
+        # What is loaded by now stays: no request has to wait while it is searched for garbage.
+        gc.collect()
+        gc.freeze()
         yield
 
     batches = Batches(service.predict, MAX_BATCH, MAX_BATCH_BYTES, service.settings.max_queue)

@@ -71,7 +71,7 @@ def typed(schema: pa.DataFrameSchema, names: Sequence[str], rows: Sequence[Row])
         else:  # as objects: no value is first made something else for the sake of its neighbours
             series = pd.Series(found, dtype=object)
             columns[name] = column.dtype.coerce(series) if _type(column) else series
-    return pd.DataFrame(columns, copy=False)
+    return pd.DataFrame(columns)
 
 
 def is_nullable(column: pa.Column) -> bool:
