@@ -287,8 +287,8 @@ class Compose:
         values = dict(os.environ)
         values |= {"ML_HOST": self.settings.host, "ML_PORT": str(self.settings.port)}
         user = os.getuid() or USER
-        values |= {"DEPLOY_DIR": str(self.folder), "SERVICE_USER": f"{user}:{os.getgid() or USER}"}
-        values["PREDICTIONS_DIR"] = str(self.predictions)
+        values |= {"DEPLOY_DIR": str(self.folder), "DEPLOY_USER": f"{user}:{os.getgid() or USER}"}
+        values["DEPLOY_PREDICTIONS"] = str(self.predictions)
         for slot, number in self.state().slots.items():
             if number in self.releases.kept():
                 values[f"{slot.upper()}_IMAGE"] = self.releases.get(number).image or ""
