@@ -16,7 +16,7 @@ PROJECT = {  # name: (budget, bound)
     "files": (95, 146),
     "lines of ops/ without optional drivers": (3500, 6738),
     "lines of tests/": (1200, 1200),
-    "lines of scripts/": (700, 987),
+    "lines of scripts/": (700, 990),
 }
 # Lines of the owner's files, for every framework.
 OWNER = {"model.py": 150, "schema.py": 100, "test_behaviour.py": 80}
