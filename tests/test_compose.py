@@ -153,6 +153,7 @@ def platform(
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['TRACKING_PORT']}",
         "ML_CANARY_SECONDS": "2",
         "ML_CANARY_SHARE": "0.5",
+        "ML_CANARY_MIN_REQUESTS": "1",  # a slow machine's are few
         "PATH": f"{Path(sys.executable).parent}:{docker.environment['PATH']}",
     }
     deployments = root / "var/deploy"
