@@ -293,7 +293,7 @@ def test_without_the_registry_nothing_changes(platform: Platform) -> None:
     assert platform.state()["release"] == before
 
 
-@pytest.mark.parametrize("left", [0, 16 * 1024])
+@pytest.mark.parametrize("left", [0, 8 * 1024])
 def test_a_full_disk_costs_no_request(platform: Platform, left: int) -> None:
     """Full at once, or in the middle of it; the next deployment, with room again, succeeds."""
     before, filler = platform.state()["release"], platform.root / "var/deploy/filler"

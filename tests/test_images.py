@@ -234,7 +234,8 @@ def test_a_release_is_one_image_of_the_model_s_commit(
     root = tmp_path / "trained"
     copy_template(template, root, python_version=PYTHON)
     install(root, PYTHON)
-    project = Project(root, buildah.environment | docker.environment | {"BASE_IMAGE": BASE})
+    given = {"PATH": docker.environment["PATH"], "BASE_IMAGE": BASE}
+    project = Project(root, docker.environment | buildah.environment | given)
     for name in TRAINED:
         project.ok(COMMAND, name)
     trained = git(root, "rev-parse", "HEAD").strip()
