@@ -153,6 +153,7 @@ def platform(
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['TRACKING_PORT']}",
         "ML_CANARY_SECONDS": "2",
         "ML_CANARY_SHARE": "0.5",
+        "ML_CANARY_MIN_REQUESTS": "1",  # a slow machine's are few
         "PATH": f"{Path(sys.executable).parent}:{docker.environment['PATH']}",
     }
     deployments = root / "var/deploy"
@@ -292,7 +293,7 @@ def test_without_the_registry_nothing_changes(platform: Platform) -> None:
     assert platform.state()["release"] == before
 
 
-@pytest.mark.parametrize("left", [0, 16 * 1024])
+@pytest.mark.parametrize("left", [0, 8 * 1024])
 def test_a_full_disk_costs_no_request(platform: Platform, left: int) -> None:
     """Full at once, or in the middle of it; the next deployment, with room again, succeeds."""
     before, filler = platform.state()["release"], platform.root / "var/deploy/filler"

@@ -228,14 +228,16 @@ def test_a_model_is_trained_and_served(built: Built, docker: Docker, tmp_path: P
 
 
 def test_a_release_is_one_image_of_the_model_s_commit(
-    planted: Path, docker: Docker, buildah: Engine, secrets: list[str], tmp_path: Path
+    template: Path, docker: Docker, buildah: Engine, secrets: list[str], tmp_path: Path
 ) -> None:
     """Built twice it is the same, whatever was committed since; alone it answers as trained."""
     root = tmp_path / "trained"
-    git(tmp_path, "clone", "--quiet", str(planted), root.name)
-    project = Project(root, buildah.environment | docker.environment | {"BASE_IMAGE": BASE})
-    for layer in (("scripts/setup.sh",), *((COMMAND, name) for name in TRAINED)):
-        project.ok(*layer)
+    copy_template(template, root, python_version=PYTHON)
+    install(root, PYTHON)
+    given = {"PATH": docker.environment["PATH"], "BASE_IMAGE": BASE}
+    project = Project(root, docker.environment | buildah.environment | given)
+    for name in TRAINED:
+        project.ok(COMMAND, name)
     trained = git(root, "rev-parse", "HEAD").strip()
 
     def release(engine: str) -> str:
