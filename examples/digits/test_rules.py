@@ -1,7 +1,5 @@
 """Yours: the schema's rules that look at more than one column."""
 
-import json
-
 import pandas as pd
 import pytest
 
@@ -22,15 +20,6 @@ def test_rows_that_cannot_be_are_found(inputs, change, rule):
     rows.loc[rows.index[2], list(change)] = list(change.values())
     found = {(one.rule, tuple(one.rows)) for one in dataset.validate(rows, schema.Inputs)[1]}
     assert found == {(rule, (2,))}
-
-
-@pytest.mark.parametrize(("change", "rule"), RULES)
-def test_the_service_refuses_them_too(inputs, change, rule):
-    row = inputs.head(1).to_dict("records")[0]
-    body = json.dumps({"rows": [row, {**row, **change}]}).encode()
-    with pytest.raises(requests.RefusedError) as refused:
-        requests.read(body)
-    assert (1, None, rule) in {(one.row, one.column, one.reason) for one in refused.value.misfits}
 
 
 @pytest.mark.parametrize("least", [schema.PIXELS[0], schema.PIXELS[-1]])
