@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ..project import data, dataset, requests, schema
+from ..project import data, dataset, schema
 
 RULES = [
     (dict.fromkeys(schema.PIXELS, 1), "the picture is blank: less than a tenth of it is ink"),
