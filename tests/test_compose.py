@@ -372,7 +372,7 @@ def test_what_a_release_logs_is_read_on_this_machine(platform: Platform) -> None
     last = json.loads(logged[-1].read_text("utf-8").splitlines()[-1])["prediction_id"]
     assert "by version 1, run" in platform.ok(COMMAND, "explain", "--prediction", last)
     assert re.search(
-        r"^predictions +[1-9]\d*$", platform.run(COMMAND, "monitor").stdout, re.MULTILINE
+        r"^ *predictions +[1-9]\d*$", platform.run(COMMAND, "monitor").stdout, re.MULTILINE
     )
 
 
