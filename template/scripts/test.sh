@@ -41,15 +41,13 @@ work=$(mktemp -d var/test.XXXXXX) || die "cannot write to $ROOT/var"
 # What still runs in the background ends with this script.
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
-folders=() lint=''
-case " ${layers[*]} " in *" lint "*) lint=1 ;; esac
+lint='' yours='' contract='' folders=()
+for layer in "${layers[@]}"; do printf -v "$layer" 1; done
 # All tests but the contract's are yours, wherever under tests/ they are.
-case " ${layers[*]} " in
-*" yours "*" contract "* | *" contract "*" yours "*) folders=(tests) ;;
-*" yours "*) folders=(tests --ignore=tests/contract) ;;
-*" contract "*) folders=(tests/contract) ;;
-esac
-arguments=(--numprocesses auto --dist loadgroup --junitxml "$work/report.xml" "${folders[@]}" "$@")
+[ -z "$yours" ] || folders=(tests --ignore=tests/contract)
+[ -z "$contract" ] || folders=(tests/contract)
+[ -z "$yours$contract" ] || [ "$yours" != "$contract" ] || folders=(tests)
+arguments=(--numprocesses auto --dist loadgroup --junitxml "$work/report.xml" ${folders[@]+"${folders[@]}"} "$@")
 [ -z "$fast" ] || arguments+=(-m "not slow")
 
 # check NAME COMMAND…: run it and leave its name, verdict, seconds and output in the work folder.
