@@ -24,6 +24,8 @@ PROJECT = (
     "params.yaml",
     "pyproject.toml",
     "poetry.lock",
+    "tuning.json",
+    "benchmark.json",
     "data/manifest.json",
     ".python-version",
     ".gitignore",
@@ -70,6 +72,30 @@ def params() -> "settings.Params":
     return settings.load_params(ROOT / "params.yaml")
 
 
+def copy_project(root: Path) -> Path:
+    """Copy what a training reads into the folder `root`, and commit it there."""
+    for name in PROJECT:
+        source, target = ROOT / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():  # what tune and bench recorded may not be there
+            shutil.copyfile(source, target)
+    commit(root, "start")
+    return root
+
+
+def commit(root: Path, message: str) -> str:
+    """Commit everything under `root`, as nobody in particular; return the commit."""
+    git = ["git", "-C", str(root), "-c", "user.name=test", "-c", "user.email=test@example.com",
+           "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]  # fmt: skip
+    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message", message], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return head.stdout.strip()
+
+
 @dataclass(frozen=True)
 class Workplace:
     """A copy of the project, committed, with its model trained and promoted."""
@@ -83,18 +109,7 @@ class Workplace:
 def _workplace(tmp_path_factory) -> Workplace:
     from .project import registry, train
 
-    root = tmp_path_factory.mktemp("project")
-    for name in PROJECT:
-        source, target = ROOT / name, root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, target)
-    git = ["git", "-C", root, "-c", "user.name=test", "-c", "user.email=test@example.com",
-           "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]  # fmt: skip
-    for command in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "start"]):
-        subprocess.run([*git, *command], check=True)
+    root = copy_project(tmp_path_factory.mktemp("project"))
     config = settings.settings(root=root, var_dir=root / "var")
     dataset.prepare(config)
     trained = train.train(config)
