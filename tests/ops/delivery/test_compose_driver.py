@@ -41,6 +41,11 @@ def driver(tmp_path, monkeypatch):
     return compose.Compose(settings.settings(var_dir=tmp_path / "var"))
 
 
+def inspected(labels):
+    """What `docker image inspect` prints."""
+    return json.dumps([{"Id": "sha256:1234", "Config": {"Labels": labels}}])
+
+
 @pytest.mark.parametrize(
     ("plugin", "used"), [("exit 0", "docker compose"), ("exit 1", "docker-compose")]
 )
@@ -52,7 +57,7 @@ def test_docker_s_own_plugin_goes_before_the_older_command(driver, tools, plugin
 
 
 def test_the_image_of_a_version_is_released(driver, tools):
-    tools.make("docker", f"echo 'sha256:1234 {json.dumps(LABELS)}'")
+    tools.make("docker", f"echo '{inspected(LABELS)}'")
     assert driver.build(1, "champion").image == "sha256:1234"
     assert driver.releases.get(1).image == "sha256:1234"
     assert tools.called[-1].endswith("-release:3")
@@ -71,7 +76,7 @@ def test_the_image_of_a_version_is_released(driver, tools):
 )
 def test_an_image_of_another_commit_or_model_is_refused(driver, tools, changed, reason):
     labels = LABELS | changed if changed else None
-    tools.make("docker", f"echo 'sha256:1234 {json.dumps(labels)}'")
+    tools.make("docker", f"echo '{inspected(labels)}'")
     driver.settings.image = "elsewhere/image:1"
     with pytest.raises(errors.UserError, match=f"the image elsewhere/image:1 {reason}"):
         driver.build(1, "champion")
@@ -79,7 +84,13 @@ def test_an_image_of_another_commit_or_model_is_refused(driver, tools, changed, 
 
 
 def test_without_an_image_it_says_how_to_make_one(driver, tools):
-    tools.make("docker", "exit 1")
+    tools.make("docker", "echo 'Error: No such image: x' >&2; exit 1")
     reason = r"no image \S+:3; run scripts/build.sh --release 3"
     with pytest.raises(errors.UserError, match=reason):
+        driver.build(1, "champion")
+
+
+def test_an_engine_that_does_not_answer_is_not_taken_for_a_missing_image(driver, tools):
+    tools.make("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+    with pytest.raises(errors.UserError, match="Cannot connect"):
         driver.build(1, "champion")
