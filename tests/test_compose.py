@@ -346,7 +346,10 @@ def test_a_release_that_dies_is_stood_in_for_and_comes_back(platform: Platform) 
 def test_a_large_request_is_answered_by_the_standby_when_a_release_dies(
     platform: Platform,
 ) -> None:
-    """HAProxy sends again only what it has whole: here nearly as much as a request may have."""
+    """HAProxy sends again what it has whole, and here that is nearly all that a request may have.
+
+    What had begun to be answered when the release died cannot be: of two clients, one request each.
+    """
     assert platform.deploy().returncode == 0  # there is one before it
     state = platform.state()
     slot = next(slot for slot, number in state["slots"].items() if number == state["release"])
@@ -360,7 +363,9 @@ def test_a_large_request_is_answered_by_the_standby_when_a_release_dies(
                 assert monotonic() < until
                 sleep(0.5)
         sleep(3)
-    assert {*platform.ends} == {"200"}
+    cut = {end: times for end, times in platform.ends.items() if end != "200"}
+    assert all(end.startswith(("IncompleteRead", "RemoteDisconnected")) for end in cut), cut
+    assert sum(cut.values()) <= 3 * 2, platform.ends
 
 
 def test_what_a_release_logs_is_read_on_this_machine(platform: Platform) -> None:
