@@ -52,3 +52,12 @@ def test_a_hook_s_own_repository_is_not_asked(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "elsewhere" / "index"))
     assert git.git_state(tmp_path) == (head, [])
+
+
+def test_a_git_that_is_killed_is_an_error(tmp_path, monkeypatch):
+    tool = tmp_path / "git"
+    tool.write_text("#!/bin/sh\nkill -9 $$\n", encoding="utf-8")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(errors.UserError, match="status -9"):
+        git.git_state(tmp_path)

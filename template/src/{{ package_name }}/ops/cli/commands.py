@@ -33,7 +33,7 @@ def prepare(
     accept: Annotated[bool, typer.Option(help="Record that the data is meant to differ.")] = False,
 ) -> None:
     """Load the rows, check and split them, and compare them with data/manifest.json."""
-    config = settings()  # first: its mistakes are told before anything heavy is imported
+    config = settings()  # first: its mistakes are reported before heavy imports
     from ..data import dataset
 
     made = dataset.prepare(config, accept=accept)
@@ -137,8 +137,8 @@ def promote(reference: Reference = "challenger") -> None:
     from ..tracking import registry
 
     version, before = registry.promote(settings(), reference)
-    told = f" (before: version {before})" if before not in {None, version.number} else ""
-    typer.echo(f"champion: version {version.number}{told}")
+    note = f" (before: version {before})" if before not in {None, version.number} else ""
+    typer.echo(f"champion: version {version.number}{note}")
 
 
 @app.command()

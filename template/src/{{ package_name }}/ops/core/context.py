@@ -18,7 +18,7 @@ class Context:
 
     `device` is cpu or cuda. `rank` is this process's place among the `workers` that share the fit.
     `folder` is where a fit that can be resumed keeps its state, None where it keeps none. `report`
-    is told the number of each step, from 0, and the step's metrics.
+    receives the number of each step, from 0, and the step's metrics.
     """
 
     seed: int

@@ -18,7 +18,7 @@ def deterministic(context: Context) -> Iterator[None]:
 
     The thread count is part of the recipe, whatever OMP_NUM_THREADS says: a sum over floats
     depends on the order it is made in, and so on how many threads share it. Raises UserError where
-    the context's device is not to be had.
+    the context's device is not available.
     """
     random.seed(context.seed)
     np.random.seed(context.seed)  # noqa: NPY002 - for libraries that draw from the global generator

@@ -28,13 +28,17 @@ def contributions(bundle: Bundle, x: pd.DataFrame) -> pd.DataFrame:
     first = evaluation.predict(bundle.model, x)[0]
     likeliest = int(np.argmax(first))
     before = np.ravel(first)[likeliest]
-    told = {}
+    effects = {}
     for name in map(str, x):
         typical = float(bundle.reference["typical"][name])
         without = evaluation.predict(bundle.model, x.assign(**{name: typical}))[0]
         after = np.ravel(without)[likeliest]
-        told[name] = {"value": x[name].iloc[0], "typical": typical, "contribution": before - after}
-    return pd.DataFrame(told).T.sort_values("contribution", key=abs, ascending=False)
+        effects[name] = {
+            "value": x[name].iloc[0],
+            "typical": typical,
+            "contribution": before - after,
+        }
+    return pd.DataFrame(effects).T.sort_values("contribution", key=abs, ascending=False)
 
 
 def report(

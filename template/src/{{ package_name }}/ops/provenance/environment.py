@@ -27,7 +27,7 @@ _INTRO = """\
 # Environment
 
 Generated from poetry.lock, .python-version and the settings' code: `scripts/lock.sh` writes it
-anew, and a test fails when it is stale. How the environment comes about is told in
+again, and a test fails when it is stale. How the environment is made is described in
 [reproducibility.md](reproducibility.md).
 """
 

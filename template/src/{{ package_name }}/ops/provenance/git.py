@@ -9,8 +9,8 @@ from ..core.errors import UserError
 
 # A hook of git points its commands at the hook's own repository by these.
 _OF_HOOKS = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_PREFIX")
-# What git says where there is no repository, and where one has no commit: nothing.
-_NO_REPOSITORY, _NO_COMMIT = "not a git repository", "it gave no reason"
+# What git says where there is no repository, and where one has no commit: nothing, and status 1.
+_NO_REPOSITORY, _NO_COMMIT = "not a git repository", "it ended with status 1"
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -27,7 +27,7 @@ def git(root: Path, *arguments: str) -> str:
     except FileNotFoundError:
         raise UserError("git is not installed; a run is tied to its commit") from None
     except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or [_NO_COMMIT]
+        lines = error.stderr.strip().splitlines() or [f"it ended with status {error.returncode}"]
         # What is fatal says why; the lines after it say what to type.
         reason = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
         raise UserError(f"git {arguments[0]}: {reason.removeprefix('fatal: ')}") from None

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 
 class Platform(BaseModel):
-    """The machine. `cpu`, `cores`, `threads` and `image` are told, but not compared.
+    """The machine. `cpu`, `cores`, `threads` and `image` are recorded, but not compared.
 
     `blas` names the kernels that the linear algebra library chose for this processor: the last
     bits of a sum depend on them, and so they do on the `workers` that shared the fit. `gpu` and

@@ -21,7 +21,7 @@ from .machine import Platform
 def checkout(root: Path, commit: str, into: Path) -> Path:
     """Put `commit` of the repository around `root` into the new folder `into`, as a git worktree.
 
-    Returns the project's folder in it. Raises UserError where the commit is not to be had.
+    Returns the project's folder in it. Raises UserError where the commit is not available.
     """
     prefix = git(root, "rev-parse", "--show-prefix").strip()
     git(root, "worktree", "prune")
@@ -55,7 +55,7 @@ def environment(project: Path, settings: Settings) -> Path:
 
     Environments are kept in var/envs, one for each lock and Python, and brought into line by uv
     every time, which takes a tenth of a second where nothing changed. Raises UserError where the
-    lock cannot be installed or the Python is not to be had.
+    lock cannot be installed or the Python is not installed.
     """
     version = (project / ".python-version").read_text(encoding="utf-8").strip()
     groups = lock.groups(project)

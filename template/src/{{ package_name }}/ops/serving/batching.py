@@ -79,7 +79,7 @@ class Batches(Generic[_Given, _Answer]):
             else:
                 loop = asyncio.get_running_loop()
                 answers = await loop.run_in_executor(self.thread, self._timed, given)
-        except Exception as error:  # noqa: BLE001 - each is told
+        except Exception as error:  # noqa: BLE001 - each client gets it
             answers = [error] * len(batch)
         if len(answers) != len(batch):
             wrong = RuntimeError(f"{len(answers)} answers to {len(batch)} requests")

@@ -22,14 +22,14 @@ from . import handover
 from .app import application
 from .service import Service
 
-# Seconds for which a server that was told to end lets its clients hang up by themselves.
+# Seconds that a server which is to end gives its clients to close their connections.
 DRAIN_SECONDS = 10.0
 
 log = logging.getLogger("uvicorn.error")
 
 
 def run(settings: Settings, reference: str = "champion", release: Path | None = None) -> None:
-    """Serve a registered version at the settings' address until told to end.
+    """Serve a registered version at the settings' address until it is stopped.
 
     `release` is a folder that already has all of it, as a container finds it: release.json and
     bundle/. Raises UserError if there is no such version, it does not fit this code, or the port is
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that ends without dropping a request, and opens to the public when it is told to."""
+    """Uvicorn that ends without dropping a request, and opens to the public on demand."""
 
     def __init__(
         self, service: Service, deployed: tuple[socket.socket, handover.State] | None = None

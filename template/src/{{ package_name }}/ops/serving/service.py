@@ -152,7 +152,7 @@ class Service:
                 self.predictions.predictions(scored.ids, scored.x, scored.scores)
             except OSError as error:  # monitoring suffers, the caller does not
                 self.metrics.unlogged.inc(len(scored.ids))
-                log.error("predictions not logged: %s", error)  # noqa: TRY400 - told in full
+                log.error("predictions not logged: %s", error)  # noqa: TRY400 - the reason is in it
 
     def _count(self, refused: RefusedError) -> None:
         """Count what is wrong with a request, and log a failure that is the service's own."""

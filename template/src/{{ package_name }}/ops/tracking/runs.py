@@ -140,7 +140,7 @@ class Tracker(Protocol):
 class Record:
     """One run, written to MLflow and to every mirror.
 
-    MLflow decides: what it refuses is the run's error. A mirror that fails is told of and left.
+    MLflow decides: what it refuses is the run's error. A mirror that fails is reported and skipped.
     """
 
     def __init__(
@@ -149,20 +149,20 @@ class Record:
         """Write the run that MLflow knows as `run_id`; `say` gets a line now and then."""
         self.run_id, self.main, self.mirrors, self.say = run_id, main, dict(mirrors), say
         self.waiting: list[Step] = []
-        self.told = time.monotonic()
+        self.passed_on = time.monotonic()
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
         """Take what a fit reports of one step; it is passed on once a second at most."""
         values = {name: float(value) for name, value in metrics.items()}
         self.waiting.append(Step(step, int(time.time() * 1000), values))
-        if time.monotonic() - self.told >= 1:
-            told = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-            self.say(f"  step {step}: {told}")
+        if time.monotonic() - self.passed_on >= 1:
+            text = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+            self.say(f"  step {step}: {text}")
             self.flush()
 
     def flush(self) -> None:
         """Pass on what is waiting."""
-        waiting, self.waiting, self.told = self.waiting, [], time.monotonic()
+        waiting, self.waiting, self.passed_on = self.waiting, [], time.monotonic()
         if waiting:
             self._to_all(lambda tracker: tracker.steps(waiting))
 

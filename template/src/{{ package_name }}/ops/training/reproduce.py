@@ -24,7 +24,7 @@ from . import evaluation
 
 
 class NoDataError(UserError):
-    """The run's data is not to be had any more; says why."""
+    """The run's data is no longer available; says why."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """Return the report, a line for each layer and one that sums it up."""
-        told = []
+        report = []
         for layer in LAYERS:
             if layer in self.differences:
                 state = f"DIFFERS  {self.differences[layer]}"
@@ -61,8 +61,8 @@ class Verdict:
                     state = "same; comparisons with other models are repeated by --full"
             else:
                 state = "not reached"
-            told.append(f"  {layer:<9} {state}")
-        return [*told, f"reproduced: {self.summary}"]
+            report.append(f"  {layer:<9} {state}")
+        return [*report, f"reproduced: {self.summary}"]
 
     @property
     def summary(self) -> str:
@@ -96,13 +96,13 @@ def reproduce(
         else:
             with workspace.borrowed(settings.root, wanted.code.commit, place / "code") as project:
                 verdict = _again(settings, run_id, wanted, project, place, here=False, full=full)
-    told = {
+    record = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "run_id": run_id,
         "commit": wanted.code.commit,
         "verdict": verdict.summary,
     }
-    write_file(settings.var_dir / "reproduced.json", f"{json.dumps(told, indent=2)}\n".encode())
+    write_file(settings.var_dir / "reproduced.json", f"{json.dumps(record, indent=2)}\n".encode())
     return verdict
 
 
@@ -116,7 +116,7 @@ def _again(  # noqa: PLR0913 - what reproduce was asked for, and where
     here: bool,
     full: bool,
 ) -> Verdict:
-    # What can be told without training comes first: if it differs, training would tell no more.
+    # What can be compared without training comes first: if it differs, training adds nothing.
     commit, dirty = git_state(project)
     code = code_sha256(project / "src")
     recorded = load_json(project / "data" / "manifest.json", DataManifest)

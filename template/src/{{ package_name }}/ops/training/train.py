@@ -135,8 +135,8 @@ def alone(settings: Settings) -> Iterator[None]:
 def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> float | None:
     """Return the champion's metric on the holdout of `manifest`; None without a champion.
 
-    On the same holdout that is what its run recorded. On another one the champion is asked anew,
-    by its own code in its own environment.
+    On the same holdout that is what its run recorded. On another one the champion is evaluated
+    again, by its own code in its own environment.
     """
     from ..provenance import workspace
     from ..tracking import registry, runs

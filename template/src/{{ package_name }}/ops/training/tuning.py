@@ -40,16 +40,18 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
     x, y = features.features.build(split.train), split.train[schema.TARGET]
     judge = partial(_judge, x, y, params, context)
 
-    def told(number: int, result: dict[str, Any]) -> None:
+    def report(number: int, result: dict[str, Any]) -> None:
         say(f"  {number + 1}/{len(combinations)}  {result['mean']:.4f}  {result['params']}")
 
     if spread is None:
         tried = []
         for number, chosen in enumerate(combinations):
             tried.append(judge(chosen))
-            told(number, tried[-1])
+            report(number, tried[-1])
     else:
-        tried = spread.search(judge, combinations, replace(context, workers=settings.workers), told)
+        tried = spread.search(
+            judge, combinations, replace(context, workers=settings.workers), report
+        )
     tried.sort(key=lambda result: -result["mean"])
     record = {
         "metric": params.gate.metric,
