@@ -486,7 +486,7 @@ def test_what_a_fit_reports_is_in_the_run(workplace, client):
     with runs.run(workplace.config, client, "test", said.append) as record:
         for step in range(3):
             record.report(step, {"loss": 1.0 / (step + 1)})
-        record.told -= 2  # as if seconds had gone by
+        record.passed_on -= 2  # as if seconds had gone by
         record.report(3, {"loss": 0.2})
     history = client.get_metric_history(record.run_id, "fit.loss")
     assert [(one.step, one.value) for one in history] == [(0, 1.0), (1, 0.5), (2, 1 / 3), (3, 0.2)]
