@@ -3,6 +3,8 @@
 What is expected is read from schema.py, so these tests hold for any table.
 """
 
+from datetime import datetime
+
 import pandas as pd
 import pytest
 
@@ -14,6 +16,23 @@ INPUTS = schema.Inputs.to_schema().columns
 SOME = list(INPUTS)[:12]
 REQUIRED = [name for name in SOME if INPUTS[name].required]
 NOT_NULL = [name for name in SOME if not INPUTS[name].nullable]
+NUMBERS = [name for name in SOME if str(INPUTS[name].dtype).lower().startswith(("int", "float"))]
+
+
+def beyond(column):
+    """A value that the column's own checks exclude; None where they exclude none."""
+    for check in column.checks:
+        limits = check.statistics or {}
+        if "allowed_values" in limits:
+            return "no value of this column"
+        for name, sign in (("max_value", 1), ("min_value", -1)):
+            if (limit := limits.get(name)) is not None:
+                step = pd.Timedelta(days=1) if isinstance(limit, datetime) else 1
+                return limit + sign * step
+    return None
+
+
+BOUNDED = {name: value for name in SOME if (value := beyond(INPUTS[name])) is not None}
 
 
 def broken(rows, kind=schema.Labelled):
@@ -54,6 +73,20 @@ def test_label_and_personal_columns_are_no_inputs(inputs, rows, column):
 @pytest.mark.parametrize("column", REQUIRED)
 def test_a_missing_column_is_found(rows, column):
     assert (column, "is missing") in broken(rows.drop(columns=column))
+
+
+@pytest.mark.parametrize("column", BOUNDED)
+def test_a_value_that_the_checks_exclude_is_found(rows, column):
+    rows[column] = rows[column].astype(object)
+    rows.loc[rows.index[0], column] = BOUNDED[column]
+    assert column in {name for name, _ in broken(rows)}
+
+
+@pytest.mark.parametrize("column", NUMBERS)
+def test_text_in_a_column_of_numbers_is_found(rows, column):
+    rows[column] = rows[column].astype(object)
+    rows.loc[rows.index[0], column] = "many"
+    assert column in {name for name, _ in broken(rows)}
 
 
 @pytest.mark.parametrize("column", NOT_NULL)

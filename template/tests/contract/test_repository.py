@@ -67,13 +67,17 @@ def test_files_of_the_standard_that_were_edited_are_named():
 
 
 def outputs(notebook):
-    """The text that each output of a notebook shows; of a picture, that there is one."""
-    return [
+    """The text that each output of a notebook shows; of a picture, that there is one.
+
+    Without fractions of numbers: their last digits depend on the processor.
+    """
+    texts = [
         "a picture" if "image/png" in data else data.get("text/plain") or output.get("text", "")
         for cell in notebook.cells
         for output in cell.get("outputs", [])
         for data in [output.get("data", {})]
     ]
+    return [re.sub(r"\d+\.\d+(e[+-]\d+)?", "#", text) for text in texts]
 
 
 @pytest.mark.slow
@@ -94,7 +98,9 @@ def test_a_notebook_runs_and_shows_what_it_showed(path, monkeypatch, tmp_path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_shows_no_personal_value(path, split):
     text = "\n".join(outputs(nbformat.read(path, as_version=4)))
-    values = {str(value) for name in schema.PERSONAL for value in split.train[name]}
+    present = (split.train[name].dropna().astype(str) for name in schema.PERSONAL)
+    # A short number would be found in any figure.
+    values = {value for column in present for value in column if len(value) > 3}
     assert not any(re.search(rf"\b{re.escape(value)}\b", text) for value in values)
 
 
