@@ -53,14 +53,13 @@ def report(
         x, reference = _served(settings, prediction)
     elif source is not None:
         rows = dataset.read_csv(source)
-        rows = rows.drop(
-            columns=[name for name in (*schema.PERSONAL, schema.TARGET) if name in rows]
-        )
+        own = [*schema.PERSONAL, schema.IDENTIFIER, schema.TARGET]
+        rows = rows.drop(columns=own, errors="ignore")
         rows = dataset.check(rows, schema.Inputs, source.name)
         if row >= len(rows):
             raise UserError(f"{source.name} has rows 0 to {len(rows) - 1}, no row {row}")
         inputs = rows.iloc[[row]]
-        lines = [f"  {name:<24}{inputs[name].iloc[0]:>12.4g}" for name in inputs]
+        lines = [f"  {name:<24}{_shown(inputs[name].iloc[0]):>12}" for name in inputs]
         lines = ["inputs", *lines]
         x = features.features.build(inputs)
     else:
@@ -80,6 +79,10 @@ def report(
         *([f"  and {len(table) - SHOWN} more that add less"] if len(table) > SHOWN else []),
         f"score {score:.6f} ({label}) by version {version.number}, run {version.run_id}",
     ]
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float | np.number) else str(value)
 
 
 def _served(settings: Settings, prediction: str) -> tuple[pd.DataFrame, str]:
