@@ -486,7 +486,7 @@ def test_a_service_whose_folder_is_gone_ends(driver):
 def test_a_new_release_that_is_killed_in_the_hand_over_leaves_the_old_one(
     driver, word, monkeypatch
 ):
-    """Just when it is told to; what it was asked in public before may die with it."""
+    """It dies when it is asked to; requests that it had accepted by then may be lost."""
     deploy.deploy(driver, "abcd")
     pid = driver.state().pid
     ask_process = local.Trial._ask
