@@ -43,8 +43,6 @@ done
 
 cd "$ROOT"
 started=$(now)
-# The caller, such as a hook, may have set these for another repository.
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
 # answer NAME: what .copier-answers.yml holds under it.
 answer() { sed -n "s/^$1: *//p" .copier-answers.yml | tr -d "'\""; }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -111,7 +112,9 @@ class Settings(BaseSettings):
         self.root = self.root.resolve()
         self.data_dir = self.root / self.data_dir
         self.var_dir = self.root / self.var_dir
-        self.tracking_uri = self.tracking_uri or f"sqlite:///{self.var_dir / 'mlflow.db'}"
+        # As sqlalchemy.URL writes it; a service has no SQLAlchemy.
+        database = quote(str(self.var_dir / "mlflow.db"), safe=" +/")
+        self.tracking_uri = self.tracking_uri or f"sqlite:///{database}"
 
     @cached_property
     def params(self) -> "Params":
