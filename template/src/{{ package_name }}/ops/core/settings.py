@@ -112,9 +112,10 @@ class Settings(BaseSettings):
         self.root = self.root.resolve()
         self.data_dir = self.root / self.data_dir
         self.var_dir = self.root / self.var_dir
-        # As sqlalchemy.URL writes it; a service has no SQLAlchemy.
+        # Quoted as by sqlalchemy.URL, which a service does not have. Without the driver's name MLflow
+        # takes the quoted path for a folder's name, and makes that folder.
         database = quote(str(self.var_dir / "mlflow.db"), safe=" +/")
-        self.tracking_uri = self.tracking_uri or f"sqlite:///{database}"
+        self.tracking_uri = self.tracking_uri or f"sqlite+pysqlite:///{database}"
 
     @cached_property
     def params(self) -> "Params":

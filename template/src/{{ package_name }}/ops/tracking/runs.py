@@ -32,6 +32,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
+import mlflow
 import requests
 from mlflow.entities import (
     Dataset,
@@ -56,6 +57,16 @@ _R = TypeVar("_R")
 
 for _noisy in ("alembic", "mlflow"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+if "%" in mlflow.__file__:  # MLflow gives the folder of its migrations to alembic, unquoted
+    from alembic.config import Config
+
+    _set = Config.set_main_option
+
+    def _quoted(self: Config, name: str, value: str) -> None:
+        _set(self, name, value.replace("%", "%%") if name == "script_location" else value)
+
+    Config.set_main_option = _quoted  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,7 @@ def connect(settings: Settings) -> MlflowClient:
     with FileLock(settings.var_dir / "mlflow.lock"):
         client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
         if client.get_experiment_by_name(settings.experiment) is None:
-            embedded = address.scheme == "sqlite"
+            embedded = address.scheme.startswith("sqlite")
             store = (settings.var_dir / "artifacts").as_uri() if embedded else None
             client.create_experiment(settings.experiment, artifact_location=store)
     return client
@@ -115,9 +126,10 @@ def _knock(uri: str) -> None:
         cause: BaseException = error
         while cause.__cause__ or cause.__context__:
             cause = cause.__cause__ or cause.__context__ or cause
+        reason = getattr(cause, "strerror", None) or cause
         raise UserError(
-            f"MLflow at {_without_password(uri)} cannot be reached "
-            f"({getattr(cause, 'strerror', None) or cause}); start it, or correct MLFLOW_TRACKING_URI"
+            f"MLflow at {_without_password(uri)} cannot be reached ({reason}); "
+            "start it, or correct MLFLOW_TRACKING_URI"
         ) from None
 
 
