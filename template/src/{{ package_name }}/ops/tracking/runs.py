@@ -282,11 +282,11 @@ def run(
     a mirror of the settings is not part of this project.
     """
     experiment = _experiment(settings, client)
-    mine = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
-    for stale in client.search_runs([experiment], f"{mine} AND tags.root = '{settings.root}'"):
-        client.set_terminated(stale.info.run_id, "KILLED")
-    modules = {mirror: _module(mirror) for mirror in settings.mirrors}
     origin = {"host": socket.gethostname(), "root": str(settings.root)}
+    for stale in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        if origin.items() <= stale.data.tags.items():  # a filter cannot quote each folder's name
+            client.set_terminated(stale.info.run_id, "KILLED")
+    modules = {mirror: _module(mirror) for mirror in settings.mirrors}
     run_id = str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
     record = Record(run_id, _Mlflow(client, run_id), {}, say)
     for mirror, module in modules.items():
