@@ -283,8 +283,9 @@ def run(
     """
     experiment = _experiment(settings, client)
     origin = {"host": socket.gethostname(), "root": str(settings.root)}
-    for stale in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        if origin.items() <= stale.data.tags.items():  # a filter cannot quote each folder's name
+    mine = f"attributes.status = 'RUNNING' AND tags.host = '{origin['host']}'"
+    for stale in client.search_runs([experiment], mine):
+        if stale.data.tags.get("root") == origin["root"]:  # a filter cannot quote every path
             client.set_terminated(stale.info.run_id, "KILLED")
     modules = {mirror: _module(mirror) for mirror in settings.mirrors}
     run_id = str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
