@@ -83,6 +83,9 @@ cause() {
     *"MATCH THE HASHES"* | *"Hash mismatch"*)
         die "$1: a package from the index does not have the hash that the lock names; nothing was installed"
         ;;
+    *"not a git repository"* | *"a single revision"*)
+        die "$1: there is no commit here; run git init, git add and git commit first"
+        ;;
     *"dubious ownership"*)
         die "$1: this checkout belongs to another user, so git does not read it; become its owner," \
             "or run git config --global --add safe.directory '$ROOT'"
@@ -91,6 +94,9 @@ cause() {
     *) die "$1: $(grep -v -e '^[[:space:]]*$' -e '^hint:' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
     esac
 }
+
+# need_commit: end with the reason where git has no commit here.
+need_commit() { local said && said=$(git rev-parse --verify HEAD 2>&1) || cause git "$said"; }
 
 # step WHAT COMMAND…: run it quietly and say how long it took; say why it failed if it did.
 step() {

@@ -112,9 +112,10 @@ class Settings(BaseSettings):
         self.root = self.root.resolve()
         self.data_dir = self.root / self.data_dir
         self.var_dir = self.root / self.var_dir
-        # As sqlalchemy.URL writes it; a service has no SQLAlchemy.
+        # Quoted as by sqlalchemy.URL, which a service does not have. MLflow would make a folder of
+        # the quoted name if the address did not name the driver.
         database = quote(str(self.var_dir / "mlflow.db"), safe=" +/")
-        self.tracking_uri = self.tracking_uri or f"sqlite:///{database}"
+        self.tracking_uri = self.tracking_uri or f"sqlite+pysqlite:///{database}"
 
     @cached_property
     def params(self) -> "Params":

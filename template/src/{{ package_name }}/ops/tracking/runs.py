@@ -32,6 +32,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
+import mlflow
 import requests
 from mlflow.entities import (
     Dataset,
@@ -66,6 +67,16 @@ _R = TypeVar("_R")
 
 for _noisy in ("alembic", "mlflow"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+if "%" in mlflow.__file__:  # MLflow gives the folder of its migrations to alembic, unquoted
+    from alembic.config import Config
+
+    _set = Config.set_main_option
+
+    def _quoted(self: Config, name: str, value: str) -> None:
+        _set(self, name, value.replace("%", "%%") if name == "script_location" else value)
+
+    Config.set_main_option = _quoted  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ def connect(settings: Settings) -> MlflowClient:
     with FileLock(settings.var_dir / "mlflow.lock"):
         client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
         if client.get_experiment_by_name(settings.experiment) is None:
-            embedded = address.scheme == "sqlite"
+            embedded = address.scheme.startswith("sqlite")
             store = (settings.var_dir / "artifacts").as_uri() if embedded else None
             client.create_experiment(settings.experiment, store, dict([KIND]))
     return client
@@ -125,9 +136,10 @@ def _knock(uri: str) -> None:
         cause: BaseException = error
         while cause.__cause__ or cause.__context__:
             cause = cause.__cause__ or cause.__context__ or cause
+        reason = getattr(cause, "strerror", None) or cause
         raise UserError(
-            f"MLflow at {without_password(uri)} cannot be reached "
-            f"({getattr(cause, 'strerror', None) or cause}); start it, or correct MLFLOW_TRACKING_URI"
+            f"MLflow at {without_password(uri)} cannot be reached ({reason}); "
+            "start it, or correct MLFLOW_TRACKING_URI"
         ) from None
 
 
@@ -306,7 +318,7 @@ def _open(settings: Settings, client: MlflowClient, name: str) -> str:
     experiment = experiment_id(settings, client)
     origin = {"host": socket.gethostname(), "root": str(settings.root)}
     for found in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        if origin.items() <= found.data.tags.items():
+        if origin.items() <= found.data.tags.items():  # a filter cannot quote every path
             client.set_terminated(found.info.run_id, "KILLED")
     return str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
 
