@@ -46,7 +46,8 @@ def retrain(settings: Settings, say: Callable[[str], None]) -> None:
         git(root, "switch", "--quiet", "--create", branch)
         for made in Path(folder).iterdir():
             shutil.copyfile(made, settings.data_dir / made.name)
-    rows = ", ".join(f"{name} {before.rows.get(name, 0)} → {now}" for name, now in fresh.rows.items())
+    old = before.rows
+    rows = ", ".join(f"{name} {old.get(name, 0)} → {now}" for name, now in fresh.rows.items())
     git(root, "commit", "--quiet", "--message", f"Fresh rows: {rows}", "--", str(path))
     say(f"fresh rows: {rows}; committed on the branch {branch}")
     if versions := optional.load("provenance.versions"):
