@@ -41,8 +41,7 @@ def find_root() -> Path:
     for folder in above:
         if folder.resolve() != checkout and (folder / "src" / PACKAGE / "ops").is_dir():
             raise UserError(
-                f"this environment works on {checkout}, not on {folder}; run scripts/setup.sh in "
-                f"{folder}, or set ML_ROOT"
+                f"this environment works on {checkout}, not on {folder}; run scripts/setup.sh there"
             )
     return checkout
 
