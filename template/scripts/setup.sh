@@ -36,8 +36,10 @@ for group in main train dev $optional; do
     requirements+=("$file")
 done
 
-# The cache first: it spares a second of questions to the index, and needs no network.
+# The cache first: it spares a second of questions to the index, and needs no network. uv reads the
+# settings of the folder that it runs in.
 sync() {
+    cd "$ROOT"
     "$UV" pip sync --quiet --python "$VENV/bin/python" --offline "$@" 2>/dev/null ||
         "$UV" pip sync --quiet --python "$VENV/bin/python" "$@"
 }
@@ -46,7 +48,7 @@ sync_packages() { sync --require-hashes "${requirements[@]}"; }
 
 # The project itself is a requirement as well, so one command tells whether all is as it should be.
 sync_project() {
-    printf -- '-e file://%s\n' "${ROOT// /%20}" >"$VENV/.project.txt"
+    echo '-e .' >"$VENV/.project.txt"
     sync --no-build-isolation "${requirements[@]}" "$VENV/.project.txt"
 }
 

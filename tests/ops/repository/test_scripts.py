@@ -155,7 +155,7 @@ def test_build_refuses_what_no_image_can_be_built_of(copy, arguments, code, told
 @pytest.mark.parametrize("installed", [False, True])
 @pytest.mark.parametrize(
     ("chosen", "told"),
-    [([], "no container engine works here"), (["--engine", "podman"], "podman does not work here")],
+    [([], "of: docker podman buildah;"), (["--engine", "podman"], "of: podman;")],
 )
 def test_build_refuses_an_engine_that_is_missing_or_broken(copy, tmp_path, installed, chosen, told):
     """A machine that has little more than git; its engines, if there are any, cannot run."""

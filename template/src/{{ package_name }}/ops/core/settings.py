@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -111,7 +112,10 @@ class Settings(BaseSettings):
         self.root = self.root.resolve()
         self.data_dir = self.root / self.data_dir
         self.var_dir = self.root / self.var_dir
-        self.tracking_uri = self.tracking_uri or f"sqlite:///{self.var_dir / 'mlflow.db'}"
+        # Quoted as by sqlalchemy.URL, which a service does not have. MLflow would make a folder of
+        # the quoted name if the address did not name the driver.
+        database = quote(str(self.var_dir / "mlflow.db"), safe=" +/")
+        self.tracking_uri = self.tracking_uri or f"sqlite+pysqlite:///{database}"
 
     @cached_property
     def params(self) -> "Params":

@@ -32,6 +32,8 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
+import mlflow
+import requests
 from mlflow.entities import (
     Dataset,
     DatasetInput,
@@ -55,6 +57,16 @@ _R = TypeVar("_R")
 
 for _noisy in ("alembic", "mlflow"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+if "%" in mlflow.__file__:  # MLflow gives the folder of its migrations to alembic, unquoted
+    from alembic.config import Config
+
+    _set = Config.set_main_option
+
+    def _quoted(self: Config, name: str, value: str) -> None:
+        _set(self, name, value.replace("%", "%%") if name == "script_location" else value)
+
+    Config.set_main_option = _quoted  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -92,24 +104,29 @@ def connect(settings: Settings) -> MlflowClient:
     """
     address = urlsplit(settings.tracking_uri)
     if address.scheme in {"http", "https"}:
-        _knock(address.hostname or "", address.port or {"http": 80}.get(address.scheme, 443),
-               settings.tracking_uri)  # fmt: skip
+        _knock(settings.tracking_uri)
     settings.var_dir.mkdir(parents=True, exist_ok=True)
     # The first use of a database makes its tables, which two processes must not do at once.
     with FileLock(settings.var_dir / "mlflow.lock"):
         client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
         if client.get_experiment_by_name(settings.experiment) is None:
-            embedded = address.scheme == "sqlite"
+            embedded = address.scheme.startswith("sqlite")
             store = (settings.var_dir / "artifacts").as_uri() if embedded else None
             client.create_experiment(settings.experiment, artifact_location=store)
     return client
 
 
-def _knock(host: str, port: int, uri: str) -> None:
+def _knock(uri: str) -> None:
+    """Raise UserError where nothing answers. It goes through the proxies that the client uses."""
     try:
-        socket.create_connection((host, port), timeout=5).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
+        requests.head(uri, timeout=5)
+    except requests.exceptions.SSLError:
+        return  # it answers, and MLflow has settings of its own for certificates
+    except requests.RequestException as error:
+        cause: BaseException = error
+        while cause.__cause__ or cause.__context__:
+            cause = cause.__cause__ or cause.__context__ or cause
+        reason = getattr(cause, "strerror", None) or cause
         raise UserError(
             f"MLflow at {_without_password(uri)} cannot be reached ({reason}); "
             "start it, or correct MLFLOW_TRACKING_URI"
@@ -265,11 +282,12 @@ def run(
     a mirror of the settings is not part of this project.
     """
     experiment = _experiment(settings, client)
-    mine = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
-    for stale in client.search_runs([experiment], f"{mine} AND tags.root = '{settings.root}'"):
-        client.set_terminated(stale.info.run_id, "KILLED")
-    modules = {mirror: _module(mirror) for mirror in settings.mirrors}
     origin = {"host": socket.gethostname(), "root": str(settings.root)}
+    mine = f"attributes.status = 'RUNNING' AND tags.host = '{origin['host']}'"
+    for stale in client.search_runs([experiment], mine):
+        if stale.data.tags.get("root") == origin["root"]:  # a filter cannot quote every path
+            client.set_terminated(stale.info.run_id, "KILLED")
+    modules = {mirror: _module(mirror) for mirror in settings.mirrors}
     run_id = str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
     record = Record(run_id, _Mlflow(client, run_id), {}, say)
     for mirror, module in modules.items():
@@ -321,23 +339,20 @@ def audit(settings: Settings, attempt: Mapping[str, Any]) -> None:
 def find(settings: Settings, client: MlflowClient, reference: str) -> str:
     """Return the id of the run that `reference` means: `latest`, or the start of an id."""
     experiment = _experiment(settings, client)
-    finished = client.search_runs(
-        [experiment],
-        "attributes.status = 'FINISHED' AND tags.model_digest != ''",
-        order_by=["attributes.start_time DESC"],
-        max_results=1000,
+    wanted = "attributes.status = 'FINISHED' AND tags.model_digest != ''"
+    if reference != "latest":
+        if not reference.isalnum():  # nor can MLflow's filters quote all that it may be
+            raise UserError(f"{reference!r} is no run's id, nor the start of one")
+        wanted += f" AND attributes.run_id LIKE '{reference}%'"
+    matching = client.search_runs(
+        [experiment], wanted, order_by=["attributes.start_time DESC"], max_results=2
     )
-    matching = [
-        found.info.run_id
-        for found in finished
-        if reference == "latest" or found.info.run_id.startswith(reference)
-    ]
     if not matching:
         what = "no run has finished" if reference == "latest" else f"there is no run {reference}"
         raise UserError(f"{what}; run `{NAME} train`, or see `{NAME} status`")
     if reference != "latest" and len(matching) > 1:
-        raise UserError(f"{len(matching)} runs start with {reference}; give more of the id")
-    return str(matching[0])
+        raise UserError(f"more than one run starts with {reference}; give more of the id")
+    return str(matching[0].info.run_id)
 
 
 @explained
