@@ -63,8 +63,8 @@ def test_a_training_is_logged_with_all_that_made_it(workplace, client):
     used = {used.dataset.name: used.dataset.digest for used in run.inputs.dataset_inputs}
     assert {name: sha[:36] for name, sha in manifest.data.files.items()} == used
     assert runs.manifest_of(client, run.info.run_id) == manifest
-    plots = {file.path for file in client.list_artifacts(run.info.run_id, "bundle/plots")}
-    assert plots == {f"bundle/plots/{name}.png" for name in example.PLOTS}
+    plots = {file.path for file in client.list_artifacts(run.info.run_id, "plots")}
+    assert plots == {f"plots/{name}.png" for name in example.PLOTS}
 
 
 def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_path):
