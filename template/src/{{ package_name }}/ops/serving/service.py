@@ -15,6 +15,7 @@ import pandas as pd
 from ..core.errors import UserError
 from ..core.settings import Settings
 from ..data.distributions import gauge
+from ..data.values import NOT_FINITE
 from ..training import evaluation
 from ..training.bundle import Bundle, load_bundle
 from . import prediction_log, requests
@@ -22,7 +23,6 @@ from .answers import Answer, Predictor, Scored, ScoringError, answer
 from .metrics import OTHER, Metrics
 from .prediction_log import records
 from .requests import RefusedError
-from .values import NOT_FINITE
 
 # The drift gauges look at this many last rows, and say nothing before there are so many.
 WINDOW, ENOUGH = 1000, 100
