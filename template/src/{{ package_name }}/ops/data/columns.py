@@ -63,12 +63,19 @@ def frame(
     )
 
 
+def allowed(column: pa.Column) -> list[Any]:
+    """Return the values that `isin` allows a column; empty where it allows any."""
+    lists = [check.statistics["allowed_values"] for check in column.checks if check.name == "isin"]
+    return list(values.plain(list(lists[0]))) if lists else []
+
+
 def words(check: pa.Check) -> str:
     """Say a check as its owner does, or as pandera does but for lists of values."""
     said = str(check.error or check.name)
     if check.name in {"isin", "notin"} and said.startswith(f"{check.name}("):
         must = "must be" if check.name == "isin" else "must not be"
-        return f"{must} one of {values.listed(list(next(iter(check.statistics.values()))))}"
+        (given,) = (check.statistics or {}).values()
+        return f"{must} one of {values.listed(list(given))}"
     return said
 
 

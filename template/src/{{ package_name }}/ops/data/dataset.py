@@ -29,7 +29,9 @@ RULES = {
     "coerce_dtype('int64')": "must be whole numbers",
 }
 EMPTY = "has empty text, which CSV cannot tell from a missing value; load None or a word instead"
-UNSTABLE = "does not come back from CSV as it was; give it a type in schema.py that holds its values"
+UNSTABLE = (
+    "does not come back from CSV as it was; give it a type in schema.py that holds its values"
+)
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
     }
     for name, text in contents.items():
         again = check(_typed(text, name), schema.Labelled, name)
-        lost = [Violation(str(column), UNSTABLE, []) for column in rows
-                if not _same(parts[name][column].reset_index(drop=True), again[column])]  # fmt: skip
-        _refuse("the source", lost)
+        part = parts[name].reset_index(drop=True)
+        lost = [column for column in part if not _same(part[column], again[column])]
+        _refuse("the source", [Violation(str(column), UNSTABLE, []) for column in lost])
     made = DataManifest(
         source=data.SOURCE,
         columns=list(rows.columns),
@@ -131,15 +133,13 @@ def read_csv(path: Path, types: Mapping[str, pa.Column] | None = None) -> pd.Dat
     return _typed(content, str(path), types)
 
 
-def _typed(
-    content: bytes, name: str, types: Mapping[str, pa.Column] | None = None
-) -> pd.DataFrame:
+def _typed(content: bytes, name: str, types: Mapping[str, pa.Column] | None = None) -> pd.DataFrame:
     first, newline, _ = content.partition(b"\n")
     # A lone carriage return is a character like others where lines do not end with it.
     end = "\n" if newline and not first.endswith(b"\r") else None
     how: Any = {"keep_default_na": False, "na_values": [""], "lineterminator": end}
     try:
-        rows = pd.read_csv(BytesIO(content), dtype=object, **how)
+        rows: pd.DataFrame = pd.read_csv(BytesIO(content), dtype=object, **how)
     except (ValueError, pd.errors.ParserError) as error:
         raise UserError(f"{name} is not CSV: {' '.join(str(error).split())}") from None
     if not isinstance(rows.index, pd.RangeIndex):
@@ -154,6 +154,18 @@ def _typed(
             broken.append(Violation(str(column), next(iter(wrong.values())), list(wrong)))
     _refuse(name, broken)
     return rows
+
+
+def classes(scores: np.ndarray) -> list[Any] | None:
+    """Return the class of each column of `scores`, (rows, classes); None where these are (rows,).
+
+    They are what the schema allows the target to be, in its order, or else the columns' numbers.
+    """
+    if scores.ndim == 1:
+        return None
+    target = schema.Labelled.to_schema().columns[schema.TARGET]
+    known = list(columns.categories(target).values()) or columns.allowed(target)
+    return known if len(known) == scores.shape[1] else list(range(scores.shape[1]))
 
 
 def _same(before: pd.Series, after: pd.Series) -> bool:

@@ -30,10 +30,17 @@ def scalar(value: Any) -> Any:
     return value
 
 
+def plain(value: Any) -> Any:
+    """Return a value, or each of a collection, as Python's own and not NumPy's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return [plain(one) for one in value] if isinstance(value, list | tuple | set) else value
+
+
 def listed(allowed: Sequence[Any]) -> str:
     """List values as JSON has them; of many, the first."""
-    plain = [one.item() if isinstance(one, np.generic) else one for one in allowed[:SHOWN]]
-    said = ", ".join(json.dumps(one, ensure_ascii=False, default=str) for one in plain)
+    shown = plain(list(allowed[:SHOWN]))
+    said = ", ".join(json.dumps(one, ensure_ascii=False, default=str) for one in shown)
     return said + (", …" if len(allowed) > SHOWN else "")
 
 
@@ -66,10 +73,10 @@ def matching(pattern: str) -> Callable[[str], str]:
 
 def number(cell: str, *, exact: bool = False) -> float:
     """Read a finite number from text; an `exact` one keeps all its digits if it is whole."""
+    whole = exact and cell.strip().lstrip("+-").isdecimal()
     try:
-        if "_" in cell:
-            raise ValueError
-        value = int(cell) if exact and cell.strip().lstrip("+-").isdecimal() else float(cell)
+        # Python allows underscores between digits; nobody else does.
+        value = (int if whole else float)(cell.replace("_", "no"))
     except ValueError:
         raise ValueError("must be a number") from None
     if not math.isfinite(value):

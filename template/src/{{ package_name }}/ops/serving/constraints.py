@@ -51,6 +51,7 @@ def _constraint(column: pa.Column, check: pa.Check) -> dict[str, Any] | list[Any
     if not built_in or check.raise_warning or not check.ignore_na or check.groupby:
         return None
     given, kind = check.statistics or {}, kind_of(column)
+    given = {name: values.plain(value) for name, value in given.items()}
     if isinstance(dtype_of(column), pd.StringDtype):
         return _of_text(str(check.name), given)
     # Narrower floats are compared after they are rounded.
