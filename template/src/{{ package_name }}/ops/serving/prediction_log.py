@@ -36,7 +36,8 @@ class Log:
 
     def predictions(self, ids: Sequence[str], features: pd.DataFrame, scores: np.ndarray) -> None:
         """Add one line for each of `scores`, (rows,) or (rows, classes). Raises OSError."""
-        personal = [name for name in schema.PERSONAL if name in features]
+        personal: list[str] = [*schema.PERSONAL]
+        personal = [name for name in personal if name in features]
         kept = features.drop(columns=personal) if personal else features
         self._append(
             [
