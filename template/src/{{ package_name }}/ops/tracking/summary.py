@@ -74,7 +74,7 @@ class Summary:
 def summary(settings: Settings) -> Summary:
     """Return what the settings' store holds. Raises UserError where it cannot be read."""
     address = urlsplit(settings.tracking_uri)
-    if address.scheme == "sqlite":
+    if address.scheme.startswith("sqlite"):
         database = Path(unquote(address.path)[1:])
         if not database.exists():
             return Summary(None, [])
