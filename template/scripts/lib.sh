@@ -96,7 +96,10 @@ cause() {
 }
 
 # need_commit: end with the reason where git has no commit here.
-need_commit() { local said && said=$(git rev-parse --verify HEAD 2>&1) || cause git "$said"; }
+need_commit() {
+    local said
+    said=$(git rev-parse --verify HEAD 2>&1) || cause git "$said"
+}
 
 # step WHAT COMMAND…: run it quietly and say how long it took; say why it failed if it did.
 step() {
