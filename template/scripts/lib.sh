@@ -227,13 +227,12 @@ need_uv() {
 
 # run_tool ARGUMENT… -- ARGUMENT…: `uv tool run` with both; from the cache alone if that has it all.
 run_tool() {
-    local tool=() offline=''
+    local tool=(tool run --quiet --python "$PYTHON") offline=''
     while [ "$1" != -- ]; do
         tool+=("$1")
         shift
     done
     shift
-    tool=(tool run --quiet --python "$PYTHON" "${tool[@]}")
     ! "$UV" --offline "${tool[@]}" --version >/dev/null 2>&1 || offline=--offline
     "$UV" $offline "${tool[@]}" "$@"
 }
