@@ -162,7 +162,7 @@ def test_a_project_works_in_any_folder(project: Path) -> None:
 
 
 @pytest.fixture
-def linked(project: Path, tmp_path: Path) -> Path:
+def linked(project: Path, tmp_path: Path) -> Generator[Path]:
     """A linked worktree of the project, whose hook runs the commands in the file `hook`."""
     folder = tmp_path / "linked"
     git(project, "worktree", "add", "--quiet", "--detach", str(folder))
@@ -171,7 +171,8 @@ def linked(project: Path, tmp_path: Path) -> Path:
     hook.parent.mkdir()
     hook.write_text(f'#!/bin/sh\nset -ex\nroot="{project}"\n. "{tmp_path}/hook"\n', "utf-8")
     hook.chmod(0o755)
-    return folder
+    yield folder
+    git(project, "worktree", "remove", "--force", str(folder))
 
 
 @pytest.mark.slow
@@ -213,7 +214,7 @@ def test_a_build_has_links_as_they_are_and_the_files_of_submodules(
     git(tmp_path, "clone", "--quiet", str(project), str(clone))
     package = clone / "src/my_ml_project"
     (package / "linked.py").symlink_to("data.py")
-    (package / "dangling").symlink_to("nowhere")
+    (clone / "dangling").symlink_to("nowhere")
     (package / "folder").symlink_to("../../docs")
     add = ("submodule", "--quiet", "add", str(tmp_path / "other"), "src/my_ml_project/other")
     git(clone, "-c", "protocol.file.allow=always", *add)
