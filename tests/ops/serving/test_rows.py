@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ..project import constraints, data, dataset, requests, schema
+from ..project import columns, constraints, data, dataset, requests, schema
 from ..project import rows as row_model
 
 LIMITS = {"min_value": -2, "max_value": 3}
@@ -94,7 +94,7 @@ def judged(own, rows):
         accepted = sent.validate_json(json.dumps(rows))
     except ValidationError:
         return None
-    frame = row_model.typed(own, list(own.columns), accepted)
+    frame = columns.frame(own.columns, own.columns, accepted)
     for name, check in row_model.pandera_checks(own):
         if not check(frame if name is None else frame[name]).check_passed:
             return None
@@ -164,7 +164,7 @@ def test_values_keep_all_their_digits():
     sent = '[{"x": 0.1000000000000000055, "n": 9007199254740993}, {"x": 1e-320, "n": 3.0}]'
     rows = TypeAdapter(list[row_model.row_type(own)]).validate_json(sent)
     assert rows == json.loads(sent)
-    frame = row_model.typed(own, ["x", "n"], rows)
+    frame = columns.frame(own.columns, ["x", "n"], rows)
     assert frame["n"].tolist() == [9007199254740993, 3]
     at = pa.DataFrameSchema({"at": pa.Column("datetime64[ns]")})
     frame = judged(at, [{"at": "2024-02-29T12:30:00.123456789"}])
