@@ -49,9 +49,9 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --secret)
-        [[ ${2:-} =~ ^(index|ca)=(.+)$ ]] || usage_error "--secret needs index=FILE or ca=FILE"
-        [ -r "${BASH_REMATCH[2]}" ] || die "--secret $2: the file cannot be read"
-        options+=(--secret "id=${BASH_REMATCH[1]},src=$(realpath "${BASH_REMATCH[2]}")")
+        case ${2:-} in index=?* | ca=?*) ;; *) usage_error "--secret needs index=FILE or ca=FILE" ;; esac
+        [ -r "${2#*=}" ] || die "--secret $2: the file cannot be read"
+        options+=(--secret "id=${2%%=*},src=$(realpath "${2#*=}")")
         shift
         ;;
     --)

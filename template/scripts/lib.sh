@@ -96,7 +96,10 @@ cause() {
 }
 
 # need_commit: end with the reason where git has no commit here.
-need_commit() { local said && said=$(git rev-parse --verify HEAD 2>&1) || cause git "$said"; }
+need_commit() {
+    local said
+    said=$(git rev-parse --verify HEAD 2>&1) || cause git "$said"
+}
 
 # step WHAT COMMAND…: run it quietly and say how long it took; say why it failed if it did.
 step() {
@@ -230,13 +233,12 @@ need_uv() {
 
 # run_tool ARGUMENT… -- ARGUMENT…: `uv tool run` with both; from the cache alone if that has it all.
 run_tool() {
-    local tool=() offline=''
+    local tool=(tool run --quiet --python "$PYTHON") offline=''
     while [ "$1" != -- ]; do
         tool+=("$1")
         shift
     done
     shift
-    tool=(tool run --quiet --python "$PYTHON" "${tool[@]}")
     ! "$UV" --offline "${tool[@]}" --version >/dev/null 2>&1 || offline=--offline
     "$UV" $offline "${tool[@]}" "$@"
 }

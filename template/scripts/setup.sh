@@ -29,11 +29,10 @@ done
 started=$(now)
 want=$(head -n 1 "$ROOT/.python-version" 2>/dev/null) || want='?'
 optional=$(groups)
-requirements=()
-for group in main train dev $optional; do
-    file=$ROOT/requirements/$group.txt
+requirements=("$ROOT"/requirements/{main,train,dev}.txt)
+for group in $optional; do requirements+=("$ROOT/requirements/$group.txt"); done
+for file in "${requirements[@]}"; do
     [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it anew"
-    requirements+=("$file")
 done
 
 # The cache first: it spares a second of questions to the index, and needs no network. uv reads the

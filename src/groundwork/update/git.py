@@ -4,7 +4,6 @@ import os
 import subprocess
 from pathlib import Path
 
-
 # By these, a hook of git leads every git command to the hook's own repository.
 OF_HOOKS = {
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"),

@@ -130,7 +130,7 @@ def test_failures_and_drift_are_found(served, trained, params, tmp_path):
     [
         ("id,label\na,1\n", "columns must be prediction_id and label"),
         ("prediction_id,label\na,\n", "column label has empty cells"),
-        ("prediction_id,label\na,secret\n", "column label must be numbers"),
+        ("prediction_id,label\na,secret\n", "column label: must be a number"),
         ("prediction_id,label\nsecret,1\nsecret,0\n", "1 predictions are labelled twice"),
     ],
 )

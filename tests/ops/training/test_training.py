@@ -271,7 +271,7 @@ def test_predictions_carry_identifiers_and_the_version(workplace, split, tmp_pat
     told = predict.predict_file(
         workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv"
     )
-    answers = dataset.read_csv(tmp_path / "out.csv")
+    answers = pd.read_csv(tmp_path / "out.csv", dtype={schema.IDENTIFIER: str})
     assert told == len(answers) == len(rows)
     assert answers[schema.IDENTIFIER].tolist() == rows[schema.IDENTIFIER].tolist()
     labels = split.holdout[schema.TARGET]
@@ -281,6 +281,15 @@ def test_predictions_carry_identifiers_and_the_version(workplace, split, tmp_pat
     )
     assert answers["label"].dtype.kind in "iufO"
     assert set(answers["model_version"]) == {workplace.trained.version.number}
+
+
+def test_identifiers_come_back_byte_for_byte(workplace, inputs, tmp_path):
+    names = ["00017", "12345678901234567", "", "NA", "1e5", "é, ü"]
+    rows = inputs.head(len(names)).assign(**{schema.IDENTIFIER: names})
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    predict.predict_file(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
+    answers = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
+    assert answers[schema.IDENTIFIER].tolist() == names
 
 
 def test_predictions_for_invalid_rows_leave_the_old_file(workplace, inputs, tmp_path):

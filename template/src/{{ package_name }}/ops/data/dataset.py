@@ -1,8 +1,11 @@
 """The data: made once, recorded by hash in data/manifest.json, and checked before every use."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +14,10 @@ from pandera.errors import SchemaErrors
 
 from ..core.errors import UserError
 from ..core.files import load_json, write_file
-from ..core.project import data, schema
+from ..core.project import schema
 from ..core.settings import NAME, Settings
 from ..core.settings import settings as load_settings
+from . import columns
 from .record import HOLDOUT, TRAIN, DataManifest, verified
 
 # What pandera calls its own checks, said for people.
@@ -24,6 +28,10 @@ RULES = {
     "coerce_dtype('float64')": "must be numbers",
     "coerce_dtype('int64')": "must be whole numbers",
 }
+EMPTY = "has empty text, which CSV cannot tell from a missing value; load None or a word instead"
+UNSTABLE = (
+    "does not come back from CSV as it was; give it a type in schema.py that holds its values"
+)
 
 
 @dataclass(frozen=True)
@@ -53,15 +61,27 @@ class Violation:
 def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
     """Load, check, split and write the rows, and compare them with data/manifest.json.
 
-    Raises UserError, with the old files in place, if a row is invalid or if the rows are not the
-    recorded ones and `accept` does not say that the change is meant.
+    Raises UserError, with the old files in place, if a row is invalid, if a value would be another
+    one when it is read back, or if the rows are not the recorded ones and `accept` does not say
+    that the change is meant.
     """
+    # Only here: what loads the data may need packages that a service's image has not.
+    from ..core.project import data
+
     rows = check(data.load(), schema.Labelled, "the source")
+    empty = [Violation(str(name), EMPTY, np.flatnonzero(rows[name].eq("")).tolist())
+             for name in rows if rows[name].eq("").any()]  # fmt: skip
+    _refuse("the source", empty)
     held = held_out(rows[schema.IDENTIFIER], settings.params.holdout)
     parts = {TRAIN: rows[~held], HOLDOUT: rows[held]}
     contents = {
         name: part.to_csv(index=False, lineterminator="\n").encode() for name, part in parts.items()
     }
+    for name, text in contents.items():
+        again = check(_typed(text, name), schema.Labelled, name)
+        part = parts[name].reset_index(drop=True)
+        lost = [column for column in part if not _same(part[column], again[column])]
+        _refuse("the source", [Violation(str(column), UNSTABLE, []) for column in lost])
     made = DataManifest(
         source=data.SOURCE,
         columns=list(rows.columns),
@@ -87,6 +107,8 @@ def training_rows() -> pd.DataFrame:
 
     For exploring: what is held out stays unseen. Raises UserError where a row is invalid.
     """
+    from ..core.project import data
+
     rows = check(data.load(), schema.Labelled, "the source")
     return rows[~held_out(rows[schema.IDENTIFIER], load_settings().params.holdout)]
 
@@ -103,23 +125,73 @@ def read(settings: Settings) -> Split:
     return Split(train, holdout, manifest)
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file exactly. Raises UserError where it is missing, empty or not CSV."""
+def read_csv(path: Path, types: Mapping[str, pa.Column] | None = None) -> pd.DataFrame:
+    """Read a CSV file; the schema, or `types`, says what the columns are.
+
+    Identifiers, and columns without a type, are text. An empty cell is a missing value, no other
+    is. Raises UserError where the file cannot be read, or a cell is not of its column's type.
+    """
     try:
-        return pd.read_csv(path)
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return _typed(content, str(path), types)
+
+
+def _typed(content: bytes, name: str, types: Mapping[str, pa.Column] | None = None) -> pd.DataFrame:
+    first, newline, _ = content.partition(b"\n")
+    # A lone carriage return is a character like others where lines do not end with it.
+    end = "\n" if newline and not first.endswith(b"\r") else None
+    how: Any = {"keep_default_na": False, "na_values": [""], "lineterminator": end}
+    try:
+        rows: pd.DataFrame = pd.read_csv(BytesIO(content), dtype=object, **how)
     except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{path} is not CSV: {' '.join(str(error).split())}") from None
+        raise UserError(f"{name} is not CSV: {' '.join(str(error).split())}") from None
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise UserError(f"{name} is not CSV: its rows have more cells than its first line")
+    if types is None:
+        known = schema.Labelled.to_schema().columns
+        types = {column: known[column] for column in known if column != schema.IDENTIFIER}
+    broken = []
+    for column in rows.columns.intersection(list(types)):
+        rows[column], wrong = columns.read(rows[column], types[column])
+        if wrong:
+            broken.append(Violation(str(column), next(iter(wrong.values())), list(wrong)))
+    _refuse(name, broken)
+    return rows
+
+
+def classes(scores: np.ndarray) -> list[Any] | None:
+    """Return the class of each column of `scores`, (rows, classes); None where these are (rows,).
+
+    They are what the schema allows the target to be, in its order, or else the columns' numbers.
+    """
+    if scores.ndim == 1:
+        return None
+    target = schema.Labelled.to_schema().columns[schema.TARGET]
+    known = list(columns.categories(target).values()) or columns.allowed(target)
+    return known if len(known) == scores.shape[1] else list(range(scores.shape[1]))
+
+
+def _same(before: pd.Series, after: pd.Series) -> bool:
+    """Tell whether two columns hold the same values, whatever dtype the schema leaves open."""
+    if isinstance(before.dtype, pd.CategoricalDtype) and before.dtype != after.dtype:
+        return False
+    left, right = before.astype(object), after.astype(object)
+    return bool(((left == right) | (before.isna() & after.isna())).all())
 
 
 def check(rows: pd.DataFrame, model: type[pa.DataFrameModel], name: str) -> pd.DataFrame:
     """Return `rows` as `model` types them. Raises UserError with the first broken rules."""
     checked, broken = validate(rows, model)
+    _refuse(name, broken)
+    return checked
+
+
+def _refuse(name: str, broken: list[Violation]) -> None:
     if broken:
         more = f"; and {len(broken) - 3} more" if len(broken) > 3 else ""  # noqa: PLR2004
         raise UserError(f"{name}: " + "; ".join(map(str, broken[:3])) + more)
-    return checked
 
 
 def validate(
@@ -132,11 +204,13 @@ def validate(
     try:
         checked = model.validate(rows, lazy=True)
     except SchemaErrors as error:
-        return rows, _violations(error.failure_cases)
-    return checked, _truncated(rows, checked)
+        checks = [check for column in error.schema.columns.values() for check in column.checks]
+        rules = {**RULES, **{str(check.error): columns.words(check) for check in checks}}
+        return rows, _violations(error.failure_cases, rules)
+    return checked, _altered(rows, checked)
 
 
-def _violations(cases: pd.DataFrame) -> list[Violation]:
+def _violations(cases: pd.DataFrame, rules: Mapping[str, str]) -> list[Violation]:
     """Say in `cases`, pandera's table of failures, one line for each rule of each column."""
     # A missing or unknown column stands where the failing value does.
     names = {"column_in_schema": "is not allowed", "column_in_dataframe": "is missing"}
@@ -147,23 +221,27 @@ def _violations(cases: pd.DataFrame) -> list[Violation]:
     ]
     cases = cases[~cases["check"].isin(names)]
     # A check over whole rows is reported once a column, all with the same rows.
-    columns = cases["column"].mask(cases["schema_context"] == "DataFrameSchema", "")
-    unreadable = set(columns[cases["check"].str.startswith("coerce_dtype")])
+    where = cases["column"].mask(cases["schema_context"] == "DataFrameSchema", "")
+    unreadable = set(where[cases["check"].str.startswith("coerce_dtype")])
     incomplete = bool(found or unreadable)
-    for (column, rule), part in cases.groupby([columns, "check"], sort=False, dropna=False):
+    for (column, rule), part in cases.groupby([where, "check"], sort=False, dropna=False):
         name, said = str(column), str(rule)
         if name in unreadable and not said.startswith("coerce_dtype"):
             continue  # every other rule of such a column fails with it
         at = sorted({int(index) for index in part["index"].dropna()})
         if incomplete and not name and not at:
             continue  # a check that could not run for want of a column
-        found.append(Violation(name or None, RULES.get(said, said), at))
+        found.append(Violation(name or None, rules.get(said, said), at))
     return found
 
 
-def _truncated(rows: pd.DataFrame, checked: pd.DataFrame) -> list[Violation]:
-    """Find the fractions that became whole numbers on the way to `checked`: pandas just cuts."""
+def _altered(rows: pd.DataFrame, checked: pd.DataFrame) -> list[Violation]:
+    """Find what pandera just cut or guessed on the way to `checked`: fractions, and truth."""
     found = []
+    for column in checked.select_dtypes(["bool", "boolean"]):
+        given, known = rows[column], checked[column].isna() & rows[column].isna()
+        if (bad := np.flatnonzero(~(given.isin([True, False]) | known))).size:
+            found.append(Violation(str(column), "must be true or false", bad.tolist()))
     for column in checked.select_dtypes("integer"):
         numbers = pd.to_numeric(rows[column])
         cut = np.flatnonzero((numbers != checked[column]).fillna(value=False))

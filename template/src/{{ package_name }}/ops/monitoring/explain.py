@@ -1,6 +1,7 @@
 """One score, taken apart: what went in, what each feature added, and which run answers for it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,7 @@ def report(
         raise UserError("give a CSV file, or --prediction ID")
     version = registry.resolve(settings, reference)
     with fetched(settings, version) as bundle:
+        x = x[list(bundle.reference["typical"])].astype("float64")
         table = contributions(bundle, x)
         scores = evaluation.predict(bundle.model, x)
         score, label = evaluation.highest(scores)[0], model.decide(scores)[0]
@@ -81,7 +83,9 @@ def report(
     ]
 
 
-def _shown(value: object) -> str:
+def _shown(value: Any) -> str:
+    if pd.isna(value):
+        return "missing"
     return f"{value:.4g}" if isinstance(value, int | float | np.number) else str(value)
 
 
@@ -90,5 +94,4 @@ def _served(settings: Settings, prediction: str) -> tuple[pd.DataFrame, str]:
     found = logged[logged["prediction_id"] == prediction]
     if found.empty:
         raise UserError(f"no prediction {prediction} is logged in {settings.var_dir}/predictions")
-    x = prediction_log.features(found)[features.features.names].astype("float64")
-    return x, str(found["model_version"].iloc[0])
+    return prediction_log.features(found), str(found["model_version"].iloc[0])

@@ -114,15 +114,13 @@ def quality(
 
 def read_labels(path: Path) -> pd.DataFrame:
     """Read late labels. Raises UserError, without a value in it, unless each can be used."""
-    labels = dataset.read_csv(path)
+    target = schema.Labelled.to_schema().columns[schema.TARGET]
+    labels = dataset.read_csv(path, {"label": target})
     if list(labels.columns) != LABELS:
         raise UserError(f"{path.name}: the columns must be {' and '.join(LABELS)}")
     for column in LABELS:
         if labels[column].isna().any():
             raise UserError(f"{path.name}: column {column} has empty cells")
-    if not pd.api.types.is_numeric_dtype(labels["label"]):
-        raise UserError(f"{path.name}: column label must be numbers, as {schema.TARGET} is")
-    labels["prediction_id"] = labels["prediction_id"].astype(str)
     if twice := int(labels["prediction_id"].duplicated().sum()):
         raise UserError(f"{path.name}: {twice} predictions are labelled twice")
     return labels

@@ -34,6 +34,8 @@ def git(root: Path, *arguments: str) -> str:
         lines = error.stderr.strip().splitlines() or [f"it ended with status {error.returncode}"]
         # What is fatal says why; the lines after it say what to type.
         reason = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
+        if "dubious ownership" in reason:
+            reason += "; become its owner, or add it to git's setting safe.directory"
         raise UserError(f"git {arguments[0]}: {reason.removeprefix('fatal: ')}") from None
     return done.stdout
 

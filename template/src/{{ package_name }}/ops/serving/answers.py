@@ -16,6 +16,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from ..core.project import features, model
+from ..data import dataset
 from ..training import evaluation
 from . import requests
 from .requests import RefusedError
@@ -31,9 +32,13 @@ class Prediction(BaseModel):
 
 
 class Answer(BaseModel):
-    """Predictions in the order of the rows, and which model made them."""
+    """Predictions in the order of the rows, and which model made them.
+
+    `classes` says which class each score of a list is for; null where a score is one number.
+    """
 
     predictions: list[Prediction]
+    classes: list[bool | int | float | str] | None
     model_version: str
     model_digest: str
     run_id: str | None
@@ -144,7 +149,7 @@ def _score(predictor: Predictor, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.n
     nonfinite: dict[str, int] = {}
     try:
         x = features.features.build(rows)
-        nonfinite["feature"] = int((~np.isfinite(x.to_numpy())).sum())
+        nonfinite["feature"] = unexplained(rows, x)
         scores = np.asarray(model.predict(predictor.model, x), dtype="float64")
         labels = model.decide(scores).tolist()
     except Exception as error:  # noqa: BLE001 - a feature or a model may raise anything
@@ -160,6 +165,16 @@ def _score(predictor: Predictor, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.n
     return x, scores, labels
 
 
+def unexplained(rows: pd.DataFrame, x: pd.DataFrame) -> int:
+    """Count features that are no finite numbers, but for those missing beside a missing input."""
+    values = x.to_numpy()
+    bad = ~np.isfinite(values)
+    if bad.any():
+        whole = rows.reindex(columns=list(requests.COLUMNS)).notna().all(axis=1).to_numpy()
+        bad &= np.isinf(values) | whole[:, np.newaxis]
+    return int(bad.sum())
+
+
 def _answers(
     predictor: Predictor,
     lengths: Mapping[int, int],
@@ -169,12 +184,14 @@ def _answers(
 ) -> dict[int, Answer | RefusedError]:
     """Deal out what was found for all rows, in their order."""
     each_row = iter(zip(ids, scores.tolist(), labels, strict=True))
+    classes = dataset.classes(scores)
     return {
         number: Answer(
             predictions=[
                 Prediction(prediction_id=name, score=score, label=label)
                 for name, score, label in islice(each_row, length)
             ],
+            classes=classes,
             model_version=predictor.version,
             model_digest=predictor.digest,
             run_id=predictor.run_id,

@@ -9,7 +9,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pydantic import AfterValidator, Field
 
-from . import values
+from ..data import values
+from ..data.columns import dtype_of, kind_of, number_of
 
 # Numbers that a comparison in float64, as pandas makes it, cannot take for another.
 EXACT = 2**53
@@ -18,22 +19,6 @@ TYPES: Mapping[str, tuple[type, ...]] = {"i": (int,), "u": (int,), "f": (int, fl
 STRICTER = {"ge": max, "gt": max, "min_length": max, "le": min, "lt": min, "max_length": min}
 # The limit in whole numbers that says the same.
 NEAREST = {"ge": math.ceil, "gt": math.floor, "le": math.floor, "lt": math.ceil}
-
-
-def dtype_of(column: pa.Column) -> Any:
-    """Return the dtype of NumPy or pandas that a column gets; None where the schema names none."""
-    return getattr(column.dtype, "type", None)
-
-
-def kind_of(column: pa.Column) -> str:
-    """Return NumPy's letter for a column's kind: i, u, f, b or M; O for text and all else."""
-    return str(getattr(dtype_of(column), "kind", "O"))
-
-
-def number_of(column: pa.Column) -> Any:
-    """Return NumPy's dtype of a column, also where pandas' own dtype wraps it."""
-    dtype = dtype_of(column)
-    return getattr(dtype, "numpy_dtype", dtype)
 
 
 def constraints(column: pa.Column) -> tuple[list[Any], list[pa.Check]]:
@@ -55,7 +40,8 @@ def constraints(column: pa.Column) -> tuple[list[Any], list[pa.Check]]:
 
 def one_of(allowed: list[Any]) -> list[Any]:
     """Return annotations that allow some values only, and list them."""
-    return [AfterValidator(values.one_of(allowed)), Field(json_schema_extra={"enum": allowed})]
+    known = values.one_of({one: one for one in allowed})
+    return [AfterValidator(known), Field(json_schema_extra={"enum": allowed})]
 
 
 def _constraint(column: pa.Column, check: pa.Check) -> dict[str, Any] | list[Any] | None:
@@ -65,6 +51,7 @@ def _constraint(column: pa.Column, check: pa.Check) -> dict[str, Any] | list[Any
     if not built_in or check.raise_warning or not check.ignore_na or check.groupby:
         return None
     given, kind = check.statistics or {}, kind_of(column)
+    given = {name: values.plain(value) for name, value in given.items()}
     if isinstance(dtype_of(column), pd.StringDtype):
         return _of_text(str(check.name), given)
     # Narrower floats are compared after they are rounded.

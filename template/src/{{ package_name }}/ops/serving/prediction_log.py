@@ -36,7 +36,8 @@ class Log:
 
     def predictions(self, ids: Sequence[str], features: pd.DataFrame, scores: np.ndarray) -> None:
         """Add one line for each of `scores`, (rows,) or (rows, classes). Raises OSError."""
-        personal = [name for name in schema.PERSONAL if name in features]
+        personal: list[str] = [*schema.PERSONAL]
+        personal = [name for name in personal if name in features]
         kept = features.drop(columns=personal) if personal else features
         self._append(
             [
@@ -79,9 +80,9 @@ class Log:
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Return rows as dicts of Python's values; pandas' own way takes several times as long."""
-    columns = (values.tolist() for _, values in rows.items())
     names = list(map(str, rows))
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    values = rows.to_numpy(dtype=object).tolist()
+    return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:

@@ -8,10 +8,10 @@ import pandera.pandas as pa
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..core.project import schema
-from ..data import dataset
+from ..data import columns, dataset
 from ..data.dataset import Violation
-from .rows import Row, is_nullable, needs_pandera, pandera_checks, row_type, typed, typed_dict
-from .values import NOT_FINITE
+from ..data.values import NOT_FINITE
+from .rows import Row, needs_pandera, pandera_checks, row_type, typed_dict
 
 MAX_ROWS = 1000
 MAX_BODY = 1024 * 1024
@@ -21,7 +21,7 @@ SCHEMA = schema.Inputs.to_schema()
 COLUMNS: Mapping[str, Any] = SCHEMA.columns
 # Columns that a row may leave out, but only together with the request's other rows.
 OPTIONAL = {name for name, column in COLUMNS.items() if not column.required} - {
-    name for name, column in COLUMNS.items() if is_nullable(column)
+    name for name, column in COLUMNS.items() if columns.is_nullable(column)
 }
 CHECKS, WHOLE = pandera_checks(SCHEMA), needs_pandera(SCHEMA)
 ROW = row_type(SCHEMA)
@@ -93,11 +93,11 @@ def check(asked: Sequence[Sequence[Row]]) -> tuple[pd.DataFrame, list[RefusedErr
     """
     names = named([row for rows in asked for row in rows])
     if WHOLE:
-        each = [_whole(typed(SCHEMA, names, rows)) for rows in asked]
+        each = [_whole(columns.frame(COLUMNS, names, rows)) for rows in asked]
         frames = [frame for frame, refused in each if refused is None]
         frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
         return frame, [refused for _, refused in each]
-    frame = typed(SCHEMA, names, [row for rows in asked for row in rows])
+    frame = columns.frame(COLUMNS, names, [row for rows in asked for row in rows])
     broken: list[list[Violation]] = [[] for _ in asked]
     for column, rule in CHECKS:
         if column in {None, *names}:
@@ -124,7 +124,7 @@ def _broken(
     column: str | None, rule: pa.Check, frame: pd.DataFrame, lengths: Sequence[int]
 ) -> Iterator[tuple[int, Violation]]:
     """Find which of the requests, whose rows follow each other in `frame`, break a check."""
-    said = str(rule.error or rule.name)
+    said = columns.words(rule)
     result = rule(frame if column is None else frame[column])
     output = result.check_output
     if result.check_passed and (len(lengths) == 1 or isinstance(output, pd.Series | pd.DataFrame)):
@@ -185,6 +185,8 @@ def _reason(problem: Mapping[str, Any]) -> str:
             return "is null"
         if isinstance(value, dict | list):
             return "must be a single value"
+    if kind == "value_error":
+        return str(problem["ctx"]["error"])
     said = str(problem["msg"]).replace("Input should", "must").replace("String should", "must")
     return REASONS.get(kind, said)
 

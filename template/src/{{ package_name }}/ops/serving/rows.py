@@ -5,17 +5,16 @@ pydantic model, which OpenAPI shows and which judges a row in microseconds. What
 a single value (checks over columns or rows, checks of the project's own) stays pandera's.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired
 
-import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from . import values
-from .constraints import constraints, dtype_of, kind_of, number_of, one_of
+from ..data import values
+from ..data.columns import categories, dtype_of, is_nullable, kind_of, number_of
+from .constraints import constraints, one_of
 
 Row = dict[str, Any]
 
@@ -60,26 +59,6 @@ def needs_pandera(schema: pa.DataFrameSchema) -> bool:
     )
 
 
-def typed(schema: pa.DataFrameSchema, names: Sequence[str], rows: Sequence[Row]) -> pd.DataFrame:
-    """Return the columns `names` of rows that the model accepted, as the schema types them."""
-    columns: dict[str, Any] = {}
-    for name in names:
-        found, column = [row.get(name) for row in rows], schema.columns[name]
-        dtype = dtype_of(column)
-        if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
-            columns[name] = np.array(found, dtype=dtype)
-        else:  # as objects: no value is first made something else for the sake of its neighbours
-            series = pd.Series(found, dtype=object)
-            columns[name] = column.dtype.coerce(series) if _type(column) else series
-    return pd.DataFrame(columns)
-
-
-def is_nullable(column: pa.Column) -> bool:
-    """Tell whether a row may hold null; NumPy's whole numbers and booleans cannot."""
-    dtype = dtype_of(column)
-    return bool(column.nullable) and not (isinstance(dtype, np.dtype) and dtype.kind in "iub")
-
-
 def _annotation(column: pa.Column) -> Any:
     """Return the type of a column's values, with all that it holds them to."""
     kind, *readers = _type(column) or [Any, AfterValidator(values.scalar)]
@@ -96,14 +75,14 @@ def _type(column: pa.Column) -> list[Any]:
         case "i" | "u":
             return [int, BeforeValidator(values.whole(number))]
         case "f":
-            wide = number == np.float64
-            return [float] if wide else [float, AfterValidator(values.narrow(number))]
+            narrow = values.narrow(number)
+            return [float, AfterValidator(narrow)] if narrow else [float]
         case "b":
             return [bool]
         case "M":
             shown = Field(json_schema_extra={"format": "date-time"})
             return [str, AfterValidator(values.time(dtype)), shown]
-    categories = getattr(dtype, "categories", None)
-    if categories is not None and all(isinstance(value, str) for value in categories):
-        return [str, *one_of(categories.tolist())]
+    known = list(categories(column).values())
+    if known and all(isinstance(value, str) for value in known):
+        return [str, *one_of(known)]
     return [str] if isinstance(dtype, pd.StringDtype) else []

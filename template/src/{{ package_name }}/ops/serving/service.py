@@ -9,20 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..core.errors import UserError
 from ..core.settings import Settings
 from ..data.distributions import gauge
+from ..data.values import NOT_FINITE
 from ..training import evaluation
 from ..training.bundle import Bundle, load_bundle
 from . import prediction_log, requests
-from .answers import Answer, Predictor, Scored, ScoringError, answer
+from .answers import Answer, Predictor, Scored, ScoringError, answer, unexplained
 from .metrics import OTHER, Metrics
 from .prediction_log import records
 from .requests import RefusedError
-from .values import NOT_FINITE
 
 # The drift gauges look at this many last rows, and say nothing before there are so many.
 WINDOW, ENOUGH = 1000, 100
@@ -142,8 +141,7 @@ class Service:
             self.window["feature"].extend(features)
             self.window["score"].extend({"score": score} for score in highest)
         self.metrics.rows.inc(len(scored.rows))
-        bad = int((~np.isfinite(scored.x.to_numpy())).sum())
-        self.metrics.nonfinite.labels("feature").inc(bad)
+        self.metrics.nonfinite.labels("feature").inc(unexplained(scored.rows, scored.x))
         if self.metrics.scores:
             for score in highest:
                 self.metrics.scores.observe(score)

@@ -16,7 +16,7 @@ from ..core.errors import UserError
 from ..core.files import load_json, write_file
 from ..core.project import features, model, schema
 from ..core.settings import NAME, Settings
-from ..data import dataset
+from ..data import columns, dataset
 from ..data.dataset import Split
 from ..provenance.digest import model_digest
 from ..provenance.manifest import Manifest
@@ -135,7 +135,10 @@ def fetched(settings: Settings, version: "Version") -> Iterator[Bundle]:
 def replay(bundle: Bundle) -> None:
     """Score the golden rows again. Raises UserError where they get other scores, or none."""
     try:
-        rows = dataset.check(pd.DataFrame(bundle.golden.inputs), schema.Inputs, "golden.json")
+        own = schema.Inputs.to_schema().columns
+        names = [name for name in own if name in bundle.golden.inputs[0]]
+        rows = columns.frame(own, names, bundle.golden.inputs)
+        rows = dataset.check(rows, schema.Inputs, "golden.json")
         scores = score(bundle.model, rows)
     except UserError:
         raise

@@ -60,8 +60,10 @@ def run(
         fitted = fit(x, y, params.model, context)
         scores = predict(fitted, x_held)
         metric = params.gate.metric
-        if metric not in (judged := model.metrics(y_held, scores)):
-            raise UserError(f"params.yaml: gate.metric {metric} is none of {', '.join(judged)}")
+        judged = model.metrics(y_held, scores)
+        for key, name in (("metric", metric), ("fairness.metric", params.gate.fairness.metric)):
+            if name not in judged:
+                raise UserError(f"params.yaml: gate.{key} {name} is none of {', '.join(judged)}")
         found = {
             **judged,
             f"train.{metric}": model.metrics(y, predict(fitted, x))[metric],

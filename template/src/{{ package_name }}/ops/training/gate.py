@@ -76,7 +76,7 @@ def judge(
         else [
             f"{name} {value:.4f} (noise {noise:.4f})"
             for name, value in carried.items()
-            if value <= noise + gate.importance_margin
+            if value < noise + gate.importance_margin
         ]
     )
     limit = params.budgets.feature_ms
@@ -87,7 +87,7 @@ def judge(
         _check(
             "fairness", wide, f"{len(gaps)} kinds of group, gap at most {gate.fairness.max_gap}"
         ),
-        _check("features help", useless, f"{len(carried)} features, each more than noise"),
+        _check("features help", useless, f"{len(carried)} features, each no less than noise"),
         _check("features are cheap", slow, f"at most {limit} ms per 1,000 rows each"),
     ]
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
@@ -38,15 +39,17 @@ class Golden(BaseModel):
 
 
 def as_sent(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return typed rows as JSON has them: missing values as null, points in time as text."""
+    """Return typed rows as JSON has them: missing values as null, what JSON has not as text."""
     plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    return [
-        {
-            str(name): value.isoformat() if isinstance(value, pd.Timestamp) else value
-            for name, value in row.items()
-        }
-        for row in plain
-    ]
+    return [{str(name): _plain(value) for name, value in row.items()} for row in plain]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def close(score: object, expected: object, tolerance: float) -> bool:

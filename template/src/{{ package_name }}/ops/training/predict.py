@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from ..core.files import write_file
 from ..core.project import model, schema
 from ..core.settings import Settings
@@ -25,11 +23,12 @@ def predict_file(settings: Settings, reference: str, source: Path, out: Path) ->
     version = registry.resolve(settings, reference)
     with fetched(settings, version) as bundle:
         scores = score(bundle.model, checked)
-    columns = {"score": scores} if scores.ndim == 1 else _by_class(scores)
+    names = dataset.classes(scores)
+    columns = (
+        {"score": scores}
+        if names is None
+        else {f"score_{name}": column for name, column in zip(names, scores.T, strict=True)}
+    )
     answers = own.assign(**columns, label=model.decide(scores), model_version=version.number)
     write_file(out, answers.to_csv(index=False, lineterminator="\n").encode())
     return len(answers)
-
-
-def _by_class(scores: np.ndarray) -> dict[str, np.ndarray]:
-    return {f"score_{number}": column for number, column in enumerate(scores.T)}

@@ -1,0 +1,19 @@
+"""Each feature, on rows whose answer is known."""
+
+import pytest
+
+from ..project import features
+
+
+@pytest.mark.parametrize(
+    ("feature", "row", "expected"),
+    [
+        ("island.is_3", {"island": "NA"}, 1.0),
+        ("bill", {"bill": 40.5}, 40.5),
+        ("flipper", {"flipper": 201}, 201.0),
+    ],
+)
+@pytest.mark.feature_code
+def test_a_feature_is_what_its_name_says(inputs, feature, row, expected):
+    rows = inputs.head(1).assign(**row)
+    assert features.features.build(rows)[feature].tolist() == [expected]
