@@ -203,10 +203,16 @@ bootstrap_uv() {
 
 # need_python: set PYTHON to an interpreter of the project's version, or end saying how to get one.
 need_python() {
-    local want
+    local want allowed
     [ -r "$ROOT/.python-version" ] ||
         die "$ROOT/.python-version is missing; write a version such as 3.12 into it"
     want=$(head -n 1 "$ROOT/.python-version")
+    allowed=$(sed -n 's/^requires-python = ">=3\.\([0-9]*\),<3\.\([0-9]*\)".*/\1 \2/p' "$ROOT/pyproject.toml")
+    allowed=${allowed:-0 99}
+    [[ $want =~ ^3\.([0-9]+)$ ]] && [ "${BASH_REMATCH[1]}" -ge "${allowed% *}" ] &&
+        [ "${BASH_REMATCH[1]}" -lt "${allowed#* }" ] ||
+        die ".python-version says '$want', but the packages are locked for Python 3.${allowed% *} to" \
+            "3.$((${allowed#* } - 1)); write one of those into it"
     if [ -n "${PYTHON:-}" ]; then
         [ "$(python_of "$PYTHON")" = "$want" ] ||
             die "PYTHON=$PYTHON is not Python $want, which .python-version asks for"

@@ -55,10 +55,12 @@ say "Setting up $ROOT"
 hold setup
 need_uv
 
-# .ready is written last. Without it nothing in .venv is trusted, and it is made anew.
+# .ready is written last. Without it nothing in .venv is trusted, and it is made anew; so it is where
+# the project was copied or moved: its programs name the folder that they were made in.
 ready=$VENV/.ready
-wanted="$want $(sha256 "${requirements[@]}" "$ROOT/pyproject.toml")"
-[ -z "$force" ] && [ -f "$ready" ] && [ "$(python_of "$VENV/bin/python")" = "$want" ] || {
+wanted="$VENV"$'\n'"$want $(sha256 "${requirements[@]}" "$ROOT/pyproject.toml")"
+[ -z "$force" ] && [ -f "$ready" ] && [ "$(head -n 1 "$ready")" = "$VENV" ] &&
+    [ "$(python_of "$VENV/bin/python")" = "$want" ] || {
     need_python
     rm -f "$ready" 2>/dev/null || cause "clean .venv" "Read-only file system"
     step "create .venv" "$UV" venv --quiet --clear --python "$PYTHON" "$VENV"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 SOURCE = "drawn by NumPy's default_rng(2)"
-ROWS = 500
+ROWS, NOON = 500, 12
 
 
 def load() -> pd.DataFrame:
@@ -14,15 +14,15 @@ def load() -> pd.DataFrame:
     picked = (ordered + pd.to_timedelta(draw.integers(1, 40, ROWS), "h")).tz_localize("UTC")
     promised = pd.Series(ordered.normalize() + pd.Timedelta(days=3))
     weight = draw.gamma(2, 3, ROWS).round(3)
-    late = draw.random(ROWS) < 0.2
-    hours = 20 + 3 * weight + (picked.hour > 12) * 8 + draw.normal(0, 2, ROWS)
+    late = draw.binomial(1, 0.2, ROWS) == 1
+    hours = 20 + 3 * weight + (picked.hour > NOON) * 8 + draw.normal(0, 2, ROWS)
     return pd.DataFrame(
         {
             "order": [f"{draw.integers(10**16, 10**17)}" for _ in range(ROWS)],
             "ordered": ordered,
             "picked": picked.tz_convert("Europe/Berlin"),
             "promised": promised.mask(late),
-            "weight": np.where(draw.random(ROWS) < 0.15, np.nan, weight),
+            "weight": np.where(draw.binomial(1, 0.15, ROWS) == 1, np.nan, weight),
             "parcels": pd.Series(draw.integers(1, 4, ROWS)).mask(late).astype("Int64"),
             "service": pd.Categorical(draw.choice(["slow", "fast"], ROWS), ["slow", "fast", "air"]),
             "hours": hours,

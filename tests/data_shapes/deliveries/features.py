@@ -5,6 +5,7 @@ import pandas as pd
 from .ops import Features
 
 features = Features()
+NOON = 12
 
 
 @features.add
@@ -16,7 +17,8 @@ def weight(rows: pd.DataFrame) -> pd.Series:
 @features.add
 def picked_late(rows: pd.DataFrame) -> pd.Series:
     """One where it was picked after noon, UTC."""
-    return rows["picked"].dt.tz_convert("UTC").dt.hour > 12  # noqa: PLR2004
+    late: pd.Series = rows["picked"].dt.tz_convert("UTC").dt.hour > NOON
+    return late
 
 
 @features.add

@@ -10,14 +10,14 @@ ROWS = 4000
 def load() -> pd.DataFrame:
     """Return 4,000 payments; one in fifty is fraud. Their names are in no order."""
     draw = np.random.default_rng(6)
-    fraud = draw.random(ROWS) < 0.02
+    fraud = draw.binomial(1, 0.02, ROWS) == 1
     names = draw.permutation(ROWS)
     return pd.DataFrame(
         {
             "payment": [f"{number * 7919 % 4001:x}-{number}" for number in names],
             "amount": (draw.gamma(2, 30, ROWS) + 150 * fraud).round(2),
-            "night": draw.random(ROWS) < np.where(fraud, 0.8, 0.2),
-            "abroad": draw.random(ROWS) < np.where(fraud, 0.7, 0.1),
+            "night": draw.binomial(1, np.where(fraud, 0.8, 0.2), ROWS) == 1,
+            "abroad": draw.binomial(1, np.where(fraud, 0.7, 0.1), ROWS) == 1,
             "fraud": fraud.astype(int),
         }
     )

@@ -11,7 +11,8 @@ features = Features()
 @features.add
 def amount(rows: pd.DataFrame) -> pd.Series:
     """The logarithm of what was paid."""
-    return np.log1p(rows["amount"])
+    logarithm: pd.Series = np.log1p(rows["amount"])
+    return logarithm
 
 
 @features.add

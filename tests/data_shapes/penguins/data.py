@@ -20,11 +20,13 @@ def load() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "tag": [f"{number:05d}" for number in draw.permutation(ROWS)],
-            "island": ISLANDS[np.where(draw.random(ROWS) < 0.3, 2, kind)],
+            "island": ISLANDS[np.where(draw.binomial(1, 0.3, ROWS) == 1, 2, kind)],
             "sex": sex.mask(sex == "unknown"),
-            "bill": np.where(draw.random(ROWS) < 0.1, np.nan, bill),
-            "flipper": pd.Series(flipper.round()).mask(draw.random(ROWS) < 0.1).astype("Int64"),
-            "seen_before": draw.random(ROWS) < 0.5,
+            "bill": np.where(draw.binomial(1, 0.1, ROWS) == 1, np.nan, bill),
+            "flipper": pd.Series(flipper.round())
+            .mask(draw.binomial(1, 0.1, ROWS) == 1)
+            .astype("Int64"),
+            "seen_before": draw.binomial(1, 0.5, ROWS) == 1,
             "species": SPECIES[kind],
         }
     )

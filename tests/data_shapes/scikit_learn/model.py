@@ -48,7 +48,8 @@ def decide(scores: np.ndarray) -> np.ndarray:
     if NUMBER:
         return scores
     places = (scores >= 0.5).astype(int) if BINARY else scores.argmax(axis=1)  # noqa: PLR2004
-    return np.array(CLASSES)[places]
+    labels: np.ndarray = np.array(CLASSES)[places]
+    return labels
 
 
 def metrics(y: pd.Series, scores: np.ndarray) -> dict[str, float]:

@@ -11,7 +11,7 @@ def load() -> pd.DataFrame:
     """Return 200,000 trips and what each cost."""
     draw = np.random.default_rng(4)
     km, minutes = draw.gamma(2, 3, ROWS).round(2), draw.gamma(3, 5, ROWS).round(1)
-    cash = draw.random(ROWS) < 0.4
+    cash = draw.binomial(1, 0.4, ROWS) == 1
     return pd.DataFrame(
         {
             "trip": [f"T{number:07d}" for number in range(ROWS)],

@@ -166,3 +166,21 @@ def test_allowed_values_are_listed_as_json_has_them(allowed, words):
     _, broken = dataset.validate(pd.DataFrame({"x": ["z"]}), own)
     assert [str(one) for one in broken] == [f"column x: {words} (1 rows, first is row 0)"]
     assert columns.words(check) == words
+
+
+@pytest.mark.parametrize(
+    ("target", "known"),
+    [
+        (pa.Column(str, pa.Check.isin(["b", "a", "c"])), ["b", "a", "c"]),
+        (pa.Column(int, pa.Check.isin(np.array([1, 2, 3]))), [1, 2, 3]),
+        (pa.Column(pd.CategoricalDtype(["x", "y", "z"])), ["x", "y", "z"]),
+        (pa.Column(str, pa.Check.isin(["a", "b"])), [0, 1, 2]),
+        (pa.Column(int), [0, 1, 2]),
+    ],
+)
+def test_classes_have_the_names_that_the_schema_gives_them(monkeypatch, target, known):
+    own = pa.DataFrameSchema({schema.TARGET: target})
+    monkeypatch.setattr(schema.Labelled, "to_schema", lambda: own)
+    assert dataset.classes(np.zeros((2, 3))) == known
+    assert json.loads(json.dumps(known)) == known
+    assert dataset.classes(np.zeros(2)) is None

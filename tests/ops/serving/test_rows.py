@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ..project import columns, constraints, data, dataset, requests, schema
+from ..project import answers, columns, constraints, data, dataset, requests, schema
 from ..project import rows as row_model
 
 LIMITS = {"min_value": -2, "max_value": 3}
@@ -283,6 +283,27 @@ def test_a_schema_that_drops_rows_gives_no_answers(monkeypatch):
     monkeypatch.setattr(dataset, "validate", lambda *_: (dropped, []))
     with pytest.raises(requests.RefusedError, match="drops or moves rows"):
         requests.check([[{"a": 0}, {"a": 1}]])
+
+
+@pytest.mark.parametrize(
+    ("given", "feature", "count"),
+    [(1.0, math.nan, 1), (math.nan, math.nan, 0), (math.nan, math.inf, 1), (1.0, 1.0, 0)],
+)
+def test_a_feature_is_missing_for_good_reason_where_an_input_is(
+    monkeypatch, given, feature, count
+):
+    Frame(monkeypatch, columns={"a": pa.Column(float, nullable=True)})
+    x = pd.DataFrame({"f": [feature]})
+    assert answers.unexplained(pd.DataFrame({"a": [given]}), x) == count
+    assert answers.unexplained(pd.DataFrame(index=[0]), x) == int(math.isinf(feature))
+
+
+@pytest.mark.parametrize("limit", [3, np.int64(3), np.float64(3)])
+def test_limits_of_numpy_are_limits(limit):
+    own = made(pa.Column(int, [pa.Check.ge(limit), pa.Check.isin(np.array([2, 3, 4]))]))
+    assert not row_model.pandera_checks(own)
+    assert judged(own, [{"a column": 3}]) is not None
+    assert judged(own, [{"a column": 2}]) is None
 
 
 def test_a_column_is_left_out_by_all_rows_or_by_none(monkeypatch):

@@ -256,6 +256,14 @@ def test_a_full_queue_is_refused_at_once_under_load(service, row, monkeypatch):
     assert metric(TestClient(application), "ml_rejected_requests_total") == statuses[503]
 
 
+def test_the_service_does_not_import_what_loads_the_data():
+    """Its image lacks the packages that only training needs."""
+    name = package.__name__
+    code = f"import sys, {name}.ops.serving.server; print('{name}.data' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
     service = serving.Service(config, bundle)
     client = TestClient(app.application(service))

@@ -91,10 +91,11 @@ def test_an_unfair_gap_is_refused(run, params_):
 
 
 @pytest.mark.parametrize("feature", features.features.names)
-def test_a_feature_no_better_than_noise_is_refused(run, params_, feature):
+def test_a_feature_that_helps_less_than_noise_is_refused_and_a_tie_is_not(run, params_, feature):
     noise = run.metrics["importance.noise"]
-    useless = with_metric(run, f"importance.{feature}", noise)
+    useless = with_metric(run, f"importance.{feature}", noise - 0.001)
     assert failed(useless, params_) == {"features help"}
+    assert not failed(with_metric(run, f"importance.{feature}", noise), params_)
 
 
 def test_a_feature_that_takes_too_long_is_refused(run, params_):
@@ -122,6 +123,21 @@ def test_a_refusal_says_what_was_missed(run, params_):
     assert "minimum" in told
     assert "champion" in told
     assert "\n" not in told
+
+
+@pytest.mark.parametrize("key", ["metric", "fairness.metric"])
+def test_a_metric_that_the_model_has_not_is_named(split, params_, key):
+    gates = params_.gate
+    wrong = {
+        "metric": gates.model_copy(update={"metric": "typo"}),
+        "fairness.metric": gates.model_copy(
+            update={"fairness": gates.fairness.model_copy(update={"metric": "typo"})}
+        ),
+    }[key]
+    changed = params_.model_copy(update={"gate": wrong})
+    with pytest.raises(errors.UserError, match=rf"gate\.{key} typo is none of") as refused:
+        evaluation.run(split, changed, comparisons=False)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_useless_feature_shows_in_the_importance(split, params_):

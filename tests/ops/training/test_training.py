@@ -438,6 +438,32 @@ def test_the_recorded_search_is_of_this_data_and_was_followed(workplace):
     assert chosen == best["params"], f"run `tune`, or write {best['params']} to params.yaml"
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (None, ""),
+        ('{"data": "other"}', "tuning.json has a search on other rows"),
+        ("[]", "tuning.json is damaged"),
+        ("{", "tuning.json is damaged"),
+    ],
+)
+def test_a_search_on_other_rows_is_noted(workplace, changed, written, said):
+    data = dataset.read(workplace.config).manifest
+    assert tuning.stale(workplace.config, data) == ""
+    changed("tuning.json", "{", "{")  # so that it is put back
+    path = workplace.root / "tuning.json"
+    path.unlink() if written is None else path.write_text(written, encoding="utf-8")
+    assert said in tuning.stale(workplace.config, data)
+
+
+def test_a_value_chosen_by_hand_is_trained_without_a_note(workplace, changed):
+    (name, value), *_ = workplace.config.params.model.items()
+    changed("params.yaml", f"{name}: {value}", f"{name}: {value}  # by hand")
+    lines = []
+    train.train(workplace.config, quick=True, register=False, say=lines.append)
+    assert not [line for line in lines if line.startswith("note:")]
+
+
 def test_a_search_records_every_combination_best_first(workplace, monkeypatch, changed):
     changed("tuning.json", "{", "{")  # so that it is put back
     monkeypatch.setattr(model, "SEARCH", example.SEARCH)

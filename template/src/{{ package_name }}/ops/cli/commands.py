@@ -177,6 +177,14 @@ def reproduce(
 
 
 @app.command()
+def retrain() -> None:
+    """Train on the source's fresh rows, recorded on a branch."""
+    from ..training import retrain
+
+    retrain.retrain(settings(), typer.echo)
+
+
+@app.command()
 def compare(
     first: Annotated[str, typer.Argument(help="latest, champion or the start of a run's id.")],
     second: Annotated[str, typer.Argument(help="The same, of the run to compare it with.")],

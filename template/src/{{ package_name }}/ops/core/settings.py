@@ -1,6 +1,7 @@
 """What differs between machines (Settings, from the environment) and between models (Params)."""
 
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property, reduce
@@ -27,13 +28,26 @@ NAME = PACKAGE.replace("_", "-")
 def find_root() -> Path:
     """Return the project's folder: this checkout, else the nearest one above the current folder.
 
-    Raises UserError where neither holds a params.yaml.
+    Raises UserError where neither holds a params.yaml, and where the current folder, or the command
+    that was called, is in a copy of the project: its environment still works on this one.
     """
     checkout = Path(__file__).resolve().parents[4]
-    for folder in (checkout, Path.cwd(), *Path.cwd().parents):
-        if (folder / "params.yaml").is_file() and (folder / "pyproject.toml").is_file():
-            return folder
-    raise UserError(f"no {NAME} project here; run this inside its folder, or set ML_ROOT")
+    cwd, called = Path.cwd(), Path(sys.argv[0]).absolute()
+    above = [folder for folder in (cwd, *cwd.parents, *called.parents) if _is_project(folder)]
+    if not _is_project(checkout):
+        if above:
+            return above[0]
+        raise UserError(f"no {NAME} project here; run this inside its folder, or set ML_ROOT")
+    for folder in above:
+        if folder.resolve() != checkout and (folder / "src" / PACKAGE / "ops").is_dir():
+            raise UserError(
+                f"this environment works on {checkout}, not on {folder}; run scripts/setup.sh there"
+            )
+    return checkout
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / "params.yaml").is_file() and (folder / "pyproject.toml").is_file()
 
 
 class Settings(BaseSettings):

@@ -14,7 +14,7 @@ from pandera.errors import SchemaErrors
 
 from ..core.errors import UserError
 from ..core.files import load_json, write_file
-from ..core.project import data, schema
+from ..core.project import schema
 from ..core.settings import NAME, Settings
 from ..core.settings import settings as load_settings
 from . import columns
@@ -65,6 +65,9 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
     one when it is read back, or if the rows are not the recorded ones and `accept` does not say
     that the change is meant.
     """
+    # Only here: what loads the data may need packages that a service's image has not.
+    from ..core.project import data
+
     rows = check(data.load(), schema.Labelled, "the source")
     empty = [Violation(str(name), EMPTY, np.flatnonzero(rows[name].eq("")).tolist())
              for name in rows if rows[name].eq("").any()]  # fmt: skip
@@ -104,6 +107,8 @@ def training_rows() -> pd.DataFrame:
 
     For exploring: what is held out stays unseen. Raises UserError where a row is invalid.
     """
+    from ..core.project import data
+
     rows = check(data.load(), schema.Labelled, "the source")
     return rows[~held_out(rows[schema.IDENTIFIER], load_settings().params.holdout)]
 

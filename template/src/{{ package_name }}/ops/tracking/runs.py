@@ -318,7 +318,7 @@ def _open(settings: Settings, client: MlflowClient, name: str) -> str:
     experiment = experiment_id(settings, client)
     origin = {"host": socket.gethostname(), "root": str(settings.root)}
     for found in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        if origin.items() <= found.data.tags.items():
+        if origin.items() <= found.data.tags.items():  # a filter cannot quote every path
             client.set_terminated(found.info.run_id, "KILLED")
     return str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
 

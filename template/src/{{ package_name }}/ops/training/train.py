@@ -22,7 +22,7 @@ from ..data.record import HOLDOUT
 from ..provenance.digest import value_digest
 from ..provenance.lock import lock_sha256
 from ..provenance.manifest import Data, Manifest, code_sha256, collect_manifest
-from . import evaluation, gate
+from . import evaluation, gate, tuning
 from .bundle import write_bundle
 from .gate import Check
 
@@ -57,6 +57,8 @@ def train(
     with alone(settings):
         split = dataset.read(settings)
         say(f"data: {len(split.train)} rows to train on, {len(split.holdout)} held out")
+        if doubt := tuning.stale(settings, split.manifest):
+            say(f"note: {doubt}")
         return _train(settings, split, register=register, quick=quick, say=say)
 
 

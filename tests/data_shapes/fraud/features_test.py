@@ -7,7 +7,11 @@ from ..project import features
 
 @pytest.mark.parametrize(
     ("feature", "row", "expected"),
-    [("amount", {"amount": 0.0}, 0.0), ("night", {"night": True}, 1.0), ("abroad", {"abroad": False}, 0.0)],
+    [
+        ("amount", {"amount": 0.0}, 0.0),
+        ("night", {"night": True}, 1.0),
+        ("abroad", {"abroad": False}, 0.0),
+    ],
 )
 @pytest.mark.feature_code
 def test_a_feature_is_what_its_name_says(inputs, feature, row, expected):

@@ -1,0 +1,198 @@
+"""Whole projects on other data than the examples', made by docs/how-to/your-own-data.md alone.
+
+data_shapes/<shape>/ has what its owner writes, data_shapes/<framework>/ the model. Each project
+takes every step from `prepare` to `monitor`. Most are left to `scripts/test.sh -- -m shapes`.
+"""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+import yaml
+
+from .conftest import Render, commit_all, git
+
+pytestmark = [pytest.mark.slow]
+
+HERE = Path(__file__).parent / "data_shapes"
+MODEL = {
+    "scikit-learn": {"C": 1.0},
+    "xgboost": {"rounds": 60, "max_depth": 3, "validation": 0.0},
+}
+FRAMEWORKS = tuple(MODEL)
+# What the service says of each class, where there are more than two.
+CLASSES = {"penguins": ["Adelie", "Chinstrap", "Gentoo", "King", "Emperor"]}
+# A number is predicted, so scikit-learn's model has another parameter.
+NUMBERS = {"deliveries", "tall"}
+SHAPES = ["penguins", "deliveries", "wide", "tall", "words", "fraud"]
+# These run always: between them they have text, missing values, names, dates and categories.
+ALWAYS = {("penguins", "scikit-learn"), ("deliveries", "xgboost")}
+
+
+@dataclass
+class Project:
+    """A project, and what its commands took."""
+
+    root: Path
+    port: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak: int = 0  # MiB
+
+    def run(self, *command: str) -> str:
+        """Run a command in the project, which must succeed; return what it printed."""
+        environment = {**os.environ, "ML_PORT": self.port, "ML_CANARY_SECONDS": "0"}
+        started = time.monotonic()
+        with subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout
+            said = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        name = next(one for one in command if not one.startswith((".venv", "-", "scripts/deploy")))
+        self.seconds[Path(name).name] = time.monotonic() - started
+        self.peak = max(self.peak, usage.ru_maxrss // 1024)
+        assert process.returncode == 0, f"{' '.join(command)}\n{said[-6000:]}"
+        return said
+
+    def cli(self, *arguments: str) -> str:
+        return self.run(".venv/bin/my-ml-project", *arguments)
+
+
+def own(root: Path, shape: str, framework: str) -> str:
+    """Do what the page asks of an owner; return how much that changed."""
+    source, package, yours = HERE / shape, root / "src/my_ml_project", root / "tests/yours"
+    for name in ("data.py", "schema.py", "features.py"):
+        copyfile(source / name, package / name)
+    copyfile(HERE / framework.replace("-", "_") / "model.py", package / "model.py")
+    copyfile(source / "features_test.py", yours / "test_features.py")
+    copyfile(HERE / "behaviour.py", yours / "test_behaviour.py")
+    for name in ("tests/yours/test_rules.py", "notebooks/explore.ipynb"):
+        (root / name).unlink()
+    params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    is_number = framework == "scikit-learn" and shape in NUMBERS
+    params["model"] = {"alpha": 1.0} if is_number else MODEL[framework]
+    params["gate"] |= {"metric": "quality", "minimum": 0.5, "baseline_margin": 0.01}
+    params["gate"] |= {"slices": {"minimum": 0.0, "rows": 20}}
+    params["gate"] |= {"fairness": {"metric": "quality", "max_gap": 0.5}}
+    params["gate"]["importance_margin"] = -0.05
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
+    git(root, "add", "--all")
+    return git(root, "diff", "--cached", "--shortstat").strip()
+
+
+@pytest.fixture
+def begin(render: Render) -> Callable[[str, str], tuple[Project, str]]:
+    """Render a project, set it up and put its owner's files into it."""
+
+    def make(shape: str, framework: str) -> tuple[Project, str]:
+        root = render(framework=framework)
+        git(root, "init", "--quiet", "--initial-branch", "main")
+        commit_all(root, "Start")
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            project = Project(root, str(listener.getsockname()[1]))
+        project.run("scripts/setup.sh", "--quiet")
+        return project, own(root, shape, framework)
+
+    return make
+
+
+def some_inputs(root: Path) -> tuple[Path, list[str]]:
+    """Write fifty rows of the holdout as a caller has them; return the file and identifiers."""
+    target, key = (
+        next(
+            line.split('"')[1]
+            for line in (root / "src/my_ml_project/schema.py").read_text("utf-8").splitlines()
+            if line.startswith(f"{name} = ")
+        )
+        for name in ("TARGET", "IDENTIFIER")
+    )
+    with (root / "data/holdout.csv").open(encoding="utf-8", newline="") as table:
+        rows = [row for row, _ in zip(csv.DictReader(table), range(50), strict=False)]
+    path = root / "var/ask.csv"
+    with path.open("w", encoding="utf-8", newline="") as table:
+        writer = csv.DictWriter(table, [name for name in rows[0] if name != target])
+        writer.writeheader()
+        writer.writerows({name: row[name] for name in row if name != target} for row in rows)
+    return path, [row[key] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("shape", "framework"),
+    [
+        pytest.param(
+            shape,
+            framework,
+            marks=[] if (shape, framework) in ALWAYS else pytest.mark.shapes,
+        )
+        for shape in SHAPES
+        for framework in FRAMEWORKS
+    ],
+)
+def test_a_project_on_its_own_data_goes_all_the_way(
+    begin: Callable[[str, str], tuple[Project, str]],
+    shape: str,
+    framework: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    project, touched = begin(shape, framework)
+    root, cli = project.root, project.cli
+    cli("prepare", "--accept")
+    cli("prepare")
+    cli("tune")
+    cli("bench", "--record")
+    commit_all(root, "Our own data")
+    assert "registered: version 1" in cli("train")
+    cli("evaluate", "challenger", "--record")
+    project.run("scripts/test.sh", "--fast")
+    commit_all(root, "Record the quality that must not fall")
+    assert "reproduced: exact" in cli("reproduce")
+    cli("promote")
+
+    asked, identifiers = some_inputs(root)
+    cli("predict", str(asked), "var/out.csv")
+    with (root / "var/out.csv").open(encoding="utf-8", newline="") as table:
+        answers = list(csv.DictReader(table))
+    assert [next(iter(row.values())) for row in answers] == identifiers
+
+    project.run("scripts/deploy.sh", "local")
+    try:
+        url = f"http://127.0.0.1:{project.port}"
+        said = project.run(
+            ".venv/bin/python", str(HERE / "ask.py"), url, str(asked), "var/labels.csv"
+        )
+    finally:
+        project.run("scripts/deploy.sh", "local", "stop")
+    served = json.loads(said)
+    assert served["nonfinite"] == 0
+    assert served["classes"] == CLASSES.get(shape)
+    assert [str(label) for label in served["labels"]] == [row["label"] for row in answers]
+    columns = [f"score_{name}" for name in served["classes"] or []]
+    scores = [[float(row[name]) for name in columns] or float(row["score"]) for row in answers]
+    assert served["scores"] == scores
+
+    assert "run " in cli("explain", str(asked))
+    assert "run " in cli("explain", "--prediction", served["first"])
+    assert "report: " in cli("drift", str(asked))
+    assert "report: " in cli("drift", "--logged")
+    assert "50 of 50 are of logged predictions" in cli("monitor", "--labels", "var/labels.csv")
+    record_property(
+        "told",
+        f"{shape} with {framework}:{touched.partition('changed,')[2]}; "
+        + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in project.seconds.items())
+        + f"; at most {project.peak} MiB",
+    )
