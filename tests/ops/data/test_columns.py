@@ -103,6 +103,7 @@ def test_golden_rows_are_those_of_the_source(source, name):
         ("category", list("abcdefghijklmnopqrstuvwxyz"), "column x: does not come back"),
         (object, [1, "1"], "column x: does not come back"),
         (None, [1, 2], "column x: does not come back"),
+        ("datetime64[ns]", ["soon"], r"column x: must be datetime64\[ns\]"),
         (bool, ["yes", "no"], "column x: must be true or false"),
         (bool, [True, None], "column x: must be true or false"),
     ],

@@ -236,7 +236,8 @@ def _violations(cases: pd.DataFrame, rules: Mapping[str, str]) -> list[Violation
         at = sorted({int(index) for index in part["index"].dropna()})
         if incomplete and not name and not at:
             continue  # a check that could not run for want of a column
-        found.append(Violation(name or None, rules.get(said, said), at))
+        plain = rules.get(said) or said.replace("coerce_dtype('", "must be ").removesuffix("')")
+        found.append(Violation(name or None, plain, at))
     return found
 
 
