@@ -4,11 +4,12 @@
 # Writes frameworks/*/dvc.lock.jinja anew: the dvc.lock of a project as rendered, with its package's
 # name put back as an expression. Run it after a change to a framework's own files or to dvc.yaml; it
 # sets the framework up and trains, so it takes minutes for some. Tests fail where a lock is stale.
-set -euo pipefail
-unset PYTHONDONTWRITEBYTECODE
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT"
 case ${1:-} in
--h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" && exit ;;
+-h | --help) help ;;
 esac
 [ $# -gt 0 ] || set -- frameworks/*/
 
@@ -19,7 +20,7 @@ python=.venv/bin/python
 for framework; do
     framework=$(basename "$framework")
     lock=frameworks/$framework/dvc.lock.jinja project=$work/$framework
-    [ -d "frameworks/$framework" ] || { echo "error: there is no framework $framework" >&2 && exit 1; }
+    [ -d "frameworks/$framework" ] || die "there is no framework $framework"
     "$python" - "$framework" "$project" <<'PYTHON'
 import sys
 from pathlib import Path

@@ -5,12 +5,13 @@
 # with its answers put back as expressions. Run it after a change to a lock or to the settings of
 # the rendered project; a project's own tests fail where its page is stale. The code that writes the
 # page is the same for all, so only the lightest framework's packages are installed.
-set -euo pipefail
-unset PYTHONDONTWRITEBYTECODE
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT"
 case ${1:-} in
--h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" && exit ;;
-?*) echo "error: unknown argument '$1'" >&2 && exit 2 ;;
+-h | --help) help ;;
+?*) usage_error "unknown argument '$1'" ;;
 esac
 
 work=$(mktemp -d)

@@ -4,8 +4,6 @@
 # shellcheck source=template/scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../template/scripts/lib.sh"
 ROOT=${ROOT%/template} VENV=${ROOT%/template}/.venv
-# Where this runs inside a git hook, git's own settings would point it at the wrong repository.
-unset "${!GIT_@}"
 
 trap 'stop_clock; printf "\nerror: interrupted; run the same command again to finish\n" >&2; exit 130' INT TERM
 command -v git >/dev/null || die "git is not installed; every project is a git repository"
@@ -62,6 +60,7 @@ choose_uv() {
 # prepare REQUIREMENTS…: put these into .venv, which is made first where there is none that works.
 # `step` runs it in a subshell, with which its lock ends: two runs may share this checkout.
 prepare() {
+    cd "$ROOT" # uv reads the settings of the folder that it runs in
     hold environment
     python_of "$VENV/bin/python" >/dev/null ||
         "$UV" venv --quiet --clear --python "$python" "$VENV" || return

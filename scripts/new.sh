@@ -35,7 +35,7 @@ case $dest in /*) ;; *) dest=$PWD/$dest ;; esac
 # stand the steps that are done and all that they printed.
 state=$dest/.git/groundwork-new
 marker=$state/options log=$state/log steps=$state/done
-wanted=$(printf '%q ' "${options[@]}")
+wanted=$(printf '%q ' "$@")
 
 # only_git: whether DEST holds nothing but git's folder, or does not exist.
 only_git() { [ -z "$(find "$dest" -mindepth 1 -maxdepth 1 ! -name .git -print -quit 2>/dev/null)" ]; }
@@ -61,7 +61,7 @@ claim() {
 # given NAME: whether the options for copier have one that matches the pattern NAME.
 given() {
     local option
-    for option in "${options[@]}"; do
+    for option in ${options[@]+"${options[@]}"}; do
         # shellcheck disable=SC2053
         [[ $option == $1 ]] && return
     done
@@ -73,7 +73,8 @@ render() {
     local arguments=(--defaults --overwrite --quiet)
     given '--vcs-ref*' || given '-r*' || arguments+=(--vcs-ref HEAD)
     given '*python_version*' || given '--data-file*' || arguments+=(--data "python_version=$version")
-    "$VENV/bin/python" -W ignore -m copier copy "${arguments[@]}" "${options[@]}" "$ROOT" "$dest"
+    "$VENV/bin/python" -W ignore -m copier copy "${arguments[@]}" ${options[@]+"${options[@]}"} \
+        "$ROOT" "$dest"
 }
 
 # The first commit. Where git does not know who you are, it is signed by the template, and only it.
@@ -82,7 +83,7 @@ commit() {
     git -C "$dest" config user.email >/dev/null ||
         who=(-c user.name=Groundwork -c user.email=groundwork@localhost)
     git -C "$dest" add --all &&
-        git -C "$dest" "${who[@]}" -c commit.gpgsign=false commit --quiet \
+        git -C "$dest" ${who[@]+"${who[@]}"} -c commit.gpgsign=false commit --quiet \
             --message "Start from Groundwork"
 }
 

@@ -9,27 +9,28 @@
 #   --tune       search for the parameters again, too (minutes for a network)
 #   --into DEST  keep nothing: make the project in DEST, or bring it up to date, and set it up there,
 #                to try the framework's files while you write them
-set -euo pipefail
-unset PYTHONDONTWRITEBYTECODE
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT"
 tune='' into=''
 case ${1:-} in
--h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" && exit ;;
+-h | --help) help ;;
 --tune) tune=1 && shift ;;
 --into)
-    [ $# -eq 3 ] || { echo "error: --into takes DEST and one framework; see ${0##*/} --help" >&2 && exit 2; }
+    [ $# -eq 3 ] || usage_error "--into takes DEST and one framework"
     case $2 in /*) into=$2 ;; *) into=$OLDPWD/$2 ;; esac
     shift 2
     ;;
 esac
-[ $# -gt 0 ] || { echo "error: name a framework; see ${0##*/} --help" >&2 && exit 2; }
+[ $# -gt 0 ] || usage_error "name a framework"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export ML_DEVICE=cpu ML_WORKERS=1
 for framework in "$@"; do
     home=frameworks/$framework
-    [ -d "$home" ] || { echo "error: there is no $home" >&2 && exit 1; }
+    [ -d "$home" ] || die "there is no $home"
     project=${into:-$work/$framework}
     example=$(sed -n 's/^name: //p' "$home/example.yml")
     notebook=examples/$example/explore-$(sed -n 's/^label: //p' "$home/example.yml").ipynb

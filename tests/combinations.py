@@ -17,11 +17,12 @@ QUESTIONS = Questions(ROOT)
 OPTIONS = [name for name in QUESTIONS.by_name if QUESTIONS.choices(name) and name != "license"]
 DEFAULTS = {name: QUESTIONS.by_name[name]["default"] for name in OPTIONS}
 SEVERAL = [name for name in OPTIONS if QUESTIONS.several(name)]
-# Of a question with several choices, its default: the other selections follow below.
+# Of a question with several choices, and of Python, the default: the others follow below.
+APART = [*SEVERAL, "python_version"]
 PRODUCT = [
     dict(zip(OPTIONS, values, strict=True))
     for values in product(
-        *([DEFAULTS[name]] if name in SEVERAL else QUESTIONS.possible(name) for name in OPTIONS)
+        *([DEFAULTS[name]] if name in APART else QUESTIONS.possible(name) for name in OPTIONS)
     )
 ]
 
@@ -58,11 +59,12 @@ def covering(start: Iterable[Answers], among: list[Answers]) -> list[Answers]:
 
 
 COMBINATIONS = [answers for answers in PRODUCT if not refusals(answers)]
-# What several choices bring are files of their own, so each selection meets every pair of the other
-# answers, not every combination of them: with all, four choices would be sixteen times as many.
+# What several choices bring are files of their own, and Python's version is a value in a few files.
+# So each of these meets every pair of the other answers, not every combination: all of them would be
+# many times as many renders, and not one file more.
 COMBINATIONS += [
     answers | {option: selection}
-    for option in SEVERAL
+    for option in APART
     for selection in QUESTIONS.possible(option)
     if selection != DEFAULTS[option]
     for answers in covering([], COMBINATIONS)

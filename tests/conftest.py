@@ -13,6 +13,8 @@ import copier
 import pytest
 from pytest_copie.plugin import Copie
 
+from groundwork.update.git import OF_HOOKS
+
 pytest_plugins = ["tests.containers", "tests.versions"]
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +29,7 @@ os.environ |= {
     "GIT_COMMITTER_NAME": "Tester",
     "GIT_COMMITTER_EMAIL": "tester@example.com",
 }
-for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "VIRTUAL_ENV", "PYTHONPATH"):
+for name in (*OF_HOOKS, "VIRTUAL_ENV", "PYTHONPATH"):
     os.environ.pop(name, None)
 # With it every process of a built project compiles all of its packages anew: twice the time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -274,8 +274,8 @@ def test_the_package_name_follows_the_project_name(project_name: str, package_na
         ({"framework": "../../etc"}, "Invalid choice for 'framework'"),
         ({"deploy": ["compose", "moon"]}, "Invalid choice for 'deploy'"),
         ({"deploy": "[moon]"}, "Invalid choice for 'deploy'"),
-        ({"accelerator": "cuda"}, "'accelerator': scikit-learn has no use for"),
-        ({"framework": "tensorflow", "scale": "ray"}, "'scale': Keras 3 has no support"),
+        ({"accelerator": "cuda"}, "'accelerator': scikit-learn cannot use"),
+        ({"framework": "tensorflow", "scale": "ray"}, "'scale': Keras 3 does not support"),
     ],
 )
 def test_copier_refuses_in_one_line_and_leaves_nothing(

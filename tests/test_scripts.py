@@ -248,37 +248,6 @@ def test_a_skip_is_listed_with_its_reason_and_fails_in_ci(
     assert "no such tool" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        *sorted((ROOT / "scripts").iterdir()),
-        *sorted((ROOT / "template/scripts").iterdir()),
-        ROOT / ".ci/run",
-    ],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
-def test_compiled_code_is_kept_whatever_the_caller_sets(path: Path, tmp_path: Path) -> None:
-    """By what each script does before anything else: up to where it reads its arguments."""
-    text = path.read_text("utf-8")
-    found = re.search(r"(?m)^(source .*lib\.sh\"|unset PYTHONDONTWRITEBYTECODE)$", text)
-    if path.name == "lib.sh":
-        start = f"source '{path}'\n"
-    else:
-        assert found
-        start = text[: found.end()].replace("${BASH_SOURCE[0]}", str(path)) + "\n"
-    start = start.replace('"$0"', f"'{path}'")
-    script = tmp_path / "start.sh"
-    script.write_text(f"{start}python3 -c 'import sys; print(sys.dont_write_bytecode)'\n", "utf-8")
-    done = subprocess.run(
-        ["bash", script],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
-
-
 def test_each_step_is_named_when_it_starts_and_ticks_on_a_terminal(tmp_path: Path) -> None:
     script = tmp_path / "steps.sh"
     script.write_text(

@@ -49,9 +49,9 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --secret)
-        [[ ${2:-} =~ ^(index|ca)=(.+)$ ]] || usage_error "--secret needs index=FILE or ca=FILE"
-        [ -r "${BASH_REMATCH[2]}" ] || die "--secret $2: the file cannot be read"
-        options+=(--secret "id=${BASH_REMATCH[1]},src=$(realpath "${BASH_REMATCH[2]}")")
+        case ${2:-} in index=?* | ca=?*) ;; *) usage_error "--secret needs index=FILE or ca=FILE" ;; esac
+        [ -r "${2#*=}" ] || die "--secret $2: the file cannot be read"
+        options+=(--secret "id=${2%%=*},src=$(realpath "${2#*=}")")
         shift
         ;;
     --)
@@ -64,34 +64,26 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-# works ENGINE: whether it is here and can build.
-works() { command -v "$1" >/dev/null && "$1" info >/dev/null 2>&1; }
-
-# need_engine: set `engine` to one that works.
+# need_engine: set `engine` to one that is here and can build.
 need_engine() {
-    if [ -n "$engine" ]; then
-        works "$engine" || die "$engine does not work here; '$engine info' says why"
-        return
-    fi
-    for engine in docker podman buildah; do
-        works "$engine" && return
+    local wanted=${engine:-docker podman buildah}
+    for engine in $wanted; do
+        "$engine" info >/dev/null 2>&1 && return
     done
-    die "no container engine works here; install docker, podman or buildah, or start its service"
+    die "no container engine works here, of: $wanted; install one, start its service, or see what its 'info' says"
 }
 
 cd "$ROOT"
 started=$(now)
-git rev-parse --verify --quiet HEAD >/dev/null 2>&1 ||
-    die "there is no commit to build; run git init, git add and git commit first"
+need_commit
 changes=''
 if [ -n "$release" ]; then # of a commit, whatever lies here
     [ ${#stages[@]} -eq 0 ] || usage_error "--release builds one image, without --image"
     stages=(release)
 else
     changes=$(git status --porcelain -- .)
-fi
-if [ -n "$changes" ] && [ -z "$allow_dirty" ]; then
-    die "there are uncommitted changes ($(head -n 1 <<<"${changes#???}")$([ "$(wc -l <<<"$changes")" -eq 1 ] || echo ", …")); commit them, or use --allow-dirty"
+    [ -z "$changes" ] || [ -n "$allow_dirty" ] ||
+        die "there are uncommitted changes ($(head -n 1 <<<"${changes:3}"), …); commit them, or use --allow-dirty"
 fi
 [ ${#stages[@]} -eq 0 ] || need_engine
 scripts/setup.sh --quiet
@@ -114,15 +106,16 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct "$commit")
 export SOURCE_DATE_EPOCH TZ=UTC LC_ALL=C PYTHONHASHSEED=0
 umask 022
 
-# Only what git knows is built, so a stray file never slips into a release.
+# Only what git knows is built, so a stray file never slips into a release: the commit, or with
+# --allow-dirty the tracked files as they are, and the commits of submodules that they name.
 copy_source() {
-    [ -z "$release" ] || git archive "$commit" . | tar -x -C "$work/source"
-    [ -n "$release" ] || git ls-files -z -- . | while IFS= read -r -d '' file; do
-        if [ -e "$file" ]; then
-            mkdir -p "$work/source/$(dirname "$file")"
-            cp "$file" "$work/source/$file"
-        fi
-    done
+    local tree='' at path
+    [ -z "$changes" ] || tree=$(git -c user.name=build -c user.email=build@localhost stash create)
+    tree=${tree:-$commit}
+    git archive "$tree" . | tar -x -C "$work/source"
+    git ls-tree -r "$tree" . | sed -n 's/^160000 commit //p' | while read -r at path; do
+        { git -C "$path" archive "$at" | tar -x -C "$work/source/$path"; } 2>/dev/null || exit 1
+    done || die "the submodule's commit is not here; run git submodule update --init"
     # Git keeps no more of a file's mode than whether it is executable.
     chmod -R u=rwX,go=rX "$work/source"
 }
@@ -171,13 +164,8 @@ build_image() {
 }
 
 write_manifest() {
-    .venv/bin/python - "$work/dist" "${changes:+dirty}" "$work/images" <<'PYTHON'
-import hashlib
-import json
-import os
-import platform
-import subprocess
-import sys
+    .venv/bin/python - "$work/dist" "$commit" "$changes" "$work/images" <<'PYTHON'
+import hashlib, json, os, platform, sys
 from pathlib import Path
 
 dist = Path(sys.argv[1])
@@ -186,18 +174,19 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 manifest = {
-    "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip(),
-    "dirty": sys.argv[2] == "dirty",
+    "commit": sys.argv[2],
+    "dirty": bool(sys.argv[3]),
     "source_date_epoch": int(os.environ["SOURCE_DATE_EPOCH"]),
     "python": platform.python_version(),
     "lock": {"poetry.lock": sha256(Path("poetry.lock"))},
     "files": {path.name: sha256(path) for path in sorted(dist.iterdir())},
     "images": {
         stage: {"name": name, "engine": engine, "digest": digest}
-        for stage, name, engine, digest in map(str.split, Path(sys.argv[3]).read_text().splitlines())
+        for stage, name, engine, digest in map(str.split, Path(sys.argv[4]).read_text().splitlines())
     },
 }
 (dist / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+print(*(f"  {digest}  {name}" for name, digest in manifest["files"].items()), sep="\n")
 PYTHON
 }
 
@@ -216,7 +205,6 @@ if [ -z "$release" ]; then
     # Two renames: dist/ is the old one or the new one, never half of each.
     [ ! -d dist ] || mv dist "$work/old"
     mv "$work/dist" dist
-    sed -n 's/^    "\(.*\)": "\(.*\)",\{0,1\}$/  \2  \1/p' dist/manifest.json
 fi
 while read -r _ name _ digest; do
     echo "  $digest  $name"

@@ -2,18 +2,14 @@
 # Usage: scripts/deploy.sh ENV [--version V]
 #        scripts/deploy.sh ENV rollback [N] | status | history | stop
 #
-# Lets a registered version answer requests: the champion, or version V. The release is of the
-# version's own commit and lock. It starts beside the one that answers, replays the golden predictions
-# before it says that it is ready, shares the requests for ML_CANARY_SECONDS, and only then takes over.
-# If anything is not right, the old one goes on answering.
+# Lets a registered version answer requests: the champion, or version V. It starts beside the release
+# that answers, proves itself, shares the requests for ML_CANARY_SECONDS, and only then takes over; if
+# anything is wrong, the old one goes on answering. See docs/runbook.md.
 #
-#   ENV        local: processes on this machine, at ML_HOST and ML_PORT
-#              compose: containers behind a gateway, where the project has this target; see
-#              docs/runbook.md
-#   rollback   go back to the previous release, or to release N, with the same care; when nothing
-#              answers, to the release that answered last
+#   ENV        local: a process at ML_HOST and ML_PORT; or a deploy target of this project
+#   rollback   return to the previous release, or to release N
 #   status     which release answers, and where
-#   history    every attempt and what came of it, the share that succeeded and the mean time
+#   history    every attempt with its result
 #   stop       answer no more
 
 # shellcheck source-path=SCRIPTDIR

@@ -1,14 +1,18 @@
 # shellcheck shell=bash
 # What the scripts beside this file share. Source it, never run it.
 set -euo pipefail
+# What a hook of git or a user may have set, and what would lead these scripts to another repository,
+# folder, environment or choice of packages; with the last one, every process compiles thousands of
+# modules anew.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_PREFIX GIT_NAMESPACE \
+    GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_QUARANTINE_PATH \
+    CDPATH VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_SYSTEM_PYTHON UV_PROJECT UV_PROJECT_ENVIRONMENT \
+    UV_WORKING_DIR UV_EXCLUDE_NEWER UV_REQUIRE_HASHES UV_NO_VERIFY_HASHES UV_TORCH_BACKEND \
+    PYTHONDONTWRITEBYTECODE
+export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=$ROOT/.venv
-# uv must take the interpreter that it is given: no download, no environment of the caller.
-export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
-unset VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_SYSTEM_PYTHON UV_PROJECT_ENVIRONMENT
-# With it every process compiles thousands of modules anew, which doubles what a command takes.
-unset PYTHONDONTWRITEBYTECODE
 
 # Versions of the tools that change the lock or the standard. They run in environments of their
 # own, so they cannot get in the way of the project's packages.
@@ -76,9 +80,25 @@ cause() {
         *"network connectivity is disabled"* | *"onnection refused"* | *"ConnectError"*)
         die "$1: a package is not in the cache and the package index cannot be reached"
         ;;
+    *"MATCH THE HASHES"* | *"Hash mismatch"*)
+        die "$1: a package from the index does not have the hash that the lock names; nothing was installed"
+        ;;
+    *"not a git repository"* | *"a single revision"*)
+        die "$1: there is no commit here; run git init, git add and git commit first"
+        ;;
+    *"dubious ownership"*)
+        die "$1: this checkout belongs to another user, so git does not read it; become its owner," \
+            "or run git config --global --add safe.directory '$ROOT'"
+        ;;
     *"version solving failed"*) die "$1: $(grep -m 1 "version solving failed" <<<"$2")" ;;
     *) die "$1: $(grep -v -e '^[[:space:]]*$' -e '^hint:' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
     esac
+}
+
+# need_commit: end with the reason where git has no commit here.
+need_commit() {
+    local said
+    said=$(git rev-parse --verify HEAD 2>&1) || cause git "$said"
 }
 
 # step WHAT COMMAND…: run it quietly and say how long it took; say why it failed if it did.
@@ -165,29 +185,34 @@ find_uv() {
 
 # bootstrap_uv PYTHON: fetch the uv that the lock names, checked by its hash, into the cache.
 bootstrap_uv() {
-    local python=$1 folder=${UV_KEPT%/*} scratch
+    local python=$1 folder=${UV_KEPT%/*}
     mkdir -p "$folder"
     scratch=$(mktemp -d "$folder/.new.XXXXXX")
-    # shellcheck disable=SC2064
-    trap "rm -rf '$scratch'" EXIT
+    trap 'rm -rf "$scratch"' EXIT
     awk '/^uv==/ { on = 1 } on { print } on && !/\\$/ { exit }' "$ROOT/requirements/dev.txt" \
         >"$scratch/uv.txt"
     if ! "$python" -m pip --version >/dev/null 2>&1; then
-        "$python" -m venv "$scratch/venv"
+        "$python" -m venv "$scratch/venv" || return
         python=$scratch/venv/bin/python
     fi
-    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-        --only-binary :all: --target "$scratch/lib" -r "$scratch/uv.txt"
+    PIP_REQUIRE_VIRTUALENV=0 PIP_USER=0 "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+        --only-binary :all: --target "$scratch/lib" -r "$scratch/uv.txt" || return
     # A rename: another process sees the whole of uv or none of it.
     mv -f "$scratch/lib/bin/uv" "$UV_KEPT"
 }
 
 # need_python: set PYTHON to an interpreter of the project's version, or end saying how to get one.
 need_python() {
-    local want
+    local want allowed
     [ -r "$ROOT/.python-version" ] ||
         die "$ROOT/.python-version is missing; write a version such as 3.12 into it"
     want=$(head -n 1 "$ROOT/.python-version")
+    allowed=$(sed -n 's/^requires-python = ">=3\.\([0-9]*\),<3\.\([0-9]*\)".*/\1 \2/p' "$ROOT/pyproject.toml")
+    allowed=${allowed:-0 99}
+    [[ $want =~ ^3\.([0-9]+)$ ]] && [ "${BASH_REMATCH[1]}" -ge "${allowed% *}" ] &&
+        [ "${BASH_REMATCH[1]}" -lt "${allowed#* }" ] ||
+        die ".python-version says '$want', but the packages are locked for Python 3.${allowed% *} to" \
+            "3.$((${allowed#* } - 1)); write one of those into it"
     if [ -n "${PYTHON:-}" ]; then
         [ "$(python_of "$PYTHON")" = "$want" ] ||
             die "PYTHON=$PYTHON is not Python $want, which .python-version asks for"
@@ -208,13 +233,12 @@ need_uv() {
 
 # run_tool ARGUMENT… -- ARGUMENT…: `uv tool run` with both; from the cache alone if that has it all.
 run_tool() {
-    local tool=() offline=''
+    local tool=(tool run --quiet --python "$PYTHON") offline=''
     while [ "$1" != -- ]; do
         tool+=("$1")
         shift
     done
     shift
-    tool=(tool run --quiet --python "$PYTHON" "${tool[@]}")
     ! "$UV" --offline "${tool[@]}" --version >/dev/null 2>&1 || offline=--offline
     "$UV" $offline "${tool[@]}" "$@"
 }

@@ -29,15 +29,16 @@ done
 started=$(now)
 want=$(head -n 1 "$ROOT/.python-version" 2>/dev/null) || want='?'
 optional=$(groups)
-requirements=()
-for group in main train dev $optional; do
-    file=$ROOT/requirements/$group.txt
+requirements=("$ROOT"/requirements/{main,train,dev}.txt)
+for group in $optional; do requirements+=("$ROOT/requirements/$group.txt"); done
+for file in "${requirements[@]}"; do
     [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it anew"
-    requirements+=("$file")
 done
 
-# The cache first: it spares a second of questions to the index, and needs no network.
+# The cache first: it spares a second of questions to the index, and needs no network. uv reads the
+# settings of the folder that it runs in.
 sync() {
+    cd "$ROOT"
     "$UV" pip sync --quiet --python "$VENV/bin/python" --offline "$@" 2>/dev/null ||
         "$UV" pip sync --quiet --python "$VENV/bin/python" "$@"
 }
@@ -46,7 +47,7 @@ sync_packages() { sync --require-hashes "${requirements[@]}"; }
 
 # The project itself is a requirement as well, so one command tells whether all is as it should be.
 sync_project() {
-    printf -- '-e file://%s\n' "${ROOT// /%20}" >"$VENV/.project.txt"
+    echo '-e .' >"$VENV/.project.txt"
     sync --no-build-isolation "${requirements[@]}" "$VENV/.project.txt"
 }
 
@@ -54,10 +55,12 @@ say "Setting up $ROOT"
 hold setup
 need_uv
 
-# .ready is written last. Without it nothing in .venv is trusted, and it is made anew.
+# .ready is written last. Without it nothing in .venv is trusted, and it is made anew; so it is where
+# the project was copied or moved: its programs name the folder that they were made in.
 ready=$VENV/.ready
-wanted="$want $(sha256 "${requirements[@]}" "$ROOT/pyproject.toml")"
-[ -z "$force" ] && [ -f "$ready" ] && [ "$(python_of "$VENV/bin/python")" = "$want" ] || {
+wanted="$VENV"$'\n'"$want $(sha256 "${requirements[@]}" "$ROOT/pyproject.toml")"
+[ -z "$force" ] && [ -f "$ready" ] && [ "$(head -n 1 "$ready")" = "$VENV" ] &&
+    [ "$(python_of "$VENV/bin/python")" = "$want" ] || {
     need_python
     rm -f "$ready" 2>/dev/null || cause "clean .venv" "Read-only file system"
     step "create .venv" "$UV" venv --quiet --clear --python "$PYTHON" "$VENV"

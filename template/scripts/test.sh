@@ -47,7 +47,7 @@ for layer in "${layers[@]}"; do printf -v "$layer" 1; done
 [ -z "$yours" ] || folders=(tests --ignore=tests/contract)
 [ -z "$contract" ] || folders=(tests/contract)
 [ -z "$yours$contract" ] || [ "$yours" != "$contract" ] || folders=(tests)
-arguments=(--numprocesses auto --dist loadgroup --junitxml "$work/report.xml" ${folders[@]+"${folders[@]}"} "$@")
+arguments=(--numprocesses auto --dist loadgroup ${folders[@]+"${folders[@]}"} "$@")
 [ -z "$fast" ] || arguments+=(-m "not slow")
 
 # check NAME COMMAND…: run it and leave its name, verdict, seconds and output in the work folder.
@@ -101,24 +101,6 @@ for name in ruff format mypy yamllint shellcheck; do
     fi
 done
 cat "$work"/*.line 2>/dev/null || true
-if [ -f "$work/report.xml" ]; then
-    .venv/bin/python - "$work/report.xml" <<'PYTHON'
-import sys
-from collections import Counter, defaultdict
-from xml.etree import ElementTree
-
-seconds, verdicts = Counter(), defaultdict(Counter)
-for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
-    layer = (case.get("classname") or case.get("name")).split(".")[1]
-    seconds[layer] += float(case.get("time"))
-    kinds = {part.tag for part in case}
-    verdict = "failed" if kinds & {"failure", "error"} else "skipped" if kinds else "passed"
-    verdicts[layer][verdict] += 1
-for layer, counts in verdicts.items():
-    text = ", ".join(f"{counts[kind]} {kind}" for kind in ("passed", "failed", "skipped") if counts[kind])
-    print(f"{layer:16} {text:28} {seconds[layer]:6.1f} s of tests")
-PYTHON
-fi
 echo
 [ -z "$failed" ] || die "not all checks passed ($(took "$started") s)"
 echo "All checks passed in $(took "$started") s"

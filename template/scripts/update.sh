@@ -43,15 +43,13 @@ done
 
 cd "$ROOT"
 started=$(now)
-# The caller, such as a hook, may have set these for another repository.
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
 # answer NAME: what .copier-answers.yml holds under it.
 answer() { sed -n "s/^$1: *//p" .copier-answers.yml | tr -d "'\""; }
 
 [ -f .copier-answers.yml ] || die ".copier-answers.yml is missing, so there is no telling which template made this"
 old_version=$(answer _commit)
 [ -n "$old_version" ] || die ".copier-answers.yml has no _commit: this was made from a template without a version"
-git rev-parse --verify --quiet HEAD >/dev/null 2>&1 || die "an update needs a git repository with a commit"
+need_commit
 [ "$action" != update ] || [ -z "$(git status --porcelain)" ] ||
     die "there are uncommitted changes; commit or stash them first" \
         "(if an update was killed while it wrote, git reset --hard goes back to before it)"

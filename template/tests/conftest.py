@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from .project import dataset, evaluation, package, schema, settings
+from .project import dataset, evaluation, git, package, schema, settings
 
 ROOT = Path(__file__).resolve().parents[1]
-# Whatever this machine is set to, tests use the CPU, one process and stores of their own.
+# Whatever this machine is set to, tests use the CPU, one process, and stores and repositories of
+# their own.
 for _name in list(os.environ):
-    if _name.startswith(("ML_", "MLFLOW_", "WANDB_")):
+    if _name.startswith(("ML_", "MLFLOW_", "WANDB_")) or _name in git.OF_HOOKS:
         del os.environ[_name]
 os.environ.update({"ML_DEVICE": "cpu", "ML_WORKERS": "1", "ML_MIRRORS": "[]"})
 # What a training reads.

@@ -7,7 +7,7 @@ from groundwork.template.checksums import LIST, checksums
 
 
 def write_checksums(context: typer.Context) -> None:
-    """Write the checksums of ops/ anew, after its files were changed."""
+    """Rewrite the checksums of ops/ after its files were changed."""
     root = template.find_root(context.obj)
     (root / LIST).write_text(checksums(root), "utf-8")
     print(f"wrote {LIST}")

@@ -1,5 +1,6 @@
 """The command line: what keeps the template, and what keeps projects on it."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from groundwork.errors import UserError
-from groundwork.update.git import GitError
+from groundwork.update.git import OF_HOOKS, GitError
 
 from .adopt import adopt
 from .catalog import catalog, questions
@@ -44,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     The status is 1 after an error, and 2 where the command was typed wrongly.
     """
+    for name in OF_HOOKS:  # Copier runs git by itself
+        os.environ.pop(name, None)
     words = sys.argv[1:] if arguments is None else list(arguments)
     group = typer.main.get_command(app)
     try:

@@ -8,8 +8,8 @@ _INTRO = """\
 # Questions
 
 What `copier copy` asks, in order. Every question has a default, so `copier copy --defaults` gives
-a working project; `--data NAME=VALUE` answers one beforehand. Where a text depends on earlier
-answers, it stands here as the defaults make it.
+a working project, and `--data NAME=VALUE` answers one question in advance. A text that depends on
+earlier answers is shown here with the default answers.
 
 *Written by `groundwork questions` from `copier.yml`; a test fails when this page is out of date.*
 """
@@ -17,7 +17,7 @@ answers, it stands here as the defaults make it.
 _DERIVED = """\
 ## Derived
 
-These are never asked and never stored: they follow from the answers.
+These values are derived from the answers. They are not asked and not stored.
 
 | name | value with the defaults |
 |---|---|

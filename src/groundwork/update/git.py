@@ -4,6 +4,13 @@ import os
 import subprocess
 from pathlib import Path
 
+# By these, a hook of git leads every git command to the hook's own repository.
+OF_HOOKS = {
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"),
+    *("GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"),
+    "GIT_QUARANTINE_PATH",
+}
+
 
 class GitError(Exception):
     """What git said when it failed, in one line."""
@@ -13,12 +20,7 @@ def git(
     folder: Path, *arguments: str, stdin: str = "", environment: dict[str, str] | None = None
 ) -> str:
     """Run git in a folder and return what it printed. Raises GitError."""
-    # The caller, such as a hook, may have set these for another repository.
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
-    }
+    inherited = {name: value for name, value in os.environ.items() if name not in OF_HOOKS}
     done = subprocess.run(
         ["git", "-c", "safe.bareRepository=all", *arguments],
         cwd=folder,

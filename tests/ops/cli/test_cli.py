@@ -1,6 +1,7 @@
 """The command line: what it answers, and one clear line for each of its users' mistakes."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -190,6 +191,33 @@ def test_outside_a_project_one_line_says_so(tmp_path):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "run this inside its folder" in done.stderr
+
+
+def test_the_summaries_of_the_commands_are_not_cut_off(run):
+    assert "..." not in run("--help")[1].split("Commands:")[1]
+
+
+def test_promote_lists_the_versions(run):
+    out = run("promote")[1].splitlines()
+    assert out[0] == "champion: version 1"
+    assert [line.split(",")[0] for line in out[1:]] == ["  version 1"]
+    assert out[1].endswith(", challenger, champion")
+
+
+def test_two_runs_are_compared_layer_by_layer(run, workplace):
+    out = run("train", "--quick", "--no-register", "--set", "model.C=0.7")[1]
+    second = re.search(r"^run: (\w+)", out, re.MULTILINE)[1]
+    status, out, _ = run("compare", "champion", second[:12])
+    lines = out.splitlines()
+    assert status == 0
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == [
+        *("first", "second"),
+        *("code", "lock", "data", "params", "platform", "model", "metrics"),
+    ]
+    assert lines[0].split()[1] == f"{workplace.trained.run_id[:12]},"
+    assert lines[1].endswith(" model.C=0.7")
+    assert re.search(r"\n  model.C +0.1 +0.7 +\+0.6\n", out)
+    assert run("compare", "champion", "champion")[1].count(" same\n") == 7
 
 
 def test_every_command_has_help(run):

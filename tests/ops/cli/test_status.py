@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ..project import package, status
+from ..project import package, settings, status, summary
 
 pytestmark = pytest.mark.xdist_group("workplace")
 
@@ -38,12 +38,38 @@ def test_damaged_data_is_one_line_and_no_end(workplace, changed):
     assert "version" in shown["champion"]
 
 
-def test_it_imports_neither_the_model_s_library_nor_what_checks_tables(workplace):
+def test_the_database_is_read_as_mlflow_reads_it(workplace, monkeypatch):
+    found = summary.summary(workplace.config)
+    monkeypatch.setattr(summary.Path, "exists", lambda _: True)
+    monkeypatch.setattr(summary, "RUN", "select nothing of the kind")
+    assert found == summary.summary(workplace.config)
+    assert found.versions[0].aliases == ("challenger", "champion")
+
+
+def test_without_a_database_there_is_none_afterwards(workplace, tmp_path):
+    empty = workplace.config.model_copy(
+        update={"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db", "var_dir": tmp_path}
+    )
+    shown = lines(empty)
+    assert shown["last run"] == "- (no run has finished; run `{}`)".format(f"{settings.NAME} train")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_database_is_reported(workplace, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
+    damaged = workplace.config.model_copy(
+        update={"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db", "var_dir": tmp_path}
+    )
+    assert lines(damaged)["champion"].startswith("- (MLflow: ")
+
+
+def test_it_imports_nothing_that_takes_seconds(workplace):
     script = (
         f"import sys; from {package.__name__}.ops.cli.commands import main\n"
         "try: main(['status'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'sklearn', 'pandera', 'torch', 'xgboost'} & set(sys.modules)\n"
+        "heavy = {'mlflow', 'pandas', 'pandera', 'scipy', 'sklearn', 'sqlalchemy'}\n"
+        "heavy &= set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)"
     )
     done = subprocess.run(

@@ -34,6 +34,22 @@ def test_the_project_s_defaults_come_last(project, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("how", ["current folder", "command"])
+def test_a_copy_of_the_project_asks_for_an_environment_of_its_own(
+    project, monkeypatch, tmp_path_factory, how
+):
+    (project / "src" / settings.PACKAGE / "ops").mkdir(parents=True)
+    monkeypatch.delenv("ML_ROOT")
+    if how == "command":
+        monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        monkeypatch.setattr(settings.sys, "argv", [str(project / ".venv/bin/command"), "status"])
+    with pytest.raises(errors.UserError) as caught:
+        settings.settings()
+    assert f"works on {ROOT}, not on {project}; run scripts/setup.sh" in str(caught.value)
+    monkeypatch.setenv("ML_ROOT", str(project))
+    assert settings.settings().root == project
+
+
 @pytest.mark.parametrize("how", ["argument", "variable"])
 def test_the_defaults_are_those_of_the_project_that_was_named(
     project, monkeypatch, tmp_path_factory, how

@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock
 
 from ..conftest import ROOT, commit
-from ..project import dataset, files, git, package, reproduce, runs, settings, workspace
+from ..project import dataset, files, git, package, reproduce, retrain, runs, settings, workspace
 
 pytestmark = pytest.mark.xdist_group("dvc")
 
@@ -322,6 +322,32 @@ def test_a_source_that_moved_on_does_not_matter_while_dvc_has_the_data(done, aga
     assert data_line(again()) == "data      same, from DVC's cache"
     lose(done / ".dvc" / "cache", done / "var" / "dvc")
     assert "the source no longer gives the run's rows" in data_line(again())
+
+
+@pytest.mark.slow
+def test_retraining_keeps_the_fresh_rows_as_a_version_of_the_data(done, monkeypatch):
+    source = done / "src" / package.__name__ / "data.py"
+    text = source.read_text(encoding="utf-8")
+    source.write_text(text.replace("    return rows\n", "    return rows.iloc[5:]\n"), "utf-8")
+    start = commit(done, "the source moved on")
+    rows = dataset.data.load().iloc[5:]
+    monkeypatch.setattr(dataset.data, "load", lambda: rows)
+    for name, value in {
+        **{"PYTHONPATH": done / "src", "ML_ROOT": done, "ML_VAR_DIR": done / "var"},
+        **{f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{role}_EMAIL": "test@example.com" for role in ("AUTHOR", "COMMITTER")},
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    config = settings.settings()
+    retrain.retrain(config, print)
+    changed = git.git(done, "diff", "--name-only", start).split()
+    assert changed == ["data/manifest.json", "dvc.lock"]
+    assert stale(done) == []
+    assert git.git(done, "status", "--porcelain") == ""
+    lose(done / "data")
+    verdict = reproduce.reproduce(config)
+    assert verdict.exact, verdict.lines()
+    assert data_line(verdict) == "data      same, from DVC's cache"
 
 
 NOWHERE = """[core]

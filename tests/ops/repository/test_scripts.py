@@ -92,8 +92,20 @@ def test_setup_refuses_another_python(copy):
     assert not (copy / ".venv").exists()
 
 
+@pytest.mark.parametrize("written", ["", "garbage", "3.10", "3.12.1", "2.7"])
+def test_setup_checks_the_version_before_it_clears_the_environment(copy, written):
+    (copy / ".python-version").write_text(f"{written}\n", encoding="utf-8")
+    (copy / ".venv").mkdir()
+    (copy / ".venv" / ".ready").write_text("whole\n", encoding="utf-8")
+    result = run(copy / "scripts" / "setup.sh", cwd=copy.parent)
+    assert result.returncode == 1
+    assert one_line(result).startswith(f"error: .python-version says '{written}', but")
+    assert (copy / ".venv" / ".ready").exists()
+
+
 def test_setup_refuses_a_chosen_python_of_another_version(copy):
-    (copy / ".python-version").write_text("3.99\n", encoding="utf-8")
+    other = {"3.12": "3.13"}.get(f"3.{sys.version_info.minor}", "3.12")
+    (copy / ".python-version").write_text(f"{other}\n", encoding="utf-8")
     result = run(copy / "scripts" / "setup.sh", cwd=copy.parent, PYTHON=sys.executable)
     assert result.returncode == 1
     assert "PYTHON=" in one_line(result)
@@ -155,7 +167,7 @@ def test_build_refuses_what_no_image_can_be_built_of(copy, arguments, code, told
 @pytest.mark.parametrize("installed", [False, True])
 @pytest.mark.parametrize(
     ("chosen", "told"),
-    [([], "no container engine works here"), (["--engine", "podman"], "podman does not work here")],
+    [([], "of: docker podman buildah;"), (["--engine", "podman"], "of: podman;")],
 )
 def test_build_refuses_an_engine_that_is_missing_or_broken(copy, tmp_path, installed, chosen, told):
     """A machine that has little more than git; its engines, if there are any, cannot run."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 
@@ -69,26 +68,6 @@ def test_one_more_than_may_wait_is_refused_at_once():
     kinds, later = asyncio.run(full())
     assert kinds == [int, int, *[batching.FullError] * 3]
     assert later == 4, "there is room again"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "size", "at_once"), [(0, 2, True), (0.05, 2, False), (0, 5000, False)]
-)
-def test_a_small_quick_lone_one_is_answered_without_a_thread(seconds, size, at_once):
-    """The first goes to the thread: nobody knows yet how long an answer takes."""
-    threads = []
-
-    def answer(given):
-        threads.append(threading.current_thread() is threading.main_thread())
-        time.sleep(seconds)
-        return [len(one) for one in given]
-
-    async def thrice():
-        batches = batching.Batches(answer, 64, 10_000, 100)
-        return [await batches.ask(b"x" * size) for _ in range(3)]
-
-    assert asyncio.run(thrice()) == [size] * 3
-    assert threads == [False, at_once, at_once]
 
 
 def test_long_ones_are_asked_alone():

@@ -58,7 +58,7 @@ def recorded(workplace):
     assert again.reproducible
     client = runs.connect(config)
     with runs.run(config, client, "test") as run:
-        client.log_text(run.run_id, again.model_dump_json(), "bundle/provenance.json")
+        client.log_text(run.run_id, again.model_dump_json(), "provenance.json")
         client.set_tag(run.run_id, "model_digest", again.model_digest)
     return run.run_id
 

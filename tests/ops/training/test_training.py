@@ -63,8 +63,8 @@ def test_a_training_is_logged_with_all_that_made_it(workplace, client):
     used = {used.dataset.name: used.dataset.digest for used in run.inputs.dataset_inputs}
     assert {name: sha[:36] for name, sha in manifest.data.files.items()} == used
     assert runs.manifest_of(client, run.info.run_id) == manifest
-    plots = {file.path for file in client.list_artifacts(run.info.run_id, "bundle/plots")}
-    assert plots == {f"bundle/plots/{name}.png" for name in example.PLOTS}
+    plots = {file.path for file in client.list_artifacts(run.info.run_id, "plots")}
+    assert plots == {f"plots/{name}.png" for name in example.PLOTS}
 
 
 def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_path):
@@ -436,6 +436,32 @@ def test_the_recorded_search_is_of_this_data_and_was_followed(workplace):
     assert search["metric"] == params.gate.metric
     chosen = {name: params.model.get(name) for name in best["params"]}
     assert chosen == best["params"], f"run `tune`, or write {best['params']} to params.yaml"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (None, ""),
+        ('{"data": "other"}', "tuning.json has a search on other rows"),
+        ("[]", "tuning.json is damaged"),
+        ("{", "tuning.json is damaged"),
+    ],
+)
+def test_a_search_on_other_rows_is_noted(workplace, changed, written, said):
+    data = dataset.read(workplace.config).manifest
+    assert tuning.stale(workplace.config, data) == ""
+    changed("tuning.json", "{", "{")  # so that it is put back
+    path = workplace.root / "tuning.json"
+    path.unlink() if written is None else path.write_text(written, encoding="utf-8")
+    assert said in tuning.stale(workplace.config, data)
+
+
+def test_a_value_chosen_by_hand_is_trained_without_a_note(workplace, changed):
+    (name, value), *_ = workplace.config.params.model.items()
+    changed("params.yaml", f"{name}: {value}", f"{name}: {value}  # by hand")
+    lines = []
+    train.train(workplace.config, quick=True, register=False, say=lines.append)
+    assert not [line for line in lines if line.startswith("note:")]
 
 
 def test_a_search_records_every_combination_best_first(workplace, monkeypatch, changed):

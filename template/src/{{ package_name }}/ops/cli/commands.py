@@ -32,7 +32,7 @@ Metrics = Annotated[Path | None, typer.Option(help="Write them to this file, too
 def prepare(
     accept: Annotated[bool, typer.Option(help="Record that the data is meant to differ.")] = False,
 ) -> None:
-    """Load the rows, check and split them, and compare them with data/manifest.json."""
+    """Load, check and split the rows, and hold them to the record."""
     config = settings()  # first: its mistakes are reported before heavy imports
     from ..data import dataset
 
@@ -45,7 +45,7 @@ def validate(
     source: Annotated[Path | None, typer.Argument(help="A CSV file; none: prepared data.")] = None,
     metrics: Metrics = None,
 ) -> None:
-    """Check the prepared data, or a file of inputs, against the schema."""
+    """Check the prepared data, or a file, against the schema."""
     from ..core.project import schema
     from ..data import dataset
 
@@ -75,7 +75,7 @@ def train(
     ] = False,
     metrics: Metrics = None,
 ) -> None:
-    """Train, log the run, and register the model as challenger if it passes the gate."""
+    """Train, log the run, and register what passes the gate."""
     from ..training import gate, train
 
     trained = train.train(
@@ -99,7 +99,7 @@ def evaluate(
     record: Annotated[bool, typer.Option(help="Make this what the tests compare with.")] = False,
     metrics: Metrics = None,
 ) -> None:
-    """Judge a registered version on the holdout or on a file of labelled rows."""
+    """Judge a version on the holdout or on a file of labelled rows."""
     from ..core.files import write_file
     from ..core.project import model, schema
     from ..data import dataset
@@ -133,17 +133,20 @@ def evaluate(
 
 @app.command()
 def promote(reference: Reference = "challenger") -> None:
-    """Make a registered version the champion."""
-    from ..tracking import registry
+    """Make a version the champion, and list them all."""
+    from ..tracking import registry, runs
 
-    version, before = registry.promote(settings(), reference)
+    config = settings()
+    version, before = registry.promote(config, reference)
     note = f" (before: version {before})" if before not in {None, version.number} else ""
     typer.echo(f"champion: version {version.number}{note}")
+    for known in registry.versions(config, runs.connect(config)):
+        typer.echo(f"  {known}{', '.join(['', *known.aliases])}")
 
 
 @app.command()
 def rollback() -> None:
-    """Make the champion before the present one champion again."""
+    """Make the previous champion the champion again."""
     from ..tracking import registry
 
     version, gone = registry.rollback(settings())
@@ -160,7 +163,7 @@ def reproduce(
         bool, typer.Option("--full", help="Repeat the comparisons with other models, too.")
     ] = False,
 ) -> None:
-    """Do a run again from its commit, in another environment, and compare it exactly."""
+    """Repeat a run from its commit, elsewhere; compare it exactly."""
     from ..training import reproduce as again
 
     config = settings()
@@ -171,6 +174,37 @@ def reproduce(
     if not here and (changed := again.since(config, verdict.manifest)):
         typer.echo(f"note: the working tree has moved on since, in {', '.join(changed)}")
     raise typer.Exit(0 if verdict.exact else 1)
+
+
+@app.command()
+def retrain() -> None:
+    """Train on the source's fresh rows, recorded on a branch."""
+    from ..training import retrain
+
+    retrain.retrain(settings(), typer.echo)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="latest, champion or the start of a run's id.")],
+    second: Annotated[str, typer.Argument(help="The same, of the run to compare it with.")],
+) -> None:
+    """Show which layers, parameters and metrics of two runs differ."""
+    from ..tracking import compare
+
+    for line in compare.compare(settings(), first, second):
+        typer.echo(line)
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="Listen here.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Listen here.")] = 5000,
+) -> None:
+    """Show this project's runs on MLflow's page."""
+    from ..tracking import page
+
+    page.show(settings(), host, port, typer.echo)
 
 
 @app.command()
@@ -193,7 +227,7 @@ def explain(
     prediction: Annotated[str, typer.Option(help="A served prediction's id instead.")] = "",
     reference: Annotated[str, typer.Option("--model", help="Which version.")] = "champion",
 ) -> None:
-    """Say how one score came about: inputs, features, contributions, version and run."""
+    """Show what one score came from: inputs, features, version."""
     from ..monitoring import explain
 
     for line in explain.report(settings(), source, row, prediction, reference):
@@ -202,7 +236,7 @@ def explain(
 
 @app.command()
 def tune() -> None:
-    """Try every combination of model.SEARCH by cross-validation; record it in tuning.json."""
+    """Cross-validate all that model.SEARCH allows; record it."""
     from ..training import tuning
 
     for line in tuning.tune(settings(), say=typer.echo):
@@ -222,7 +256,7 @@ def backtest() -> None:
 def bench(
     record: Annotated[bool, typer.Option(help="Make this the baseline.")] = False,
 ) -> None:
-    """Measure training and prediction against the recorded baseline, as ratios."""
+    """Measure speed against the recorded baseline, as ratios."""
     from ..training import benchmark
 
     for line in benchmark.compare(settings(), record=record):
@@ -231,7 +265,7 @@ def bench(
 
 @app.command()
 def status() -> None:
-    """Show where the project stands: commit, data, lock, last run, versions."""
+    """Show commit, data, lock, the last run and the versions."""
     from . import status
 
     for line in status.lines(settings()):
@@ -247,7 +281,7 @@ def serve(
         Path | None, typer.Option(help="A folder with all that is needed, as deploy.sh makes it.")
     ] = None,
 ) -> None:
-    """Answer requests with a registered version until interrupted."""
+    """Answer requests with a version until interrupted."""
     given = {"host": host, "port": port}
     config = settings(**{name: at for name, at in given.items() if at is not None})
     os.environ |= thread_variables(config.params.threads)
@@ -274,7 +308,7 @@ def drift(
     logged: Annotated[bool, typer.Option("--logged", help="The served features instead.")] = False,
     reference: Annotated[str, typer.Option("--model", help="Whose training.")] = "champion",
 ) -> None:
-    """Compare inputs, or the features that were served, with those of training; plot them."""
+    """Compare inputs or served features with those of training."""
     from ..monitoring import monitor
 
     if (source is None) != logged:
@@ -293,7 +327,7 @@ def monitor(
     days: Annotated[int, typer.Option(min=0, help="How far to look back.")] = 30,
     reference: Annotated[str, typer.Option("--model", help="Which version.")] = "champion",
 ) -> None:
-    """Judge what was served: age, failures, drift, and quality where labels have come in."""
+    """Judge what was served: age, failures, drift, quality."""
     from ..monitoring import monitor
 
     health = monitor.monitor(settings(), labels, reference, days)
@@ -308,7 +342,7 @@ def monitor(
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Only say whether it is stale.")] = False,
 ) -> None:
-    """Write docs/environment.md from the lock, Python and the settings."""
+    """Write docs/environment.md from the lock and the settings."""
     from ..provenance import environment
 
     root = settings().root
@@ -320,7 +354,7 @@ def docs(
 
 @app.command("lock-check")
 def lock_check() -> None:
-    """Check that pyproject.toml, the lock, its exports and what is installed agree."""
+    """Check that the lock, its exports and the packages agree."""
     from ..provenance import lock
 
     root = settings().root
@@ -351,7 +385,7 @@ def deploy(
         str, typer.Option("--version", help="champion, challenger or a version number.")
     ] = "champion",
 ) -> None:
-    """Let a registered version answer, go back to an earlier release, or look at releases."""
+    """Deploy a version, go back to a release, or list releases."""
     from ..delivery import deploy as deployments
 
     if environment not in deployments.DRIVERS:

@@ -6,15 +6,10 @@ takes long to import is imported by the line that needs it.
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING
 
 from ..core.errors import UserError
 from ..core.settings import Settings
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
-    from ..tracking.registry import Version
+from ..tracking.summary import Summary, summary
 
 
 def lines(settings: Settings) -> Iterator[str]:
@@ -31,35 +26,18 @@ def _lines(settings: Settings) -> dict[str, Callable[[], str]]:
     from ..provenance import lock
 
     @cache
-    def connected() -> "tuple[MlflowClient | None, str]":
-        """Ask MLflow once: a server that does not answer makes nobody wait twice."""
-        from ..tracking import runs
-
+    def asked() -> Summary | UserError:
+        """Ask the store once: a server that does not answer makes nobody wait twice."""
         try:
-            return runs.connect(settings), ""
+            return summary(settings)
         except UserError as error:
-            return None, str(error)
+            return error
 
-    def client() -> "MlflowClient":
-        found, why = connected()
-        if found is None:
-            raise UserError(why)
+    def store() -> Summary:
+        found = asked()
+        if isinstance(found, UserError):
+            raise found
         return found
-
-    def latest() -> str:
-        from ..tracking import runs
-
-        return runs.find(settings, client(), "latest")
-
-    def alias(name: str) -> str:
-        from ..tracking import registry
-
-        return _version(registry.resolve(settings, name, client()))
-
-    def versions() -> str:
-        from ..tracking import registry
-
-        return str(len(registry.versions(settings, client())))
 
     return {
         "commit": lambda: _commit(settings),
@@ -68,10 +46,10 @@ def _lines(settings: Settings) -> dict[str, Callable[[], str]]:
         "packages": lambda: "; ".join(lock.drifted(settings.root)) or "as locked",
         "serving": lambda: _serving(settings),
         "tracking": lambda: settings.tracking_uri,
-        "last run": latest,
-        "champion": lambda: alias("champion"),
-        "challenger": lambda: alias("challenger"),
-        "versions": versions,
+        "last run": lambda: store().latest(),
+        "champion": lambda: store().behind("champion"),
+        "challenger": lambda: store().behind("challenger"),
+        "versions": lambda: str(len(store().versions)),
     }
 
 
@@ -95,7 +73,3 @@ def _serving(settings: Settings) -> str:
     from ..delivery import deploy
 
     return deploy.summary(settings)
-
-
-def _version(version: "Version") -> str:
-    return f"version {version.number}, digest {version.digest[:12]}, commit {version.commit[:12]}"

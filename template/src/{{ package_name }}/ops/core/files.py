@@ -21,7 +21,10 @@ def load_json(path: Path, kind: type[_Model]) -> _Model:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (ValidationError, UnicodeDecodeError) as error:
         detail = first_problem(error) if isinstance(error, ValidationError) else "not text"
-        raise UserError(f"{path} is damaged ({detail}); restore it or make it anew") from None
+        raise UserError(
+            f"{path} is damaged ({detail}); "
+            "restore it from version control or run the command that writes it"
+        ) from None
 
 
 def first_problem(error: ValidationError, prefix: str = "", style: Any = str) -> str:

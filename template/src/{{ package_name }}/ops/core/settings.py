@@ -1,11 +1,13 @@
 """What differs between machines (Settings, from the environment) and between models (Params)."""
 
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -26,13 +28,26 @@ NAME = PACKAGE.replace("_", "-")
 def find_root() -> Path:
     """Return the project's folder: this checkout, else the nearest one above the current folder.
 
-    Raises UserError where neither holds a params.yaml.
+    Raises UserError where neither holds a params.yaml, and where the current folder, or the command
+    that was called, is in a copy of the project: its environment still works on this one.
     """
     checkout = Path(__file__).resolve().parents[4]
-    for folder in (checkout, Path.cwd(), *Path.cwd().parents):
-        if (folder / "params.yaml").is_file() and (folder / "pyproject.toml").is_file():
-            return folder
-    raise UserError(f"no {NAME} project here; run this inside its folder, or set ML_ROOT")
+    cwd, called = Path.cwd(), Path(sys.argv[0]).absolute()
+    above = [folder for folder in (cwd, *cwd.parents, *called.parents) if _is_project(folder)]
+    if not _is_project(checkout):
+        if above:
+            return above[0]
+        raise UserError(f"no {NAME} project here; run this inside its folder, or set ML_ROOT")
+    for folder in above:
+        if folder.resolve() != checkout and (folder / "src" / PACKAGE / "ops").is_dir():
+            raise UserError(
+                f"this environment works on {checkout}, not on {folder}; run scripts/setup.sh there"
+            )
+    return checkout
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / "params.yaml").is_file() and (folder / "pyproject.toml").is_file()
 
 
 class Settings(BaseSettings):
@@ -111,7 +126,10 @@ class Settings(BaseSettings):
         self.root = self.root.resolve()
         self.data_dir = self.root / self.data_dir
         self.var_dir = self.root / self.var_dir
-        self.tracking_uri = self.tracking_uri or f"sqlite:///{self.var_dir / 'mlflow.db'}"
+        # Quoted as by sqlalchemy.URL, which a service does not have. MLflow would make a folder of
+        # the quoted name if the address did not name the driver.
+        database = quote(str(self.var_dir / "mlflow.db"), safe=" +/")
+        self.tracking_uri = self.tracking_uri or f"sqlite+pysqlite:///{database}"
 
     @cached_property
     def params(self) -> "Params":

@@ -18,7 +18,7 @@ from ..core.files import load_json, write_json
 from ..core.settings import Settings
 
 if TYPE_CHECKING:
-    from ..tracking.registry import Version
+    from ..tracking.summary import Version
 
 _State = TypeVar("_State", bound=BaseModel)
 Address = tuple[str, int]

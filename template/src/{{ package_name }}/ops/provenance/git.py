@@ -7,15 +7,19 @@ from pathlib import Path
 
 from ..core.errors import UserError
 
-# A hook of git points its commands at the hook's own repository by these.
-_OF_HOOKS = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_PREFIX")
+# By these, a hook of git leads every git command to the hook's own repository.
+OF_HOOKS = {
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"),
+    *("GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"),
+    "GIT_QUARANTINE_PATH",
+}
 # What git says where there is no repository, and where one has no commit: nothing, and status 1.
 _NO_REPOSITORY, _NO_COMMIT = "not a git repository", "it ended with status 1"
 
 
 def git(root: Path, *arguments: str) -> str:
     """Return what `git` prints in `root`. Raises UserError with git's own last line."""
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
+    environment = {name: value for name, value in os.environ.items() if name not in OF_HOOKS}
     try:
         done = subprocess.run(  # noqa: S603
             ["git", "-C", str(root), *arguments],  # noqa: S607
@@ -30,6 +34,8 @@ def git(root: Path, *arguments: str) -> str:
         lines = error.stderr.strip().splitlines() or [f"it ended with status {error.returncode}"]
         # What is fatal says why; the lines after it say what to type.
         reason = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
+        if "dubious ownership" in reason:
+            reason += "; become its owner, or add it to git's setting safe.directory"
         raise UserError(f"git {arguments[0]}: {reason.removeprefix('fatal: ')}") from None
     return done.stdout
 

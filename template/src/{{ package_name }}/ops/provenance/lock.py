@@ -6,7 +6,7 @@ Poetry alone judges whether they agree. What it made or accepted is recorded as 
 hash holds, nobody has to ask it again.
 """
 
-import importlib.metadata
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,10 +102,10 @@ def drifted(root: Path, *further: str) -> list[str]:
     Raises:
         UserError: pyproject.toml or an export is missing or cannot be read.
     """
-    installed = {
-        canonicalize_name(distribution.name): distribution.version
-        for distribution in importlib.metadata.distributions()
-    }
+    # By the names of their folders: to read what is in them takes a second.
+    folders = [path for place in sys.path for path in Path(place).glob("*.dist-info")]
+    named = [folder.stem.rpartition("-") for folder in reversed(folders)]
+    installed = {canonicalize_name(name): version for name, _, version in named}
     found = []
     for group in (*groups(root), *further):
         for pin in requirements(root / "requirements" / f"{group}.txt"):

@@ -173,12 +173,20 @@ def code_sha256(source: Path) -> str:
     return sha256_files(sorted(source.rglob("*.py")), source)
 
 
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the two values of every key, nested ones joined by dots, that differ."""
     old, new = flatten(before), flatten(after)
-    return [
-        f"{key} {json.dumps(old.get(key))} became {json.dumps(new.get(key))}"
+    return {
+        key: (old.get(key), new.get(key))
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key)
+    }
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key} {json.dumps(old)} became {json.dumps(new)}"
+        for key, (old, new) in changes(before, after).items()
     ]
 
 

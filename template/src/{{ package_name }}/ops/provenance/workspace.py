@@ -17,6 +17,12 @@ from .git import git
 from .lock import lock_sha256
 from .machine import Platform
 
+# These would have uv install other packages than the lock names, or refuse to.
+_OF_CALLERS = {
+    *("UV_EXCLUDE_NEWER", "UV_NO_VERIFY_HASHES", "UV_PROJECT", "UV_SYSTEM_PYTHON"),
+    *("UV_TORCH_BACKEND", "UV_WORKING_DIR"),
+}
+
 
 def checkout(root: Path, commit: str, into: Path) -> Path:
     """Put `commit` of the repository around `root` into the new folder `into`, as a git worktree.
@@ -65,22 +71,23 @@ def environment(project: Path, settings: Settings) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not python.exists():
-            _uv("venv", "--quiet", "--clear", "--python", interpreter(version), str(folder))
+            at = interpreter(version, settings.root)
+            _uv(settings.root, "venv", "--quiet", "--clear", "--python", at, str(folder))
         exports = [str(project / "requirements" / f"{group}.txt") for group in groups]
         wanted = ("pip", "sync", "--quiet", "--require-hashes", "--python", str(python), *exports)
         try:  # without the network first: it is faster, and a laptop may be on a train
-            _uv(*wanted, "--offline")
+            _uv(settings.root, *wanted, "--offline")
         except UserError:
-            _uv(*wanted)
+            _uv(settings.root, *wanted)
     return python
 
 
-def interpreter(version: str) -> str:
+def interpreter(version: str, root: Path) -> str:
     """Return the path of a Python `version` (3.12, say). Raises UserError where there is none."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return str(getattr(sys, "_base_executable", sys.executable))
     try:
-        return _uv("python", "find", "--no-python-downloads", version).strip()
+        return _uv(root, "python", "find", "--no-python-downloads", version).strip()
     except UserError:
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
         found = sorted(pyenv.glob(f"{version}.*/bin/python"))
@@ -134,11 +141,17 @@ def _as_on(platform: Platform | None) -> dict[str, str]:
     return {"ML_DEVICE": platform.device, "ML_WORKERS": str(platform.workers), **kernels}
 
 
-def _uv(*arguments: str) -> str:
+def _uv(project: Path, *arguments: str) -> str:
+    """Run uv by the settings of `project`, not by those of the folder that the caller is in."""
     from uv import find_uv_bin
 
     done = subprocess.run(  # noqa: S603
-        [find_uv_bin(), *arguments], capture_output=True, text=True, check=False
+        [find_uv_bin(), *arguments],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if name not in _OF_CALLERS},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()

@@ -5,7 +5,6 @@ busy service can do. Where requests come one by one, none waits for another.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,6 @@ from typing import Generic, TypeVar
 
 # Seconds between two batches of a busy service.
 PAUSE = 0.002
-# A small request that comes alone is answered at once if the last answers took no longer than this:
-# to wake a thread and be woken by it may take as long. A slower model never blocks the loop.
-LONE_SECONDS, LONE_BYTES = 0.02, 4096
 _Given = TypeVar("_Given", bound=Sized)
 _Answer = TypeVar("_Answer")
 
@@ -40,7 +36,6 @@ class Batches(Generic[_Given, _Answer]):
         """
         self.answer, self.most, self.size, self.room = answer, most, size, room
         self.thread = ThreadPoolExecutor(1, "scoring")
-        self.last = LONE_SECONDS + 1
         self.waiting: deque[tuple[_Given, asyncio.Future[_Answer]]] = deque()
         self.working: asyncio.Task[None] | None = None
 
@@ -74,11 +69,8 @@ class Batches(Generic[_Given, _Answer]):
         answers: Sequence[_Answer | Exception]
         try:
             given = [one for one, _ in batch]
-            if len(given) == 1 and len(given[0]) <= LONE_BYTES and self.last <= LONE_SECONDS:
-                answers = self._timed(given)
-            else:
-                loop = asyncio.get_running_loop()
-                answers = await loop.run_in_executor(self.thread, self._timed, given)
+            loop = asyncio.get_running_loop()
+            answers = await loop.run_in_executor(self.thread, self.answer, given)
         except Exception as error:  # noqa: BLE001 - each client gets it
             answers = [error] * len(batch)
         if len(answers) != len(batch):
@@ -91,10 +83,3 @@ class Batches(Generic[_Given, _Answer]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
-
-    def _timed(self, given: Sequence[_Given]) -> Sequence[_Answer | Exception]:
-        begun = time.perf_counter()
-        try:
-            return self.answer(given)
-        finally:
-            self.last = time.perf_counter() - begun

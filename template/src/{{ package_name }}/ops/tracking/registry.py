@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
@@ -16,24 +16,14 @@ from ..core.files import write_json
 from ..core.settings import NAME, Settings
 from ..provenance.manifest import Manifest
 from . import runs
+from .summary import Version
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 # The registered model's own tag that lists every champion, oldest first.
 HISTORY = "champions"
 
 
-@dataclass(frozen=True)
-class Version:
-    """One registered version."""
-
-    name: str
-    number: int
-    run_id: str
-    digest: str
-    commit: str
-    aliases: tuple[str, ...]
-
-
+@runs.explained
 def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Manifest) -> Version:
     """Register a run's model as the challenger.
 
@@ -56,7 +46,7 @@ def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Ma
         None,
     )
     if number is None:
-        source = f"{client.get_run(run_id).info.artifact_uri}/{runs.BUNDLE}/model"
+        source = f"{client.get_run(run_id).info.artifact_uri}/model"
         tags = {"digest": manifest.model_digest, "commit": manifest.code.commit or ""}
         number = int(client.create_model_version(name, source, run_id, tags).version)
     client.set_registered_model_alias(name, CHALLENGER, str(number))
@@ -66,8 +56,15 @@ def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Ma
 @runs.explained
 def versions(settings: Settings, client: MlflowClient) -> list[Version]:
     """Return every version, newest first."""
-    found = client.search_model_versions(f"name = '{settings.model_name}'")
-    return sorted(map(_version, found), key=lambda version: -version.number)
+    found = map(_version, client.search_model_versions(f"name = '{settings.model_name}'"))
+    behind = aliases(settings, client)  # a search leaves them out
+    named = (
+        replace(version, aliases=tuple(sorted(
+            alias for alias, number in behind.items() if int(number) == version.number
+        )))
+        for version in found
+    )  # fmt: skip
+    return sorted(named, key=lambda version: -version.number)
 
 
 @runs.explained
@@ -102,9 +99,19 @@ def resolve(settings: Settings, reference: str, client: MlflowClient | None = No
     hint = {
         CHAMPION: f"run `{NAME} promote` once a version is registered",
         CHALLENGER: f"run `{NAME} train`; it registers what passes the gate",
-    }.get(reference, f"see `{NAME} status` for those there are")
+    }.get(reference) or f"there are {', '.join(listed(versions(settings, client))) or 'none'}"
     what = f"version {reference}" if by_number else reference
     raise UserError(f"{settings.model_name} has no {what}; {hint}")
+
+
+def listed(found: list[Version]) -> list[str]:
+    """Return each version's number with its aliases, such as `3 (champion)`."""
+    return [
+        f"{version.number} ({', '.join(version.aliases)})"
+        if version.aliases
+        else f"{version.number}"
+        for version in found
+    ]
 
 
 @runs.explained
@@ -132,14 +139,15 @@ def rollback(settings: Settings) -> tuple[Version, int]:
 
 @runs.explained
 def fetch(settings: Settings, version: Version, into: Path) -> Path:
-    """Download all that serving needs of `version` into `into`; return the bundle's folder."""
+    """Download all that serving needs of `version` into `into`/bundle; return that folder."""
     client = runs.connect(settings)
-    into.mkdir(parents=True, exist_ok=True)
+    bundle = into / "bundle"
+    bundle.mkdir(parents=True, exist_ok=True)
     try:
-        return Path(client.download_artifacts(version.run_id, runs.BUNDLE, str(into)))
+        return Path(client.download_artifacts(version.run_id, "", str(bundle)))
     except MlflowException:  # which does not say why
-        here = sum(path.stat().st_size for path in into.rglob("*"))
-        missing = _size(client, version.run_id, runs.BUNDLE) - here
+        here = sum(path.stat().st_size for path in bundle.rglob("*"))
+        missing = _size(client, version.run_id, "") - here
         if shutil.disk_usage(into).free < missing:
             raise UserError(f"{into}: {os.strerror(errno.ENOSPC)}") from None
         raise

@@ -32,6 +32,8 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
+import mlflow
+import requests
 from mlflow.entities import (
     Dataset,
     DatasetInput,
@@ -47,14 +49,34 @@ from sqlalchemy.exc import SQLAlchemyError
 if TYPE_CHECKING:  # dataset takes seconds to import
     from ..data.record import DataManifest
 
-BUNDLE = "bundle"
 Say = Callable[[str], None]
+
+# How MLflow and the libraries below it fail. A full disk is no fault of theirs.
+FAULTS = (
+    MlflowException,
+    SQLAlchemyError,
+    requests.RequestException,
+    ConnectionError,
+    TimeoutError,
+)
+# How MLflow's page shows an experiment: as one of machine learning, not of generative AI.
+KIND = ("mlflow.experimentKind", "custom_model_development")
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 for _noisy in ("alembic", "mlflow"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+if "%" in mlflow.__file__:  # MLflow gives the folder of its migrations to alembic, unquoted
+    from alembic.config import Config
+
+    _set = Config.set_main_option
+
+    def _quoted(self: Config, name: str, value: str) -> None:
+        _set(self, name, value.replace("%", "%%") if name == "script_location" else value)
+
+    Config.set_main_option = _quoted  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -73,7 +95,7 @@ def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return function(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except FAULTS as error:
             raise UserError(f"MLflow: {_first_line(error)}") from error
 
     return wrapper
@@ -92,31 +114,37 @@ def connect(settings: Settings) -> MlflowClient:
     """
     address = urlsplit(settings.tracking_uri)
     if address.scheme in {"http", "https"}:
-        _knock(address.hostname or "", address.port or {"http": 80}.get(address.scheme, 443),
-               settings.tracking_uri)  # fmt: skip
+        _knock(settings.tracking_uri)
     settings.var_dir.mkdir(parents=True, exist_ok=True)
     # The first use of a database makes its tables, which two processes must not do at once.
     with FileLock(settings.var_dir / "mlflow.lock"):
         client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
         if client.get_experiment_by_name(settings.experiment) is None:
-            embedded = address.scheme == "sqlite"
+            embedded = address.scheme.startswith("sqlite")
             store = (settings.var_dir / "artifacts").as_uri() if embedded else None
-            client.create_experiment(settings.experiment, artifact_location=store)
+            client.create_experiment(settings.experiment, store, dict([KIND]))
     return client
 
 
-def _knock(host: str, port: int, uri: str) -> None:
+def _knock(uri: str) -> None:
+    """Raise UserError where nothing answers. It goes through the proxies that the client uses."""
     try:
-        socket.create_connection((host, port), timeout=5).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
+        requests.head(uri, timeout=5)
+    except requests.exceptions.SSLError:
+        return  # it answers, and MLflow has settings of its own for certificates
+    except requests.RequestException as error:
+        cause: BaseException = error
+        while cause.__cause__ or cause.__context__:
+            cause = cause.__cause__ or cause.__context__ or cause
+        reason = getattr(cause, "strerror", None) or cause
         raise UserError(
-            f"MLflow at {_without_password(uri)} cannot be reached ({reason}); "
+            f"MLflow at {without_password(uri)} cannot be reached ({reason}); "
             "start it, or correct MLFLOW_TRACKING_URI"
         ) from None
 
 
-def _without_password(uri: str) -> str:
+def without_password(uri: str) -> str:
+    """Return an address as it may be shown."""
     address = urlsplit(uri)
     return address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
 
@@ -195,6 +223,7 @@ class _Mlflow:
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self.client, self.run_id = client, run_id
 
+    @explained
     def steps(self, steps: Sequence[Step]) -> None:
         """Log each metric as `fit.<name>`."""
         found = [
@@ -205,6 +234,7 @@ class _Mlflow:
         for start in range(0, len(found), 1000):  # as many as MLflow takes at once
             self.client.log_batch(self.run_id, metrics=found[start : start + 1000])
 
+    @explained
     def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
         """Log params, metrics, tags and the data sets by their hashes."""
         when = int(manifest.created.timestamp() * 1000)
@@ -233,10 +263,12 @@ class _Mlflow:
         ]
         self.client.log_inputs(self.run_id, inputs)
 
+    @explained
     def files(self, folder: Path) -> None:
-        """Log the bundle as an artifact."""
-        self.client.log_artifacts(self.run_id, str(folder), BUNDLE)
+        """Log the bundle as the run's artifacts."""
+        self.client.log_artifacts(self.run_id, str(folder))
 
+    @explained
     def end(self, status: str) -> None:
         """Close the run."""
         self.client.set_terminated(self.run_id, status)
@@ -264,13 +296,8 @@ def run(
     A run that a killed training left open on this machine is closed first. Raises UserError where
     a mirror of the settings is not part of this project.
     """
-    experiment = _experiment(settings, client)
-    mine = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
-    for stale in client.search_runs([experiment], f"{mine} AND tags.root = '{settings.root}'"):
-        client.set_terminated(stale.info.run_id, "KILLED")
     modules = {mirror: _module(mirror) for mirror in settings.mirrors}
-    origin = {"host": socket.gethostname(), "root": str(settings.root)}
-    run_id = str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
+    run_id = _open(settings, client, name)
     record = Record(run_id, _Mlflow(client, run_id), {}, say)
     for mirror, module in modules.items():
         try:
@@ -285,6 +312,17 @@ def run(
     record.end("FINISHED")
 
 
+@explained
+def _open(settings: Settings, client: MlflowClient, name: str) -> str:
+    """Open a run and return its id; close first what a killed training left open here."""
+    experiment = experiment_id(settings, client)
+    origin = {"host": socket.gethostname(), "root": str(settings.root)}
+    for found in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        if origin.items() <= found.data.tags.items():  # a filter cannot quote every path
+            client.set_terminated(found.info.run_id, "KILLED")
+    return str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
+
+
 def _module(mirror: str) -> Any:
     if (module := optional.load(f"tracking.{mirror}_mirror")) is None:
         raise UserError(
@@ -297,7 +335,8 @@ def _first_line(error: Exception) -> str:
     return " ".join(str(error).split("\n", maxsplit=1)[0].split()) or type(error).__name__
 
 
-def _experiment(settings: Settings, client: MlflowClient) -> str:
+def experiment_id(settings: Settings, client: MlflowClient) -> str:
+    """Return the id of this project's experiment. Raises UserError where there is none."""
     found = client.get_experiment_by_name(settings.experiment)
     if found is None:
         raise UserError(f"MLflow has no experiment {settings.experiment}; run `{NAME} train`")
@@ -317,38 +356,53 @@ def audit(settings: Settings, attempt: Mapping[str, Any]) -> None:
     client.set_terminated(run_id, "FINISHED" if attempt["outcome"] == "ok" else "FAILED")
 
 
+class NoRunError(UserError):
+    """No run has finished yet."""
+
+
 @explained
 def find(settings: Settings, client: MlflowClient, reference: str) -> str:
     """Return the id of the run that `reference` means: `latest`, or the start of an id."""
-    experiment = _experiment(settings, client)
-    finished = client.search_runs(
-        [experiment],
-        "attributes.status = 'FINISHED' AND tags.model_digest != ''",
-        order_by=["attributes.start_time DESC"],
-        max_results=1000,
+    experiment = experiment_id(settings, client)
+    wanted = "attributes.status = 'FINISHED' AND tags.model_digest != ''"
+    if reference != "latest":
+        if not reference.isalnum():  # nor can MLflow's filters quote all that it may be
+            raise UserError(f"{reference!r} is no run's id, nor the start of one")
+        wanted += f" AND attributes.run_id LIKE '{reference}%'"
+    matching = client.search_runs(
+        [experiment], wanted, order_by=["attributes.start_time DESC"], max_results=2
     )
-    matching = [
-        found.info.run_id
-        for found in finished
-        if reference == "latest" or found.info.run_id.startswith(reference)
-    ]
     if not matching:
-        what = "no run has finished" if reference == "latest" else f"there is no run {reference}"
-        raise UserError(f"{what}; run `{NAME} train`, or see `{NAME} status`")
+        if reference == "latest":
+            raise NoRunError(f"no run has finished; run `{NAME} train`")
+        raise UserError(f"there is no run {reference}; see `{NAME} status` for the last one")
     if reference != "latest" and len(matching) > 1:
-        raise UserError(f"{len(matching)} runs start with {reference}; give more of the id")
-    return str(matching[0])
+        raise UserError(f"more than one run starts with {reference}; give more of the id")
+    return str(matching[0].info.run_id)
+
+
+@explained
+def name_of(client: MlflowClient, run_id: str) -> str:
+    """Return a run's name."""
+    return str(client.get_run(run_id).info.run_name)
+
+
+class UnreadableManifestError(UserError):
+    """A run's manifest is not one of this standard."""
 
 
 @explained
 def manifest_of(client: MlflowClient, run_id: str) -> Manifest:
-    """Return a run's manifest. Raises UserError where the run has none."""
+    """Return a run's manifest.
+
+    Raises UserError where MLflow does not give it, UnreadableManifestError where it is damaged.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        path = client.download_artifacts(run_id, f"{BUNDLE}/provenance.json", folder)
+        path = client.download_artifacts(run_id, "provenance.json", folder)
         try:
             return load_json(Path(path), Manifest)
-        except UserError:
-            raise UserError(
-                f"run {run_id[:12]} has no manifest that this standard can read; train again, or "
-                "use the commit that made it"
+        except UserError as error:
+            raise UnreadableManifestError(
+                f"run {run_id[:12]} has no manifest that this standard can read ({error}); train "
+                "again, or use the commit that made it"
             ) from None

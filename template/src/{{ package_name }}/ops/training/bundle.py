@@ -26,7 +26,7 @@ from .gate import Check
 from .golden import ROWS, Golden, as_sent
 
 if TYPE_CHECKING:
-    from ..tracking.registry import Version
+    from ..tracking.summary import Version
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +22,12 @@ from ..data.record import HOLDOUT
 from ..provenance.digest import value_digest
 from ..provenance.lock import lock_sha256
 from ..provenance.manifest import Data, Manifest, code_sha256, collect_manifest
-from . import evaluation, gate
+from . import evaluation, gate, tuning
 from .bundle import write_bundle
 from .gate import Check
 
 if TYPE_CHECKING:
-    from ..tracking.registry import Version
+    from ..tracking.summary import Version
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def train(
     with alone(settings):
         split = dataset.read(settings)
         say(f"data: {len(split.train)} rows to train on, {len(split.holdout)} held out")
-        from ..tracking import runs
-
-        return runs.explained(_train)(settings, split, register=register, quick=quick, say=say)
+        if doubt := tuning.stale(settings, split.manifest):
+            say(f"note: {doubt}")
+        return _train(settings, split, register=register, quick=quick, say=say)
 
 
 def _train(
@@ -79,7 +79,8 @@ def _train(
         outcome = evaluation.run(split, params, context, comparisons=not quick, say=say)
         manifest = collect_manifest(settings, params, data, outcome.model, outcome.metrics)
         costs = features.features.cost(split.train)
-        checks = gate.judge(manifest, params, costs, champion_metric(settings, client, manifest))
+        champion = champion_metric(settings, client, manifest, say)
+        checks = gate.judge(manifest, params, costs, champion)
         with tempfile.TemporaryDirectory() as folder:
             write_bundle(Path(folder), settings, split, outcome, manifest, checks)
             record.log(manifest, split.manifest, costs)
@@ -132,11 +133,16 @@ def alone(settings: Settings) -> Iterator[None]:
         busy.release()
 
 
-def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> float | None:
+def champion_metric(
+    settings: Settings,
+    client: Any,
+    manifest: Manifest,
+    say: Callable[[str], None] = lambda _: None,
+) -> float | None:
     """Return the champion's metric on the holdout of `manifest`; None without a champion.
 
-    On the same holdout that is what its run recorded. On another one the champion is evaluated
-    again, by its own code in its own environment.
+    On the same holdout that is what its run recorded. On another one, or where that record cannot
+    be read, the champion is evaluated again, by its own code in its own environment.
     """
     from ..provenance import workspace
     from ..tracking import registry, runs
@@ -145,8 +151,11 @@ def champion_metric(settings: Settings, client: Any, manifest: Manifest) -> floa
         return None
     champion = registry.resolve(settings, registry.CHAMPION, client)
     metric = settings.params.gate.metric
-    with suppress(UserError):  # a manifest that cannot be read is no reason not to train
+    try:
         recorded = runs.manifest_of(client, champion.run_id)
+    except runs.UnreadableManifestError as error:  # no reason not to train
+        say(f"the champion is evaluated again: {error}")
+    else:
         same = recorded.data.files.get(HOLDOUT) == manifest.data.files[HOLDOUT]
         if same and metric in recorded.metrics:
             return recorded.metrics[metric]

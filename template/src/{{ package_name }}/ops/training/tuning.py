@@ -17,7 +17,7 @@ from ..core.project import features, model, schema
 from ..core.seeding import deterministic
 from ..core.settings import NAME, Params, Settings
 from ..data import dataset
-from ..data.record import TRAIN
+from ..data.record import TRAIN, DataManifest
 from . import evaluation, plots
 
 FOLDS = 5
@@ -65,6 +65,22 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
     best = tried[0]["params"]
     now = "as in params.yaml" if best == _searched(params) else "not what params.yaml has"
     return [f"best: {best}, {now}", "recorded in tuning.json; commit it with params.yaml"]
+
+
+def stale(settings: Settings, data: DataManifest) -> str:
+    """Say why tuning.json is no search on the rows of `data`; empty where it is, or there is none.
+
+    What the search found is not compared: to choose another value is the owner's decision.
+    """
+    path = settings.root / "tuning.json"
+    try:
+        searched = json.loads(path.read_text(encoding="utf-8"))["data"]
+    except FileNotFoundError:
+        return ""
+    except (ValueError, TypeError, KeyError):
+        return f"{path} is damaged; `{NAME} tune` writes it"
+    on_these = searched == data.files[TRAIN]
+    return "" if on_these else f"tuning.json has a search on other rows; `{NAME} tune` repeats it"
 
 
 def backtest(settings: Settings) -> list[str]:

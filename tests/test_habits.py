@@ -1,0 +1,243 @@
+"""Machines and habits: odd folders, git's hooks, settings of uv and pip, and an old bash."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Generator
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from pytest_copie.plugin import Copie
+
+from .conftest import ROOT, commit_all, git, rendered
+
+SCRIPTS = [
+    *sorted((ROOT / "scripts").iterdir()),
+    *sorted((ROOT / "template/scripts").iterdir()),
+    ROOT / ".ci/run",
+]
+# What would change what a script does, or what uv and pip install.
+HABITS = {
+    "CDPATH": "/usr:/tmp",
+    "PIP_REQUIRE_VIRTUALENV": "1",
+    "PIP_USER": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "UV_EXCLUDE_NEWER": "2020-01-01",
+    "UV_REQUIRE_HASHES": "1",
+    "UV_WORKING_DIR": "/usr",
+}
+OF_A_HOOK = {
+    "GIT_DIR": "/nowhere/.git",
+    "GIT_INDEX_FILE": "/nowhere/index",
+    "GIT_WORK_TREE": "/nowhere",
+}
+
+
+def run(folder: Path, *command: object, **variables: str) -> str:
+    """Run a command of a project under all habits; return what it printed."""
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | HABITS | {"ML_PORT": "8765"} | variables,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_script_starts_the_same_whatever_its_caller_has_set(path: Path, tmp_path: Path) -> None:
+    """By what each script does before it reads its arguments."""
+    text = path.read_text("utf-8")
+    found = re.search(r"(?m)^(source .*lib\.sh\"|unset PYTHONDONTWRITEBYTECODE.*)$", text)
+    assert found or path.name == "lib.sh"
+    start = text[: found.end()] if found else f"source '{path}'"
+    for own in ("${BASH_SOURCE[0]}", "$0"):
+        start = start.replace(own, str(path))
+    script = tmp_path / "start.sh"
+    script.write_text(f'{start}\nenv\necho "at=${{ROOT:-}}"\n', "utf-8")
+    done = subprocess.run(
+        ["bash", script],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | HABITS | (OF_A_HOOK if path.parent.name == "scripts" else {}),
+    )
+    left = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert left["at"] in {"", str(ROOT), str(ROOT / "template")}
+    kept = {"PIP_REQUIRE_VIRTUALENV", "PIP_USER"}  # for the programs that a user calls
+    if path.parent.name == ".ci":
+        kept |= {name for name in HABITS if name.startswith("UV_")}
+    assert not (HABITS.keys() | OF_A_HOOK.keys()) & left.keys() - kept
+
+
+# What bash 3.2, which macOS has, does not know: beside these, an empty array is unset there.
+NEWER = re.compile(
+    r"mapfile|readarray|(declare|local) -[Anu]|\$\{\w+(,,|\^\^|@[A-Z])|&>>|\|&|coproc|\[\[.*=~.*\("
+)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_script_is_one_for_bash_3_2(path: Path) -> None:
+    """Run with a real one as well where BASH_3_2 names it, as far as its syntax goes."""
+    text = path.read_text("utf-8")
+    assert not NEWER.search(text), NEWER.search(text)
+    for name in set(re.findall(r"\b(\w+)=\(\)", text)):
+        asked = re.search(rf"\$\{{#{name}\[@\]\}}\"? -(gt|eq) 0", text)
+        bare = re.sub(rf'\$\{{{name}\[@\]\+"\$\{{{name}\[@\]\}}"\}}', "", text)
+        assert asked or f"${{{name}[@]}}" not in bare, f"{name} may be empty"
+    if old := os.environ.get("BASH_3_2"):
+        subprocess.run([old, "-n", path], check=True)
+
+
+@pytest.mark.parametrize(("digest", "says"), [("right", ""), ("0" * 64, "does not have the hash")])
+def test_uv_is_fetched_with_pip_as_users_set_it_and_checked(
+    tmp_path: Path, digest: str, says: str
+) -> None:
+    wheel = tmp_path / "uv-1-py3-none-any.whl"
+    with ZipFile(wheel, "w") as file:
+        file.writestr("uv-1.data/scripts/uv", "#!/bin/sh\n")
+        file.writestr("uv-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 1\n")
+        file.writestr(
+            "uv-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr("uv-1.dist-info/RECORD", "")
+    if digest == "right":
+        digest = subprocess.check_output(["sha256sum", wheel], text=True).split()[0]
+    project = tmp_path / "it's a project"
+    for name in ("scripts", "requirements"):
+        (project / name).mkdir(parents=True)
+    (project / "scripts/lib.sh").write_bytes((ROOT / "template/scripts/lib.sh").read_bytes())
+    (project / "requirements/dev.txt").write_text(f"uv==1 \\\n    --hash=sha256:{digest}\n")
+    script = 'find_uv || step "fetch uv" bootstrap_uv "$1" && [ -f "$UV_KEPT" ]'
+    done = subprocess.run(
+        ["bash", "-c", f"source scripts/lib.sh; {script}", "-", sys._base_executable],  # type: ignore[attr-defined] # noqa: SLF001
+        cwd=project,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=HABITS
+        | {"PATH": "/usr/bin:/bin", "HOME": str(project), "PIP_NO_INDEX": "1"}
+        | {"PIP_FIND_LINKS": str(tmp_path)},
+    )
+    assert done.returncode == (1 if says else 0), done.stderr
+    assert says in done.stderr
+    assert done.stderr.count("\n") == bool(says)
+
+
+@pytest.fixture(scope="module")
+def project(
+    copie_session: Copie, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Path]:
+    """A trained project in an odd folder, below one that has settings of uv."""
+    above = tmp_path_factory.mktemp("above")
+    (above / "pyproject.toml").write_text('[tool.uv]\nexclude-newer = "2020-01-01"\n', "utf-8")
+    root = rendered(copie_session, template, above / "o'brien C# 50% done a?b")
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    commit_all(root, "Start")
+    run(root, "scripts/setup.sh", "--quiet")
+    for command in ("prepare", "train", "promote"):
+        run(root, ".venv/bin/my-ml-project", command)
+    yield root
+    run(root, "scripts/deploy.sh", "local", "stop")
+
+
+pytestmark = [pytest.mark.xdist_group("habits")]
+
+
+@pytest.mark.slow
+def test_a_project_works_in_any_folder(project: Path) -> None:
+    assert "version 1" in run(project, ".venv/bin/my-ml-project", "status")
+    assert (project / "var/mlflow.db").is_file()
+    assert {path.name for path in project.parent.iterdir()} == {project.name, "pyproject.toml"}
+    run(project, "scripts/deploy.sh", "local")
+    assert "answering" in run(project, "scripts/deploy.sh", "local", "status")
+
+
+@pytest.fixture
+def linked(project: Path, tmp_path: Path) -> Generator[Path]:
+    """A linked worktree of the project, whose hook runs the commands in the file `hook`."""
+    folder = tmp_path / "linked"
+    git(project, "worktree", "add", "--quiet", "--detach", str(folder))
+    (folder / ".venv").symlink_to(project / ".venv")
+    hook = tmp_path / "hooks/pre-commit"
+    hook.parent.mkdir()
+    hook.write_text(f'#!/bin/sh\nset -ex\nroot="{project}"\n. "{tmp_path}/hook"\n', "utf-8")
+    hook.chmod(0o755)
+    yield folder
+    git(project, "worktree", "remove", "--force", str(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "commands",
+    [
+        'ML_ROOT="$PWD" ML_VAR_DIR="$root/var" .venv/bin/my-ml-project reproduce',
+        # The fixtures of a project's suite make repositories.
+        (
+            "echo 'from tests.conftest import *; copy_project(Path(\"copy\"))' |"
+            " .venv/bin/python -; rm -r copy"
+        ),
+        'scripts/lock.sh --diff HEAD; "$root/scripts/build.sh"',
+    ],
+    ids=["reproduce", "the suite", "scripts"],
+)
+def test_a_hook_of_git_works_on_the_repository_that_it_is_given(
+    project: Path, linked: Path, tmp_path: Path, commands: str
+) -> None:
+    (tmp_path / "hook").write_text(commands, "utf-8")
+    before = git(project, "status", "--porcelain")
+    (linked / "README.md").write_text("changed", "utf-8")
+    git(linked, "-c", f"core.hooksPath={tmp_path}/hooks", "commit", "-am", "Changed")
+    assert git(linked, "show", "--name-only", "--format=").split() == ["README.md"]
+    assert git(linked, "status", "--porcelain", "--untracked-files=no") == ""
+    assert git(project, "config", "core.bare") == "false\n"
+    assert git(project, "status", "--porcelain") == before
+
+
+@pytest.mark.slow
+def test_a_build_has_links_as_they_are_and_the_files_of_submodules(
+    project: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/shared.py").write_text("SHARED = 1\n", "utf-8")
+    git(tmp_path / "other", "init", "--quiet")
+    commit_all(tmp_path / "other", "Start")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(project), str(clone))
+    package = clone / "src/my_ml_project"
+    (package / "linked.py").symlink_to("data.py")
+    (clone / "dangling").symlink_to("nowhere")
+    (package / "folder").symlink_to("../../docs")
+    add = ("submodule", "--quiet", "add", str(tmp_path / "other"), "src/my_ml_project/other")
+    git(clone, "-c", "protocol.file.allow=always", *add)
+    commit_all(clone, "Links and a submodule")
+    run(clone, "scripts/build.sh")
+    (archive,) = (clone / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        names = {name.partition("src/my_ml_project/")[2]: name for name in file.getnames()}
+        assert file.getmember(names["linked.py"]).linkname == "data.py"
+        assert "other/shared.py" in names
+    manifest = json.loads((clone / "dist/manifest.json").read_text("utf-8"))
+    assert manifest["commit"] == git(clone, "rev-parse", "HEAD").strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["build.sh", "update.sh"])
+def test_a_checkout_of_another_user_is_one_line(project: Path, script: str) -> None:
+    done = subprocess.run(
+        [project / "scripts" / script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"},
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*belongs to another user.*\n", done.stderr), done.stderr
