@@ -19,7 +19,10 @@ SUMMER, WINTER = (
 )
 at = pd.Timestamp
 TYPES = {
-    "text": (str, ["NA", "02100", 'a, "quoted"\nword', "a\rb", " é 数 ", "nan", "1e5", "True", "-"]),
+    "text": (
+        str,
+        ["NA", "02100", 'a, "quoted"\nword', "a\rb", " é 数 ", "nan", "1e5", "True", "-"],
+    ),
     "text, null": (str, ["null", None]),
     "float": (float, [0.1, 5e-324, 1.7976931348623157e308, -0.0, 12345678901234567.0, math.nan]),
     "float32": ("float32", [0.1, 16777217]),
@@ -38,6 +41,7 @@ TYPES = {
     "time with a zone": (pd.DatetimeTZDtype("ns", "UTC"), [at("2024-02-29T00:00:00Z"), None]),
     "time of a place": (BERLIN, [SUMMER, WINTER, None]),
     "decimal": (pandas_engine.Decimal(10, 2), [Decimal("1.10"), Decimal("12345678.01")]),
+    "span": ("timedelta64[ns]", [pd.Timedelta("1 days 02:03:04.000005"), None]),
     "day": (pandas_engine.Date(), [date(2024, 2, 29), date(1970, 1, 1)]),
 }
 
@@ -99,6 +103,7 @@ def test_golden_rows_are_those_of_the_source(source, name):
         ("category", list("abcdefghijklmnopqrstuvwxyz"), "column x: does not come back"),
         (object, [1, "1"], "column x: does not come back"),
         (None, [1, 2], "column x: does not come back"),
+        ("datetime64[ns]", ["soon"], r"column x: must be datetime64\[ns\]"),
         (bool, ["yes", "no"], "column x: must be true or false"),
         (bool, [True, None], "column x: must be true or false"),
     ],

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ..project import answers, columns, constraints, data, dataset, requests, schema
+from ..data.test_columns import TYPES
+from ..project import answers, columns, constraints, data, dataset, golden, requests, schema
 from ..project import rows as row_model
 
 LIMITS = {"min_value": -2, "max_value": 3}
@@ -285,13 +286,26 @@ def test_a_schema_that_drops_rows_gives_no_answers(monkeypatch):
         requests.check([[{"a": 0}, {"a": 1}]])
 
 
+@pytest.mark.parametrize("name", TYPES)
+def test_golden_rows_are_accepted_by_the_service_with_the_same_values(monkeypatch, name):
+    """As `prepare` reads them, `register` keeps them and the service replays them."""
+    kind, values = TYPES[name]
+    frame = Frame(monkeypatch, columns={"x": pa.Column(kind, nullable=True)})
+    rows = dataset.check(pd.DataFrame({"x": pd.Series(values, dtype=object)}), frame.own, "rows")
+    sent = json.dumps({"rows": golden.as_sent(rows)}, allow_nan=False).encode()
+    row = row_model.typed_dict("Body", {"rows": list[row_model.row_type(frame.own)]})
+    monkeypatch.setattr(requests, "BODY", TypeAdapter(row))
+    monkeypatch.setattr(requests, "OPTIONAL", set())
+    served, refusals = requests.check([requests.parse(sent)])
+    assert refusals == [None]
+    pd.testing.assert_frame_equal(served, rows, check_exact=True)
+
+
 @pytest.mark.parametrize(
     ("given", "feature", "count"),
     [(1.0, math.nan, 1), (math.nan, math.nan, 0), (math.nan, math.inf, 1), (1.0, 1.0, 0)],
 )
-def test_a_feature_is_missing_for_good_reason_where_an_input_is(
-    monkeypatch, given, feature, count
-):
+def test_a_feature_is_missing_for_good_reason_where_an_input_is(monkeypatch, given, feature, count):
     Frame(monkeypatch, columns={"a": pa.Column(float, nullable=True)})
     x = pd.DataFrame({"f": [feature]})
     assert answers.unexplained(pd.DataFrame({"a": [given]}), x) == count

@@ -138,7 +138,7 @@ def test_it_gives_the_golden_scores_and_says_who_gave_them(client, bundle):
     assert len({prediction["prediction_id"] for prediction in answer["predictions"]}) == len(scores)
     manifest = json.loads((bundle / "provenance.json").read_text(encoding="utf-8"))
     assert answer["model_digest"] == manifest["model_digest"]
-    assert set(answer) == {"predictions", "model_version", "model_digest", "run_id"}
+    assert set(answer) == {"predictions", "classes", "model_version", "model_digest", "run_id"}
 
 
 def test_the_description_names_the_schema_and_an_example_passes(client):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ..project import evaluation, plots
+from ..project import dataset, evaluation, plots
 
 METRICS = {"importance.a": 0.1, "importance.noise": 0.0, "slice.sex.one.accuracy": 0.9}
 CHANCE = np.random.default_rng(0)
@@ -30,6 +30,16 @@ def test_each_kind_of_task_has_its_pictures(labels, scores, decided, names):
     assert set(found) == {*names, "importance", "slices"}
     for figure in found.values():
         assert figure.axes[0].has_data()
+
+
+@pytest.mark.parametrize("known", [["no", "yes"], []])
+def test_two_classes_with_names_are_calibrated_by_the_second(monkeypatch, known):
+    monkeypatch.setattr(dataset, "labels", lambda: known)
+    labels = pd.Series(np.where(YES > 0.5, "yes", "no"))
+    found = plots.figures(labels, YES, labels.to_numpy(), METRICS)
+    (_, drawn) = found["calibration"].axes[0].lines
+    assert drawn.get_ydata()[0] == 0
+    assert drawn.get_ydata()[-1] == 1
 
 
 def test_the_confusion_counts_every_row_once():

@@ -168,9 +168,14 @@ def classes(scores: np.ndarray) -> list[Any] | None:
     """
     if scores.ndim == 1:
         return None
-    target = schema.Labelled.to_schema().columns[schema.TARGET]
-    known = list(columns.categories(target).values()) or columns.allowed(target)
+    known = labels()
     return known if len(known) == scores.shape[1] else list(range(scores.shape[1]))
+
+
+def labels() -> list[Any]:
+    """Return what the schema allows the target to be, in its order; empty where it does not say."""
+    target = schema.Labelled.to_schema().columns[schema.TARGET]
+    return list(columns.categories(target).values()) or columns.allowed(target)
 
 
 def _same(before: pd.Series, after: pd.Series) -> bool:
@@ -231,7 +236,8 @@ def _violations(cases: pd.DataFrame, rules: Mapping[str, str]) -> list[Violation
         at = sorted({int(index) for index in part["index"].dropna()})
         if incomplete and not name and not at:
             continue  # a check that could not run for want of a column
-        found.append(Violation(name or None, rules.get(said, said), at))
+        plain = rules.get(said) or said.replace("coerce_dtype('", "must be ").removesuffix("')")
+        found.append(Violation(name or None, plain, at))
     return found
 
 
@@ -242,7 +248,7 @@ def _altered(rows: pd.DataFrame, checked: pd.DataFrame) -> list[Violation]:
         given, known = rows[column], checked[column].isna() & rows[column].isna()
         if (bad := np.flatnonzero(~(given.isin([True, False]) | known))).size:
             found.append(Violation(str(column), "must be true or false", bad.tolist()))
-    for column in checked.select_dtypes("integer"):
+    for column in checked.select_dtypes("integer", exclude="timedelta"):
         numbers = pd.to_numeric(rows[column])
         cut = np.flatnonzero((numbers != checked[column]).fillna(value=False))
         if cut.size:

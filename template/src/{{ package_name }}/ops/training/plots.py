@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..data import dataset
 from .evaluation import highest
 
 mpl.use("Agg")
@@ -26,8 +27,15 @@ def figures(
     }
     if pd.api.types.is_float_dtype(labels):
         return {"predictions": against(labels, decided), **made}
-    # Of several classes, how often the likeliest one is right.
-    observed = labels.to_numpy() if scores.ndim == 1 else decided == labels.to_numpy()
+    if scores.ndim > 1:  # of several classes, how often the likeliest one is right
+        observed = decided == labels.to_numpy()
+    else:  # of two with names, the score is that of the second
+        second = (
+            1
+            if pd.api.types.is_numeric_dtype(labels)
+            else (dataset.labels() or sorted(set(labels)))[-1]
+        )
+        observed = (labels == second).to_numpy()
     return {
         "confusion": confusion(labels, decided),
         "calibration": calibration(observed, highest(scores)),
