@@ -157,7 +157,7 @@ def test_a_health_check_goes_past_the_proxy(render: Render, tmp_path: Path) -> N
             pass
 
     commands = health_checks(render())
-    assert len(commands) >= 7
+    assert len(commands) >= 7  # two images, and these services
     (tmp_path / "wget").write_text('#!/bin/sh\n[ -z "$http_proxy" ]\n', "utf-8")
     (tmp_path / "wget").chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
