@@ -113,7 +113,10 @@ def begin(render: Render) -> Callable[[str, str], tuple[Project, str]]:
 
 
 def some_inputs(root: Path) -> tuple[Path, list[str]]:
-    """Write some rows of the holdout, of rare classes too, as a caller has them; return the file and identifiers."""
+    """Write rows of the holdout, of rare classes too, as a caller has them.
+
+    Returns the file and the identifiers.
+    """
     target, key = (
         next(
             line.split('"')[1]

@@ -16,7 +16,18 @@ import yaml
 from filelock import FileLock
 
 from ..conftest import ROOT, commit
-from ..project import dataset, files, git, package, reproduce, retrain, runs, settings, workspace
+from ..project import (
+    data,
+    dataset,
+    files,
+    git,
+    package,
+    reproduce,
+    retrain,
+    runs,
+    settings,
+    workspace,
+)
 
 pytestmark = pytest.mark.xdist_group("dvc")
 
@@ -316,8 +327,8 @@ def test_what_neither_cache_nor_remote_has_is_one_line(done, again):
 
 @pytest.mark.slow
 def test_a_source_that_moved_on_does_not_matter_while_dvc_has_the_data(done, again, monkeypatch):
-    load = dataset.data.load
-    monkeypatch.setattr(dataset.data, "load", lambda: load().iloc[:-1])
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda: load().iloc[:-1])
     lose(done / "data")
     assert data_line(again()) == "data      same, from DVC's cache"
     lose(done / ".dvc" / "cache", done / "var" / "dvc")
@@ -330,8 +341,8 @@ def test_retraining_keeps_the_fresh_rows_as_a_version_of_the_data(done, monkeypa
     text = source.read_text(encoding="utf-8")
     source.write_text(text.replace("    return rows\n", "    return rows.iloc[5:]\n"), "utf-8")
     start = commit(done, "the source moved on")
-    rows = dataset.data.load().iloc[5:]
-    monkeypatch.setattr(dataset.data, "load", lambda: rows)
+    rows = data.load().iloc[5:]
+    monkeypatch.setattr(data, "load", lambda: rows)
     for name, value in {
         **{"PYTHONPATH": done / "src", "ML_ROOT": done, "ML_VAR_DIR": done / "var"},
         **{f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")},

@@ -34,7 +34,7 @@ def place(_place, monkeypatch):
 def fresh(monkeypatch):
     """Let the source give other rows; return them."""
     rows = data.load()
-    monkeypatch.setattr(dataset.data, "load", lambda: rows.iloc[5:])
+    monkeypatch.setattr(data, "load", lambda: rows.iloc[5:])
     return rows.iloc[5:]
 
 
