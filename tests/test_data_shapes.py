@@ -113,7 +113,10 @@ def begin(render: Render) -> Callable[[str, str], tuple[Project, str]]:
 
 
 def some_inputs(root: Path) -> tuple[Path, list[str]]:
-    """Write fifty rows of the holdout as a caller has them; return the file and identifiers."""
+    """Write rows of the holdout, of rare classes too, as a caller has them.
+
+    Returns the file and the identifiers.
+    """
     target, key = (
         next(
             line.split('"')[1]
@@ -123,7 +126,7 @@ def some_inputs(root: Path) -> tuple[Path, list[str]]:
         for name in ("TARGET", "IDENTIFIER")
     )
     with (root / "data/holdout.csv").open(encoding="utf-8", newline="") as table:
-        rows = [row for row, _ in zip(csv.DictReader(table), range(50), strict=False)]
+        rows = [row for row, _ in zip(csv.DictReader(table), range(400), strict=False)]
     path = root / "var/ask.csv"
     with path.open("w", encoding="utf-8", newline="") as table:
         writer = csv.DictWriter(table, [name for name in rows[0] if name != target])
@@ -190,7 +193,8 @@ def test_a_project_on_its_own_data_goes_all_the_way(
     assert "run " in cli("explain", "--prediction", served["first"])
     assert "report: " in cli("drift", str(asked))
     assert "report: " in cli("drift", "--logged")
-    assert "50 of 50 are of logged predictions" in cli("monitor", "--labels", "var/labels.csv")
+    matched = f"{len(answers)} of {len(answers)} are of logged predictions"
+    assert matched in cli("monitor", "--labels", "var/labels.csv")
     record_property(
         "told",
         f"{shape} with {framework}:{touched.partition('changed,')[2]}; "

@@ -101,6 +101,7 @@ def test_quality_that_cannot_be_judged_is_a_finding(served, manifest, params, co
     one = labels.assign(label=labels["label"].iloc[0])
     (found,) = monitor.quality(logged, one, manifest, config).findings
     assert found.startswith("quality: ")
+    assert "nan" not in found.split()
 
 
 def test_a_model_grows_stale(manifest, params):
