@@ -60,8 +60,8 @@ def covering(start: Iterable[Answers], among: list[Answers]) -> list[Answers]:
 
 COMBINATIONS = [answers for answers in PRODUCT if not refusals(answers)]
 # What several choices bring are files of their own, and Python's version is a value in a few files.
-# So each of these meets every pair of the other answers, not every combination: all of them would be
-# many times as many renders, and not one file more.
+# So each of these meets every pair of the other answers, not every combination: that would be many
+# times as many renders, and not one file more.
 COMBINATIONS += [
     answers | {option: selection}
     for option in APART

@@ -6,14 +6,17 @@ import re
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import yaml
 from pytest_copie.plugin import Copie
 
-from .conftest import ROOT, commit_all, git, rendered
+from .conftest import ROOT, Render, commit_all, git, rendered
 
 SCRIPTS = [
     *sorted((ROOT / "scripts").iterdir()),
@@ -130,6 +133,47 @@ def test_uv_is_fetched_with_pip_as_users_set_it_and_checked(
     assert done.returncode == (1 if says else 0), done.stderr
     assert says in done.stderr
     assert done.stderr.count("\n") == bool(says)
+
+
+def health_checks(project: Path) -> dict[str, list[str]]:
+    """Return the commands of the images' and the services' health checks that ask by HTTP."""
+    images = re.findall(r'CMD (\["python", "-c", .*)', (project / "Dockerfile").read_text("utf-8"))
+    services = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))["services"]
+    found = {f"image {number}": json.loads(image) for number, image in enumerate(images)}
+    for name, service in services.items():
+        kind, *command = service["healthcheck"]["test"]
+        if "http://127" in command[-1]:
+            found[name] = ["sh", "-c", *command] if kind == "CMD-SHELL" else command
+    return found
+
+
+def test_a_health_check_goes_past_the_proxy(render: Render, tmp_path: Path) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    commands = health_checks(render())
+    assert len(commands) >= 7  # two images, and these services
+    (tmp_path / "wget").write_text('#!/bin/sh\n[ -z "$http_proxy" ]\n', "utf-8")
+    (tmp_path / "wget").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"127.0.0.1:{server.server_port}"
+        for name, command in commands.items():
+            done = subprocess.run(
+                [re.sub(r"127\.0\.0\.1:\d+", here, word) for word in command],
+                check=False,
+                capture_output=True,
+                text=True,
+                env={"PATH": path, "http_proxy": "http://127.0.0.1:9"},
+            )
+            assert done.returncode == 0, f"{name}: {done.stderr}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")

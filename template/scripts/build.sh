@@ -42,10 +42,8 @@ while [ $# -gt 0 ]; do
         esac
         ;;
     --engine)
-        case ${2:-} in
-        docker | podman | buildah) engine=$2 ;;
-        *) usage_error "--engine needs docker, podman or buildah, not '${2:-}'" ;;
-        esac
+        engine=${2:-}
+        case $engine in docker | podman | buildah) ;; *) usage_error "--engine needs docker, podman or buildah, not '$engine'" ;; esac
         shift
         ;;
     --secret)

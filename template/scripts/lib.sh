@@ -39,11 +39,8 @@ help() {
 
 # now: milliseconds since the epoch (whole seconds where bash is older than 5).
 now() {
-    if [ -n "${EPOCHREALTIME:-}" ]; then
-        echo $((${EPOCHREALTIME/[^0-9]/} / 1000))
-    else
-        echo $(($(date +%s) * 1000))
-    fi
+    local at=${EPOCHREALTIME:-$(date +%s).000000}
+    echo $((${at/[^0-9]/} / 1000))
 }
 
 # took START: the seconds since START, such as 1.3.
@@ -54,11 +51,9 @@ took() {
 
 # sha256 FILE…: one digest over the files' contents.
 sha256() {
-    if command -v sha256sum >/dev/null; then
-        cat "$@" | sha256sum | cut -d ' ' -f 1
-    else
-        cat "$@" | shasum -a 256 | cut -d ' ' -f 1
-    fi
+    local tool=(sha256sum)
+    command -v sha256sum >/dev/null || tool=(shasum -a 256)
+    cat "$@" | "${tool[@]}" | cut -d ' ' -f 1
 }
 
 # cause WHAT OUTPUT: end with one line that says why WHAT failed, read from the tool's OUTPUT.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: scripts/test.sh [--layer LAYER]... [--fast] [--pythons] [-- PYTEST-ARGUMENT...]
 #
-# Sets up what is missing, then runs the checks of every layer and says how long each took.
+# Sets up what is missing, then runs the checks of every layer.
 #
 #   --layer LAYER  only this one: lint, yours or contract; may be repeated
 #   --fast         leave out the tests marked slow

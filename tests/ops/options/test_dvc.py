@@ -343,12 +343,18 @@ def test_retraining_keeps_the_fresh_rows_as_a_version_of_the_data(done, monkeypa
     start = commit(done, "the source moved on")
     rows = data.load().iloc[5:]
     monkeypatch.setattr(data, "load", lambda: rows)
-    for name, value in {
-        **{"PYTHONPATH": done / "src", "ML_ROOT": done, "ML_VAR_DIR": done / "var"},
-        **{f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")},
-        **{f"GIT_{role}_EMAIL": "test@example.com" for role in ("AUTHOR", "COMMITTER")},
-    }.items():
+    # The stages run the command of the environment, which has to be this project's.
+    command = done / ".venv" / "bin" / package.__name__.replace("_", "-")
+    command.parent.unlink()
+    command.parent.mkdir()
+    run = f'PYTHONPATH="{done}/src" exec "{sys.executable}" -m {package.__name__} "$@"'
+    command.write_text(f"#!/bin/sh\n{run}\n", encoding="utf-8")
+    command.chmod(0o755)
+    for name, value in {"ML_ROOT": done, "ML_VAR_DIR": done / "var"}.items():
         monkeypatch.setenv(name, str(value))
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@example.com")
     config = settings.settings()
     retrain.retrain(config, print)
     changed = git.git(done, "diff", "--name-only", start).split()

@@ -103,6 +103,21 @@ def test_setup_checks_the_version_before_it_clears_the_environment(copy, written
     assert (copy / ".venv" / ".ready").exists()
 
 
+@pytest.mark.slow
+def test_setup_makes_the_environment_of_a_copied_project_anew(copy):
+    (copy / ".venv" / "bin").mkdir(parents=True)
+    (copy / ".venv" / "pyvenv.cfg").touch()
+    (copy / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (copy / ".venv" / ".ready").write_text("/elsewhere/.venv\n3.12 0\n", encoding="utf-8")
+    result = run(copy / "scripts" / "setup.sh", cwd=copy.parent)
+    assert result.returncode == 0, result.stderr
+    assert "create .venv" in result.stdout
+    ready = (copy / ".venv" / ".ready").read_text(encoding="utf-8")
+    assert ready.splitlines()[0] == str(copy / ".venv")
+    again = run(copy / "scripts" / "setup.sh", cwd=copy.parent)
+    assert "create .venv" not in again.stdout
+
+
 def test_setup_refuses_a_chosen_python_of_another_version(copy):
     other = {"3.12": "3.13"}.get(f"3.{sys.version_info.minor}", "3.12")
     (copy / ".python-version").write_text(f"{other}\n", encoding="utf-8")

@@ -1,7 +1,9 @@
 """MLflow's page shows this project's runs as those of machine learning, from the right store."""
 
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -30,11 +32,12 @@ def page(workplace, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,  # the server that answers is a process of the page's own
     )
     try:
         yield process.stdout.readline().strip()
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
