@@ -156,10 +156,12 @@ def test_text_in_a_column_of_numbers_counts_as_missing(rows, trained):
     assert column(report, "bmi").shares[-1] == (0.0, 1.0)
 
 
-def test_the_page_stands_alone_with_a_plot_for_each_column(rows, trained):
+def test_the_page_stands_alone_with_a_plot_for_each_column(rows, trained, monkeypatch):
     report = compared({name: trained[name] for name in ("bmi", "sex")}, rows)
     page = drift.page(report, "a <title>")
     assert page.count("data:image/png;base64,") == 2
     assert "a &lt;title&gt;" in page
     assert "http" not in page
+    monkeypatch.setattr(drift, "SHOWN", 1)
+    assert drift.page(report, "of many columns").count("data:image/png;base64,") == 1
     assert report.to_dict()["drifted"] == []
