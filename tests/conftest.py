@@ -34,8 +34,8 @@ for name in (*OF_HOOKS, "VIRTUAL_ENV", "PYTHONPATH"):
 # With it every process of a built project compiles all of its packages anew: twice the time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# These are the standard's own tests: they run inside a render, see tests/ops/.
-collect_ignore = ["ops"]
+# What is laid over a render and runs there: the standard's own tests, and projects on other data.
+collect_ignore = ["data_shapes", "ops"]
 
 Render = Callable[..., Path]
 # The one Python that is sure to be there.
