@@ -528,8 +528,9 @@ def test_what_a_fit_reports_is_in_the_run(workplace, client):
     assert said == ["  step 3: loss 0.2000"]
 
 
-def test_a_fit_goes_on_only_from_the_state_of_the_very_same_recipe(workplace, split):
-    config, said = workplace.config, []
+def test_a_fit_goes_on_only_from_the_state_of_the_very_same_recipe(workplace, tmp_path):
+    # A folder of its own: a quick training of the same recipe leaves its state.
+    config, said = workplace.config.model_copy(update={"var_dir": tmp_path}), []
     recorded = workplace.trained.manifest.data
     place = train._checkpoints(config, recorded, said.append)
     assert (said, list(place.iterdir())) == ([], [])
