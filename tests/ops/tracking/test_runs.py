@@ -14,7 +14,8 @@ from ..project import errors, runs, settings
 
 
 @pytest.mark.parametrize("folder", ["a?b", "50% done", "50%25", "C# code", "o'brien", "a b:c@d"])
-def test_the_address_of_the_database_names_its_file_in_any_folder(tmp_path, folder):
+def test_the_address_of_the_database_names_its_file_in_any_folder(tmp_path, folder, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow sets it in its own process
     config = settings.settings(root=ROOT, var_dir=tmp_path / folder)
     assert make_url(config.tracking_uri).database == str(tmp_path / folder / "mlflow.db")
     runs.connect(config)
@@ -68,7 +69,7 @@ def test_a_run_is_found_behind_a_thousand_newer_ones(workplace, tmp_path):
             for table in ("runs", "tags"):
                 database.execute(f"UPDATE one_{table} SET run_uuid = 'x{number}'")
                 if table == "runs":
-                    database.execute("UPDATE one_runs SET start_time = start_time + 1")
+                    database.execute("UPDATE one_runs SET start_time = start_time + 60000")
                 database.execute(f"INSERT INTO {table} SELECT * FROM one_{table}")
         database.commit()
     config = workplace.config.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"})
