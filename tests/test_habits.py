@@ -18,6 +18,8 @@ from pytest_copie.plugin import Copie
 
 from .conftest import ROOT, Render, commit_all, git, rendered
 
+pytestmark = [pytest.mark.xdist_group("habits")]
+
 SCRIPTS = [
     *sorted((ROOT / "scripts").iterdir()),
     *sorted((ROOT / "template/scripts").iterdir()),
@@ -191,9 +193,6 @@ def project(
         run(root, ".venv/bin/my-ml-project", command)
     yield root
     run(root, "scripts/deploy.sh", "local", "stop")
-
-
-pytestmark = [pytest.mark.xdist_group("habits")]
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ if [ -n "$release" ]; then # of a commit, whatever lies here
 else
     changes=$(git status --porcelain -- .)
     [ -z "$changes" ] || [ -n "$allow_dirty" ] ||
-        die "there are uncommitted changes ($(head -n 1 <<<"${changes:3}"), …); commit them, or use --allow-dirty"
+        die "there are uncommitted changes ($(head -n 1 <<<"${changes:3}")$([ "$(wc -l <<<"$changes")" -eq 1 ] || echo ", …")); commit them, or use --allow-dirty"
 fi
 [ ${#stages[@]} -eq 0 ] || need_engine
 scripts/setup.sh --quiet

@@ -78,12 +78,16 @@ class ScoringError(RefusedError):
 
 @dataclass(frozen=True)
 class Scored:
-    """Rows that were scored together: their ids, inputs, features and scores."""
+    """Rows that were scored together: their ids, inputs, features and scores.
+
+    `nonfinite` counts the features that are no finite numbers; see `unexplained`.
+    """
 
     ids: list[str]
     rows: pd.DataFrame
     x: pd.DataFrame
     scores: np.ndarray
+    nonfinite: int
 
 
 @dataclass(frozen=True)
@@ -125,10 +129,9 @@ def _together(
         }
         lengths = {number: len(own) for number, own in asked.items() if number not in answers}
         if lengths:
-            x, scores, labels = _score(predictor, rows)
-            ids = [uuid.uuid4().hex for _ in range(len(rows))]
-            answers |= _answers(predictor, lengths, ids, scores, labels)
-            scored.append(Scored(ids, rows, x, scores))
+            found, labels = _score(predictor, rows)
+            answers |= _answers(predictor, lengths, found.ids, found.scores, labels)
+            scored.append(found)
     except RefusedError as refused:
         failed = refused
     except Exception as error:  # noqa: BLE001 - it must not reach those who asked at the same time
@@ -144,8 +147,8 @@ def _together(
     return answers
 
 
-def _score(predictor: Predictor, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[Any]]:
-    """Return features, scores and labels. Raises ScoringError."""
+def _score(predictor: Predictor, rows: pd.DataFrame) -> tuple[Scored, list[Any]]:
+    """Return the scored rows and their labels. Raises ScoringError."""
     nonfinite: dict[str, int] = {}
     try:
         x = features.features.build(rows)
@@ -162,7 +165,8 @@ def _score(predictor: Predictor, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.n
         detail = f"the score of row {bad[0]} is not a finite number; none is returned"
         nonfinite["score"] = len(bad)
         raise ScoringError(detail, "score not finite", nonfinite=nonfinite)
-    return x, scores, labels
+    ids = [uuid.uuid4().hex for _ in range(len(rows))]
+    return Scored(ids, rows, x, scores, nonfinite["feature"]), labels
 
 
 def unexplained(rows: pd.DataFrame, x: pd.DataFrame) -> int:

@@ -18,7 +18,7 @@ from ..data.values import NOT_FINITE
 from ..training import evaluation
 from ..training.bundle import Bundle, load_bundle
 from . import prediction_log, requests
-from .answers import Answer, Predictor, Scored, ScoringError, answer, unexplained
+from .answers import Answer, Predictor, Scored, ScoringError, answer
 from .metrics import OTHER, Metrics
 from .prediction_log import records
 from .requests import RefusedError
@@ -141,7 +141,7 @@ class Service:
             self.window["feature"].extend(features)
             self.window["score"].extend({"score": score} for score in highest)
         self.metrics.rows.inc(len(scored.rows))
-        self.metrics.nonfinite.labels("feature").inc(unexplained(scored.rows, scored.x))
+        self.metrics.nonfinite.labels("feature").inc(scored.nonfinite)
         if self.metrics.scores:
             for score in highest:
                 self.metrics.scores.observe(score)

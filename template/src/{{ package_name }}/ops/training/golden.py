@@ -8,11 +8,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
 from ..core.errors import UserError
+from ..data import values
 
 ROWS = 8
 
@@ -45,8 +45,7 @@ def as_sent(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = values.plain(value)
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
