@@ -12,7 +12,7 @@ import nox
 ROOT = Path(__file__).parent
 BIN = ROOT / ".venv" / "bin"
 
-# With it every process of a session compiles its modules anew: twice the time.
+# With it every process of a session compiles its modules again: twice the time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "none"

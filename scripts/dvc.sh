@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: scripts/dvc.sh [FRAMEWORK…]
 #
-# Writes frameworks/*/dvc.lock.jinja anew: the dvc.lock of a project as rendered, with its package's
+# Rewrites frameworks/*/dvc.lock.jinja: the dvc.lock of a project as rendered, with its package's
 # name put back as an expression. Run it after a change to a framework's own files or to dvc.yaml; it
 # sets the framework up and trains, so it takes minutes for some. Tests fail where a lock is stale.
 

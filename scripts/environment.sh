@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: scripts/environment.sh
 #
-# Writes frameworks/*/environment.md.jinja anew: the docs/environment.md of a project as rendered,
+# Rewrites frameworks/*/environment.md.jinja: the docs/environment.md of a project as rendered,
 # with its answers put back as expressions. Run it after a change to a lock or to the settings of
 # the rendered project; a project's own tests fail where its page is stale. The code that writes the
 # page is the same for all, so only the lightest framework's packages are installed.
@@ -46,7 +46,7 @@ render "$lightest"
 for framework in frameworks/*/; do
     framework=$(basename "$framework")
     project=$work/$framework
-    [ "$framework" = "$lightest" ] || render "$framework" pyproject.toml .python-version requirements
+    [ "$framework" = "$lightest" ] || render "$framework" pyproject.toml poetry.lock .python-version requirements
     "$work/$lightest/.venv/bin/python" -c "
 import pathlib
 from the_package.ops.provenance import environment

@@ -31,7 +31,7 @@ os.environ |= {
 }
 for name in (*OF_HOOKS, "VIRTUAL_ENV", "PYTHONPATH"):
     os.environ.pop(name, None)
-# With it every process of a built project compiles all of its packages anew: twice the time.
+# With it every process of a built project compiles all of its packages again: twice the time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # What is laid over a render and runs there: the standard's own tests, and projects on other data.

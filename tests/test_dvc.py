@@ -130,7 +130,7 @@ def test_versions_come_and_go_and_every_run_can_be_had_again(
     beginning = git(root, "rev-parse", "HEAD").strip()
     train = (root / "data/train.csv").read_bytes()
 
-    # Another parameter, and back: only what depends on it runs, and the model is trained anew, not
+    # Another parameter, and back: only what depends on it runs, and the model is trained again, not
     # its metrics taken from the cache.
     for number, (old, new) in enumerate([("C: 0.1", "C: 0.3"), ("C: 0.3", "C: 0.1")], 2):
         replace(root / "params.yaml", {old: new})

@@ -127,7 +127,7 @@ def test_what_poetry_does_not_agree_to_is_found(project: Path, broken: str) -> N
 
 
 def test_what_poetry_agrees_to_is_recorded(project: Path) -> None:
-    """The lock has other bytes and says the same. The page that names its hash is made anew."""
+    """The lock has other bytes and says the same. The page that names its hash is rewritten."""
     with (project / "poetry.lock").open("a", encoding="utf-8") as lock:
         lock.write("\n")
     subprocess.run([".venv/bin/my-ml-project", "docs"], cwd=project, check=True)

@@ -80,7 +80,7 @@ def quicken() -> None:
     """Have a process render in a third of the time, and give the same files.
 
     Copier asks git about each file that it writes, which has no answer outside of a repository; and
-    it compiles each text anew for each render, though the same text always gives the same code.
+    it compiles each text again for each render, though the same text always gives the same code.
     """
     local.env["PATH"] = ""
     compile_text, known = Environment.compile, {}

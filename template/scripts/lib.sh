@@ -3,7 +3,7 @@
 set -euo pipefail
 # What a hook of git or a user may have set, and what would lead these scripts to another repository,
 # folder, environment or choice of packages; with the last one, every process compiles thousands of
-# modules anew.
+# modules again.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_PREFIX GIT_NAMESPACE \
     GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_QUARANTINE_PATH \
     CDPATH VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_SYSTEM_PYTHON UV_PROJECT UV_PROJECT_ENVIRONMENT \

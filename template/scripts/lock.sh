@@ -5,7 +5,7 @@
 #        scripts/lock.sh --diff COMMIT
 #
 # The one way to change dependencies: resolves pyproject.toml into poetry.lock, exports
-# requirements/*.txt, installs them, and writes docs/environment.md anew. All of it, or nothing.
+# requirements/*.txt, installs them, and rewrites docs/environment.md. All of it, or nothing.
 #
 #   (nothing)      after editing pyproject.toml; versions that still fit stay as they are
 #   --upgrade      move every package to the newest version that fits

@@ -5,7 +5,7 @@
 # [tool.groundwork]), every package checked by its hash, and installs this project into it. Run it
 # as often as you like: it does only what is missing. Interrupted, run it again.
 #
-#   --force    make the environment anew even if it is current
+#   --force    rebuild the environment even if it is current
 #   --quiet    say nothing unless something fails
 #
 # The Python is the version in .python-version, looked for on PATH, under pyenv, and among uv's.
@@ -32,7 +32,7 @@ optional=$(groups)
 requirements=("$ROOT"/requirements/{main,train,dev}.txt)
 for group in $optional; do requirements+=("$ROOT/requirements/$group.txt"); done
 for file in "${requirements[@]}"; do
-    [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it anew"
+    [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it"
 done
 
 # The cache first: it spares a second of questions to the index, and needs no network. uv reads the
@@ -55,7 +55,7 @@ say "Setting up $ROOT"
 hold setup
 need_uv
 
-# .ready is written last. Without it nothing in .venv is trusted, and it is made anew; so it is where
+# .ready is written last. Without it nothing in .venv is trusted, and it is rebuilt; so it is where
 # the project was copied or moved: its programs name the folder that they were made in.
 ready=$VENV/.ready
 wanted="$VENV"$'\n'"$want $(sha256 "${requirements[@]}" "$ROOT/pyproject.toml")"

@@ -66,7 +66,11 @@ if [ -n "$lint" ]; then
         check ruff .venv/bin/ruff check .
         check format .venv/bin/ruff format --check .
         check yamllint .venv/bin/yamllint --strict .
-        check shellcheck .venv/bin/shellcheck --external-sources scripts/*.sh
+        if [ -x .venv/bin/shellcheck ]; then
+            check shellcheck .venv/bin/shellcheck --external-sources scripts/*.sh
+        else # its package has no wheel for Linux on ARM
+            printf '%-16s %s\n' shellcheck 'not run, this machine has none' >"$work/shellcheck.line"
+        fi
     ) &
 fi
 
@@ -95,7 +99,7 @@ wait
 echo
 for name in ruff format mypy yamllint shellcheck; do
     [ -f "$work/$name.line" ] || continue
-    if ! grep -q passed "$work/$name.line"; then
+    if ! grep -qE 'passed|not run' "$work/$name.line"; then
         failed=1
         sed "s/^/$name: /" "$work/$name.out"
     fi

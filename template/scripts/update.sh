@@ -9,7 +9,7 @@
 # result is left uncommitted for you to look at. docs/ownership.yml tells whose file is which.
 #
 #   --to VERSION        a tag or branch of the template instead of its newest version
-#   --data NAME=ANSWER  answer a question anew, such as scale=ray; with no newer version, that alone
+#   --data NAME=ANSWER  change an answer, such as scale=ray; with no newer version, that alone
 #   --no-tests          do not run scripts/test.sh at the end
 #   --check             only say whether there is a newer version; exit 1 if there is
 #   --status            only say which of the standard's files were changed here

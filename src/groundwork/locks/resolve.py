@@ -32,7 +32,7 @@ def targets(root: Path, names: list[str]) -> list[str]:
 
 
 def update(root: Path, names: list[str], *, upgrade: bool) -> Iterator[tuple[str, list[str]]]:
-    """Resolve and export these locks anew, and yield of each what moved, one line a package.
+    """Resolve and export these locks, and yield what moved in each, one line a package.
 
     Pins that still fit stay as they are, unless `upgrade` lets all of them move. Frameworks keep to
     one version of what they share where they can: a new one starts from the default framework's

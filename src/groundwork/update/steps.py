@@ -103,7 +103,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _with_lock(repository: Repository, tree: str, folder: Path, generated: list[str]) -> str:
-    """Return a tree with what scripts/lock.sh made anew in a copy of it."""
+    """Return a tree with what scripts/lock.sh wrote in a copy of it."""
     made = [
         path
         for place in generated

@@ -104,7 +104,7 @@ def test_setup_checks_the_version_before_it_clears_the_environment(copy, written
 
 
 @pytest.mark.slow
-def test_setup_makes_the_environment_of_a_copied_project_anew(copy):
+def test_setup_rebuilds_the_environment_of_a_copied_project(copy):
     (copy / ".venv" / "bin").mkdir(parents=True)
     (copy / ".venv" / "pyvenv.cfg").touch()
     (copy / ".venv" / "bin" / "python").symlink_to(sys.executable)
@@ -116,6 +116,20 @@ def test_setup_makes_the_environment_of_a_copied_project_anew(copy):
     assert ready.splitlines()[0] == str(copy / ".venv")
     again = run(copy / "scripts" / "setup.sh", cwd=copy.parent)
     assert "create .venv" not in again.stdout
+
+
+@pytest.mark.parametrize(("ruff", "code"), [("true", 0), ("false", 1)])
+def test_lint_fails_by_a_fault_and_not_by_a_tool_that_the_machine_has_no_package_of(
+    copy, ruff, code
+):
+    stub = "#!/bin/sh\nexit 0\n"
+    (copy / "scripts" / "setup.sh").write_text(stub, encoding="utf-8")
+    (copy / ".venv" / "bin").mkdir(parents=True)
+    for tool, stands_in in {"mypy": "true", "ruff": ruff, "yamllint": "true"}.items():
+        (copy / ".venv" / "bin" / tool).symlink_to(shutil.which(stands_in))
+    result = run(copy / "scripts" / "test.sh", "--layer", "lint", cwd=copy.parent)
+    assert result.returncode == code, result.stdout + result.stderr
+    assert re.search("^shellcheck +not run, ", result.stdout, re.MULTILINE)
 
 
 def test_setup_refuses_a_chosen_python_of_another_version(copy):

@@ -20,7 +20,7 @@ REPORT = "retrained.md"
 
 
 def retrain(settings: Settings, say: Callable[[str], None]) -> None:
-    """Load the rows anew; where they changed, record them on a branch and train on them.
+    """Load the rows again; where they changed, record them on a branch and train on them.
 
     The branch is named by the rows, and is left checked out. Raises UserError where uncommitted
     changes are in the way, or the gate says no: the branch then has the rows, but no version is
