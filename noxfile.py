@@ -28,7 +28,9 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types, shell scripts and YAML, of the template and of a render."""
-    session.run("scripts/test.sh", "--", "tests/test_lint.py", *session.posargs, external=True)
+    session.run(
+        "scripts/test.sh", "--", "tests/template/test_lint.py", *session.posargs, external=True
+    )
 
 
 @nox.session

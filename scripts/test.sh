@@ -6,7 +6,7 @@
 #
 #   --fast            leave out the tests that build whole projects: under 3 minutes
 #   --setup           set up only
-#   PYTEST-OPTION…    passed to pytest, for example tests/test_render.py or -k licence
+#   PYTEST-OPTION…    passed to pytest, for example tests/template/test_render.py or -k licence
 #
 # Needs git and Python 3.11, 3.12 or 3.13; nothing else.
 

@@ -35,7 +35,8 @@ for name in (*OF_HOOKS, "VIRTUAL_ENV", "PYTHONPATH"):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # What is laid over a render and runs there: the standard's own tests, and projects on other data.
-collect_ignore = ["data_shapes", "ops"]
+collect_ignore = ["ops"]
+collect_ignore_glob = ["data_shapes/*/*"]
 
 Render = Callable[..., Path]
 # The one Python that is sure to be there.

@@ -33,13 +33,7 @@ while [ $# -gt 0 ]; do
         ;;
     --release)
         release=champion
-        case ${2:--} in
-        -*) ;;
-        *)
-            release=$2
-            shift
-            ;;
-        esac
+        if [[ ${2:--} != -* ]]; then release=$2 && shift; fi
         ;;
     --engine)
         engine=${2:-}

@@ -7,7 +7,7 @@ import yaml
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from ..errors import UserError
+from groundwork.errors import UserError
 
 
 def find_root(start: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The list of checksums that a render carries of its ops/, which the template's tests have proven."""
+"""The checksums of ops/ that a render carries: bytes that the template's tests have proven."""
 
 import hashlib
 import re

@@ -7,7 +7,7 @@ from pathlib import Path
 import copier
 from jinja2 import TemplateNotFound
 
-from ..errors import UserError
+from groundwork.errors import UserError
 
 
 def render(root: Path, into: Path, *, only: Sequence[str] = (), **answers: str) -> None:

@@ -1,4 +1,4 @@
-"""The driver of Docker Compose, as far as no engine is needed; tests/test_compose.py has one."""
+"""The driver of Docker Compose, as far as no engine is needed; tests/delivery has one."""
 
 import json
 import os

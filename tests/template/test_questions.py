@@ -19,8 +19,7 @@ from prompt_toolkit.output import DummyOutput
 
 from groundwork import template
 from groundwork.locks.pins import pins
-
-from .conftest import ROOT, copy_template
+from tests.conftest import ROOT, copy_template
 
 SETTINGS, QUESTIONS = template.load(ROOT)
 JINJA = template.environment(ROOT)

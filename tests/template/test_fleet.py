@@ -17,11 +17,11 @@ from groundwork.cli.main import main
 from groundwork.fleet import survey as fleet
 from groundwork.fleet.report import Row
 from groundwork.update.ownership import ANSWERS
+from tests.conftest import PRESENT_PYTHON, Render, commit_all, files, git
+from tests.versions import NEWEST, append, begin
 
-from .conftest import PRESENT_PYTHON, Render, commit_all, files, git
 from .test_scenarios import own_dependency
 from .test_scripts import mounted
-from .versions import NEWEST, append, begin
 
 BRANCH = f"standard-{NEWEST}"
 

@@ -8,7 +8,7 @@ from shutil import copytree
 
 import pytest
 
-from .conftest import ROOT, Render, files, git
+from tests.conftest import ROOT, Render, files, git
 
 BIN = Path(sys.executable).parent
 

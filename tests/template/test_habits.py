@@ -16,7 +16,7 @@ import pytest
 import yaml
 from pytest_copie.plugin import Copie
 
-from .conftest import ROOT, Render, commit_all, git, rendered
+from tests.conftest import ROOT, Render, commit_all, git, rendered
 
 pytestmark = [pytest.mark.xdist_group("habits")]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_copie.plugin import Copie
 
-from .conftest import commit_all, git, rendered
+from tests.conftest import commit_all, git, rendered
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lock-check")]
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from groundwork.cli.main import main
-
-from .conftest import ROOT, git
-from .versions import append
+from tests.conftest import ROOT, git
+from tests.versions import append
 
 REFERENCE = (ROOT / "docs/reference/commands.md").read_text("utf-8")
 COMMANDS = {*re.findall(r"^## `groundwork (\w+)", REFERENCE, re.MULTILINE)}

@@ -11,7 +11,7 @@ from shutil import copytree
 
 import pytest
 
-from .conftest import ROOT, git
+from tests.conftest import ROOT, git
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -65,7 +65,7 @@ def test_help_tells_the_usage(run: Run, script: str, option: str) -> None:
         ("new.sh", ["a", "b"], "one DEST"),
         ("new.sh", ["--data", "x=y", "a"], "options for copier come after --"),
         ("test.sh", ["--quick"], "unknown argument '--quick'"),
-        ("test.sh", ["tests/test_docs.py"], "options for pytest come after --"),
+        ("test.sh", ["tests/template/test_docs.py"], "options for pytest come after --"),
     ],
 )
 def test_a_wrong_call_is_one_line(run: Run, script: str, arguments: list[str], part: str) -> None:

@@ -20,9 +20,9 @@ from groundwork.catalog.offer import RECOPY, Offer
 from groundwork.catalog.presets import preset, presets
 from groundwork.cli.main import main
 from groundwork.errors import UserError
+from tests.combinations import COMBINATIONS, DEFAULTS, OPTIONS, QUESTIONS, parsed
+from tests.conftest import ROOT, Render, commit_all, files, git
 
-from .combinations import COMBINATIONS, DEFAULTS, OPTIONS, QUESTIONS, parsed
-from .conftest import ROOT, Render, commit_all, files, git
 from .test_update import release, update
 
 PRESETS = presets(ROOT)

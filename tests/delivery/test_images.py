@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import commit_all, copy_template, git
-from .containers import (
+from tests.conftest import commit_all, copy_template, git
+from tests.containers import (
     BASE,
     CERTIFICATES,
     MARKER,
@@ -27,8 +27,7 @@ from .containers import (
     need,
     run,
 )
-from .test_options import COMMAND, Project, install
-from .test_project import MINUTES, free_port
+from tests.projects import COMMAND, MINUTES, Project, free_port, install
 
 pytestmark = [pytest.mark.slow, TOGETHER]
 

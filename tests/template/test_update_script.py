@@ -12,8 +12,8 @@ import pytest
 from poetry.repositories.pypi_repository import PyPiRepository
 from pytest_copie.plugin import Copie
 
-from .conftest import PRESENT_PYTHON, ROOT, commit_all, git
-from .versions import DROPPED, MODEL, MOVED, NEWEST, RENAMED, append, begin, change
+from tests.conftest import PRESENT_PYTHON, ROOT, commit_all, git
+from tests.versions import DROPPED, MODEL, MOVED, NEWEST, RENAMED, append, begin, change
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("update")]
 # Poetry needs an address with the simple API where that is all there is: see docs/how-to/mirror.md.

@@ -19,10 +19,10 @@ from groundwork.adopt.dependencies import dependencies
 from groundwork.adopt.overlay import BRANCH, FOLDER, REPORT
 from groundwork.cli.main import main
 from groundwork.update.ownership import ANSWERS
+from tests.conftest import PRESENT_PYTHON, commit_all, git
+from tests.versions import NEWEST
 
-from .conftest import PRESENT_PYTHON, commit_all, git
 from .test_update_script import ENVIRONMENT
-from .versions import NEWEST
 
 MIT = "MIT License\n\nPermission is hereby granted, free of charge, to any person\n"
 MODEL = """\

@@ -11,8 +11,7 @@ import pytest
 
 from groundwork.cli.main import main
 from groundwork.template.reference import markdown
-
-from .conftest import ROOT, git
+from tests.conftest import ROOT, git
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 

@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from groundwork import template as checkout
-
-from .conftest import ROOT, Render, commit_all, git
-from .test_options import COMMAND, Project, install, replace
+from tests.conftest import ROOT, Render, commit_all, git
+from tests.projects import COMMAND, Project, install, replace
 
 DVC = ".venv/bin/dvc"
 STAGES = ["prepare", "validate", "train", "evaluate"]

@@ -1,16 +1,11 @@
 """Projects of every framework with every pair of answers, built for real and used."""
 
 import json
-import os
 import re
-import subprocess
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree, rmtree
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -18,8 +13,7 @@ import pytest
 from groundwork.catalog.presets import preset, presets
 from groundwork.locks.check import check
 from groundwork.locks.resolve import targets
-
-from .combinations import (
+from tests.combinations import (
     COMBINATIONS,
     DEFAULTS,
     QUESTIONS,
@@ -30,9 +24,10 @@ from .combinations import (
     parsed,
     rendered_names,
 )
-from .conftest import ROOT, Render, commit_all, git
-from .test_ops import of_options, overlay, run_inside
-from .test_project import MINUTES, free_port
+from tests.conftest import ROOT, Render, commit_all, git
+from tests.projects import COMMAND, install, replace
+from tests.standard import run_options, run_standard
+
 from .test_update import update
 
 pytestmark = pytest.mark.slow
@@ -44,9 +39,6 @@ COVERING = covering(GIVEN, COMBINATIONS)
 # Built on every change: each framework as it comes, and one with many options.
 CHOSEN = [*FRAMEWORKS, COVERING[len(GIVEN)]]
 ON_CUDA = next(answers for answers in COVERING if answers["accelerator"] == "cuda")
-COMMAND = ".venv/bin/my-ml-project"
-# Tests of the standard about files that most answers have a part in.
-SHARED = ["provenance/test_lock.py", *(f"repository/test_{name}.py" for name in ("docs", "pages"))]
 # Writes rows as a caller has them, without label and identifier: as a table and as a request.
 INPUTS = """
 import json
@@ -58,84 +50,6 @@ rows = rows.drop(columns=[schema.IDENTIFIER, schema.TARGET])
 rows.to_csv("var/in.csv", index=False)
 print(json.dumps({"rows": json.loads(rows.to_json(orient="records"))}))
 """
-
-
-@dataclass(frozen=True)
-class Project:
-    """A rendered, committed and installed project, and the environment that commands run in."""
-
-    root: Path
-    environment: dict[str, str]
-
-    def run(self, *command: object, **changed: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(part) for part in command],
-            cwd=self.root,
-            env=self.environment | changed,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=40 * MINUTES,
-        )
-
-    def ok(self, *command: object) -> str:
-        """Run a command that must succeed and return what it printed."""
-        done = self.run(*command)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
-        return done.stdout
-
-    def train(self) -> str:
-        """Train, pass the gate, register; do it again elsewhere. Return the model's digest."""
-        self.ok(COMMAND, "prepare")
-        told = self.ok(COMMAND, "train")
-        assert re.search(r"^registered: version \d+, challenger$", told, re.MULTILINE), told
-        reproduced = self.ok(COMMAND, "reproduce")
-        assert re.search(r"^reproduced: exact$", reproduced, re.MULTILINE), reproduced
-        (digest,) = re.findall(r"^digest: ([0-9a-f]{64})$", told, re.MULTILINE)
-        return digest
-
-    @contextmanager
-    def serving(self) -> Iterator[str]:
-        """Serve the champion, and yield the service's address once it is ready."""
-        port = free_port()
-        with (self.root / "var/serve.log").open("w", encoding="utf-8") as log:
-            service = subprocess.Popen(
-                [self.root / COMMAND, "serve", "--port", port],
-                cwd=self.root,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            until = monotonic() + 3 * MINUTES
-            while not ready(f"http://127.0.0.1:{port}"):
-                told = Path(log.name).read_text("utf-8")
-                assert service.poll() is None, told
-                assert monotonic() < until, told
-                sleep(0.3)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            service.terminate()
-            service.wait(MINUTES)
-
-
-def ready(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def install(root: Path, python: str) -> Project:
-    """Commit a render and set it up from its lock. Where a GPU is asked for, the CPU stands in."""
-    git(root, "init", "--quiet", "--initial-branch", "main")
-    commit_all(root, "Start")
-    project = Project(root, os.environ | {"ML_DEVICE": "cpu"})
-    if project.run("bash", "-c", f"source scripts/lib.sh && find_python {python}").returncode:
-        pytest.skip(f"this machine has no Python {python}")
-    project.ok("scripts/setup.sh")
-    return project
 
 
 def own(template: Path, answers: Answers) -> set[str]:
@@ -163,13 +77,20 @@ def test_every_pair_of_answers_is_built() -> None:
         for answers in COVERING
     ],
 )
-def test_a_project_is_built_and_used(template: Path, render: Render, answers: Answers) -> None:
+def test_a_project_is_built_and_used(
+    template: Path,
+    render: Render,
+    answers: Answers,
+    record_property: Callable[[str, object], None],
+) -> None:
     # What is not asked cannot be answered: only what differs from the defaults is.
     given = {key: value for key, value in answers.items() if value != DEFAULTS[key]}
     root = render(**parsed(given))
     project = install(root, answers["python_version"])
     if answers in FRAMEWORKS:
         project.ok("scripts/test.sh")
+        summary = run_standard(root, answers["framework"])
+        record_property("told", f"tests/ops with {answers['framework']}: {summary}")
     else:  # only what these answers change
         brought = own(template, answers)
         checked = (
@@ -179,9 +100,7 @@ def test_a_project_is_built_and_used(template: Path, render: Render, answers: An
         )
         if brought.difference(*checked):
             project.ok("scripts/test.sh", "--layer", "lint")
-        tests = overlay(root)
-        run_inside(root, [tests / path for path in (*SHARED, *of_options(answers))], "-n", "2")
-        rmtree(tests)
+        run_options(root, answers)
 
     if answers == ON_CUDA:
         project.ok(COMMAND, "prepare")
@@ -244,14 +163,6 @@ def extended(template: Path, tmp_path: Path) -> Path:
     for file, changes in ANOTHER.items():
         replace(home / file, changes)
     return root
-
-
-def replace(path: Path, changes: dict[str, str]) -> None:
-    text = path.read_text("utf-8")
-    for old, new in changes.items():
-        assert old in text, f"{path} has no {old!r} to replace"
-        text = text.replace(old, new)
-    path.write_text(text, "utf-8")
 
 
 def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, render: Render) -> None:

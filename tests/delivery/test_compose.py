@@ -17,14 +17,13 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import ROOT, copy_template
-from .containers import BASE, PYTHON, TOGETHER, Docker, checked, run, storage
-from .test_options import COMMAND, Project, install
-from .test_project import MINUTES, free_port
+from tests.conftest import ROOT, copy_template
+from tests.containers import BASE, PYTHON, TOGETHER, Docker, checked, run, storage
+from tests.projects import COMMAND, MINUTES, Project, free_port, install
 
 pytestmark = [pytest.mark.slow, TOGETHER]
 
-STAND_INS = ROOT / "tests/stand_ins"
+STAND_INS = ROOT / "tests/delivery/stand_ins"
 COMPOSE = ("docker-compose", "--profile", "release")
 # Grafana's image comes from a registry only.
 ENGINES = ("haproxy", "postgres", "prometheus")

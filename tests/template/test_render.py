@@ -25,8 +25,8 @@ from poetry.core.masonry import api
 from pytest_copie.plugin import Copie
 
 from groundwork.template.checksums import LIST, checksums
+from tests.conftest import ROOT, Render, copy_template, files, rendered
 
-from .conftest import ROOT, Render, copy_template, files, rendered
 from .test_questions import QUESTIONS, verdict
 
 VARIANTS: list[dict[str, str]] = [

@@ -15,10 +15,8 @@ from groundwork.update.merge import apply, merge
 from groundwork.update.ownership import ANSWERS
 from groundwork.update.repository import Repository
 from groundwork.update.standard import Standard
-
-from .conftest import commit_all, files, git, rendered
-from .test_update import update
-from .versions import (
+from tests.conftest import commit_all, files, git, rendered
+from tests.versions import (
     CI_FILE,
     DROPPED,
     FLAVOR,
@@ -32,6 +30,8 @@ from .versions import (
     begin,
     change,
 )
+
+from .test_update import update
 
 MINE = "mine, and not to be lost"
 PACKAGE = """\
@@ -175,7 +175,7 @@ EDITS = {
 
 
 def by_script(moved: Path, project: Path, edit: Edit) -> None:
-    """Do what scripts/update.sh does: see tests/test_update_script.py for the script itself."""
+    """Do what scripts/update.sh does: test_update_script.py has the script itself."""
     cache = project.parent
     standard = Standard(str(moved), cache / "cache")
     answers = Answers((project / ANSWERS).read_text("utf-8"))

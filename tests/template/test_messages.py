@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from groundwork import template as checkout
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 
 def test_the_next_steps_name_what_the_render_has(template: Path, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from jinja2 import Environment
 from plumbum import local
 from poetry.console.application import Application
 
-from . import combinations
-from .combinations import (
+from tests import combinations
+from tests.combinations import (
     COMBINATIONS,
     DEFAULTS,
     OPTIONS,
@@ -34,7 +34,8 @@ from .combinations import (
     parsed,
     rendered_names,
 )
-from .conftest import ROOT, copy_template, files, git
+from tests.conftest import ROOT, copy_template, files, git
+
 from .test_lint import run
 from .test_render import parse, show_no_trace
 

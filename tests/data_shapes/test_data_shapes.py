@@ -18,11 +18,11 @@ from shutil import copyfile
 import pytest
 import yaml
 
-from .conftest import Render, commit_all, git
+from tests.conftest import Render, commit_all, git
 
 pytestmark = [pytest.mark.slow]
 
-HERE = Path(__file__).parent / "data_shapes"
+HERE = Path(__file__).parent
 MODEL = {
     "scikit-learn": {"C": 1.0},
     "xgboost": {"rounds": 60, "max_depth": 3, "validation": 0.0},
@@ -79,7 +79,7 @@ def own(root: Path, shape: str, framework: str) -> str:
         copyfile(source / name, package / name)
     copyfile(HERE / framework.replace("-", "_") / "model.py", package / "model.py")
     copyfile(source / "features_test.py", yours / "test_features.py")
-    copyfile(HERE / "behaviour.py", yours / "test_behaviour.py")
+    copyfile(HERE / "shared/behaviour.py", yours / "test_behaviour.py")
     for name in ("tests/yours/test_rules.py", "notebooks/explore.ipynb"):
         (root / name).unlink()
     params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
@@ -177,7 +177,7 @@ def test_a_project_on_its_own_data_goes_all_the_way(
     try:
         url = f"http://127.0.0.1:{project.port}"
         said = project.run(
-            ".venv/bin/python", str(HERE / "ask.py"), url, str(asked), "var/labels.csv"
+            ".venv/bin/python", str(HERE / "shared/ask.py"), url, str(asked), "var/labels.csv"
         )
     finally:
         project.run("scripts/deploy.sh", "local", "stop")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ from time import sleep
 
 import pytest
 
-from .conftest import ROOT, git
+from tests.conftest import ROOT, git
+from tests.projects import MINUTES, free_port
+
 from .test_questions import possible, words
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]
-
-MINUTES = 60
 
 
 @dataclass
@@ -33,12 +32,6 @@ class Machine:
     @property
     def project(self) -> Path:
         return self.clone.parent / "sugar"
-
-
-def free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
 
 
 def tutorial() -> str:

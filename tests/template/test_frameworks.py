@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from groundwork import template as checkout
-
-from .conftest import ROOT, Render
+from tests.conftest import ROOT, Render
 
 FRAMEWORKS = ROOT / "frameworks"
 # The two networks learn from the same pictures: their projects differ in the network alone.

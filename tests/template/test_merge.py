@@ -14,9 +14,8 @@ from groundwork.update.git import GitError
 from groundwork.update.lockfile import resolved
 from groundwork.update.merge import apply, merge
 from groundwork.update.repository import Repository
-
-from .conftest import ROOT, commit_all, git
-from .versions import append
+from tests.conftest import ROOT, commit_all, git
+from tests.versions import append
 
 OWNERSHIP = "yours:\n  - /mine.txt\n\ngenerated:\n  - /requirements/\n"
 STANDARD = {

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from groundwork.template import frameworks
-
-from .conftest import ROOT, Render, files
+from tests.conftest import ROOT, Render, files
 
 # What a default render may have, and where it is above that, what it may have until it is not.
 # A bound is lowered as soon as the figure is.

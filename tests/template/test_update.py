@@ -6,8 +6,8 @@ from shutil import copytree
 import copier
 import pytest
 
-from .combinations import DEFAULTS, OPTIONS, QUESTIONS, parsed, refusals
-from .conftest import ROOT, Render, commit_all, files, freeze, git
+from tests.combinations import DEFAULTS, OPTIONS, QUESTIONS, parsed, refusals
+from tests.conftest import ROOT, Render, commit_all, files, freeze, git
 
 # The first of two lists; the second has what the standard dropped or renamed.
 YOURS = (ROOT / "includes/ownership.yml").read_text("utf-8").partition("# Dropped")[0]

@@ -1,20 +1,15 @@
 """The standard's own tests, run inside a project of each framework, by its own environment.
 
 tests/ops/ is laid over a render as its tests/ops/. With scikit-learn all of it runs; with the other
-frameworks what depends on the framework. tests/test_options.py runs the tests of options.
+frameworks what depends on the framework.
 """
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree, ignore_patterns, rmtree
 from xml.etree import ElementTree as ET
 
-import pytest
-
-from .conftest import ROOT, Render, commit_all, git
-
-pytestmark = [pytest.mark.slow]
+from .conftest import ROOT
 
 SHARED = (
     "data/test_schema.py",
@@ -39,6 +34,14 @@ OPTIONS = {
     ("scale", "ray"): "options/test_ray.py",
     ("tracking", "wandb"): "options/test_wandb.py",
 }
+
+
+# Tests of files that most answers have a part in.
+EVERYWHERE = (
+    "provenance/test_lock.py",
+    "repository/test_docs.py",
+    "repository/test_pages.py",
+)
 
 
 def of_options(answers: dict[str, str]) -> list[str]:
@@ -82,38 +85,23 @@ def run_inside(project: Path, paths: list[Path], *options: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-@pytest.fixture
-def built(render: Render) -> Callable[..., Path]:
-    """Render a project, commit it, set it up, and lay tests/ops over it."""
-
-    def build(**answers: str) -> Path:
-        root = render(**answers)
-        git(root, "init", "--quiet", "--initial-branch", "main")
-        commit_all(root, "Start")
-        done = subprocess.run(
-            ["scripts/setup.sh", "--quiet"], cwd=root, check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        overlay(root)
-        return root
-
-    return build
-
-
-@pytest.mark.parametrize("framework", RUNS)
-def test_the_standard_passes_its_tests_with_each_framework(
-    built: Callable[..., Path],
-    framework: str,
-    record_property: Callable[[str, object], None],
-) -> None:
-    root = built(framework=framework)
+def run_standard(project: Path, framework: str) -> str:
+    """Run the standard's tests in a project of a framework; return their summary line."""
+    tests = overlay(project)
     others = [name.replace("-", "_") for name in RUNS if name != framework]
-    mine = [root / "tests/ops" / path for path in RUNS[framework]]
+    mine = [tests / path for path in RUNS[framework]]
     if framework != "scikit-learn":
-        mine.append(root / f"tests/ops/frameworks/test_{framework.replace('-', '_')}.py")
+        mine.append(tests / f"frameworks/test_{framework.replace('-', '_')}.py")
     left_out = [f"--ignore=tests/ops/frameworks/test_{name}.py" for name in others]
     summary = run_inside(
-        root, mine, "-n", "2", "--dist", "loadgroup", "--ignore=tests/ops/options", *left_out
+        project, mine, "-n", "2", "--dist", "loadgroup", "--ignore=tests/ops/options", *left_out
     )
-    record_property("told", f"tests/ops with {framework}: {summary.strip('= ')}")
-    rmtree(root)  # gigabytes, for some
+    rmtree(tests)
+    return summary.strip("= ")
+
+
+def run_options(project: Path, answers: dict[str, str]) -> None:
+    """Run the standard's tests of what these answers choose, and of what all have a part in."""
+    tests = overlay(project)
+    run_inside(project, [tests / path for path in (*EVERYWHERE, *of_options(answers))], "-n", "2")
+    rmtree(tests)
