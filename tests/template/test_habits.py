@@ -16,6 +16,7 @@ import pytest
 import yaml
 from pytest_copie.plugin import Copie
 
+from groundwork.update.git import OF_HOOKS
 from tests.conftest import ROOT, Render, commit_all, git, rendered
 
 pytestmark = [pytest.mark.xdist_group("habits")]
@@ -40,6 +41,15 @@ OF_A_HOOK = {
     "GIT_INDEX_FILE": "/nowhere/index",
     "GIT_WORK_TREE": "/nowhere",
 }
+
+
+def test_what_a_hook_of_git_sets_is_said_alike_for_scripts_companion_and_projects() -> None:
+    scripts = (ROOT / "template/scripts/lib.sh").read_text("utf-8")
+    (unset,) = re.findall(r"(?ms)^unset (.+?[^\\])$", scripts)
+    (package,) = (ROOT / "template/src").iterdir()
+    project = (package / "ops/provenance/git.py").read_text("utf-8")
+    assert {*re.findall(r"\bGIT_\w+", unset)} == OF_HOOKS
+    assert {*re.findall(r'"(GIT_\w+)"', project)} == OF_HOOKS
 
 
 def run(folder: Path, *command: object, **variables: str) -> str:

@@ -63,6 +63,14 @@ def test_the_way_from_data_to_answers(run, table, tmp_path):
     assert len(dataset.read_csv(tmp_path / "out.csv")) == 30
 
 
+def test_a_target_that_was_not_chosen_is_one_line_that_says_how_to_add_it(run):
+    status, out, error = run("deploy", "moon", "status")
+    assert (status, out) == (1, "")
+    (line,) = error.splitlines()
+    assert "does not deploy to 'moon', only to: local" in line
+    assert re.search(r"scripts/update\.sh --data 'deploy=\[[\w, ]*moon\]' adds it$", line)
+
+
 def test_a_file_that_can_be_predicted_is_valid(run, table, tmp_path):
     path = table(lambda rows: rows.assign(**{schema.IDENTIFIER: "who"}))
     assert run("validate", path)[:2] == (0, "valid: 30 rows\n")
