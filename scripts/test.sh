@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Usage: scripts/test.sh [--fast | --setup] [-- PYTEST-OPTION…]
+# Usage: scripts/test.sh [--fast | --all | --setup] [-- PYTEST-OPTION…]
 #
 # Sets up the template's own environment in .venv and runs its tests, on all cores. What this machine
 # cannot run is skipped, and listed with the reason at the end; with CI=true a skip is a failure.
 #
 #   --fast            leave out the tests that build whole projects: under 3 minutes
+#   --all             every combination of options, every other data set, every case: hours
 #   --setup           set up only
 #   PYTEST-OPTION…    passed to pytest, for example tests/template/test_render.py or -k licence
 #
@@ -13,11 +14,12 @@
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-select='' only_setup=''
+select='not rare' only_setup=''
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help) help ;;
     --fast) select='not slow' ;;
+    --all) select='' ;;
     --setup) only_setup=1 ;;
     --) shift && break ;;
     *) usage_error "unknown argument '$1'; options for pytest come after --" ;;

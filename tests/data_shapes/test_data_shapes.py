@@ -1,7 +1,7 @@
 """Whole projects on other data than the examples', made by docs/how-to/your-own-data.md alone.
 
 data_shapes/<shape>/ has what its owner writes, data_shapes/<framework>/ the model. Each project
-takes every step from `prepare` to `monitor`. Most are left to `scripts/test.sh -- -m shapes`.
+takes every step from `prepare` to `monitor`. Most run only with `scripts/test.sh --all`.
 """
 
 import csv
@@ -141,7 +141,7 @@ def some_inputs(root: Path) -> tuple[Path, list[str]]:
         pytest.param(
             shape,
             framework,
-            marks=[] if (shape, framework) in ALWAYS else pytest.mark.shapes,
+            marks=[] if (shape, framework) in ALWAYS else pytest.mark.rare,
         )
         for shape in SHAPES
         for framework in FRAMEWORKS

@@ -208,7 +208,11 @@ def test_no_request_is_lost_when_releases_change(platform: Platform) -> None:
     ("image", "reason"),
     [
         ("stand-in-wrong", r"docker-compose: container \S+ (is unhealthy|exited \(1\))"),
-        ("stand-in-unready", r"docker-compose: container \S+ (is unhealthy|exited \(1\))"),
+        pytest.param(
+            "stand-in-unready",
+            r"docker-compose: container \S+ (is unhealthy|exited \(1\))",
+            marks=pytest.mark.rare,
+        ),
         ("stand-in-failing", r"canary: \d+ of \d+ requests failed, 0 of \d+ on the old release"),
         ("nowhere.invalid/image:1", "docker: "),
         (
@@ -235,7 +239,9 @@ def test_a_release_that_is_not_right_never_takes_over(
     assert {*platform.ends} == {"200"}
 
 
-@pytest.mark.parametrize("seconds", [0.1, 2.5, 6.5])
+@pytest.mark.parametrize(
+    "seconds", [2.5, *(pytest.param(later, marks=pytest.mark.rare) for later in (0.1, 6.5))]
+)
 def test_a_deployment_that_is_killed_costs_no_request(platform: Platform, seconds: float) -> None:
     with platform.load():
         deploying = subprocess.Popen(
@@ -292,7 +298,7 @@ def test_without_the_registry_nothing_changes(platform: Platform) -> None:
     assert platform.state()["release"] == before
 
 
-@pytest.mark.parametrize("left", [0, 8 * 1024])
+@pytest.mark.parametrize("left", [pytest.param(0, marks=pytest.mark.rare), 8 * 1024])
 def test_a_full_disk_costs_no_request(platform: Platform, left: int) -> None:
     """Full at once, or in the middle of it; the next deployment, with room again, succeeds."""
     before, filler = platform.state()["release"], platform.root / "var/deploy/filler"
@@ -312,7 +318,7 @@ def test_a_full_disk_costs_no_request(platform: Platform, left: int) -> None:
     assert platform.deploy().returncode == 0
 
 
-@pytest.mark.parametrize("name", ["ML_HOST", "ML_PORT"])
+@pytest.mark.parametrize("name", [pytest.param("ML_HOST", marks=pytest.mark.rare), "ML_PORT"])
 def test_the_gateway_does_not_move_while_it_answers(platform: Platform, name: str) -> None:
     wanted = {"ML_HOST": "0.0.0.0", "ML_PORT": platform.ports["ML_PORT"]}  # noqa: S104
     if name == "ML_PORT":

@@ -72,7 +72,7 @@ def test_every_pair_of_answers_is_built() -> None:
         pytest.param(
             answers,
             id=name(answers),
-            marks=[] if answers in CHOSEN else [pytest.mark.combination],
+            marks=[] if answers in CHOSEN else [pytest.mark.rare],
         )
         for answers in COVERING
     ],

@@ -196,10 +196,10 @@ def test_what_goes_wrong_is_one_line_and_changes_nothing(
 @pytest.mark.parametrize(
     ("how", "after"),
     [
-        (signal.SIGKILL, "render the standard"),
         (signal.SIGKILL, "render it as it is"),
-        (signal.SIGINT, "render it as it is"),
-        (signal.SIGTERM, "render the standard"),
+        (signal.SIGINT, "render the standard"),
+        pytest.param(signal.SIGTERM, "render it as it is", marks=pytest.mark.rare),
+        pytest.param(signal.SIGKILL, "render the standard", marks=pytest.mark.rare),
     ],
 )
 def test_one_that_is_stopped_leaves_the_project_as_it_was(
