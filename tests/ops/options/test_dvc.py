@@ -15,6 +15,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from ...contract.test_dvc import stale
 from ..conftest import ROOT, commit
 from ..project import (
     data,
@@ -33,7 +34,6 @@ pytestmark = pytest.mark.xdist_group("dvc")
 
 OWN = ("dvc.yaml", "dvc.lock", ".dvc/config", ".dvc/.gitignore", ".dvcignore", "scripts")
 STAGES = ["prepare", "validate", "train", "evaluate"]
-MEND = "dvc.lock is stale: run `.venv/bin/dvc repro`, then commit it"
 SECRETS = {
     "access_key_id",
     "account_key",
@@ -46,51 +46,6 @@ SECRETS = {
     "session_token",
     "token",
 }
-
-
-def stale(root: Path) -> list[str]:
-    """What dvc.lock says otherwise than what is committed, a line for each."""
-    stages = yaml.safe_load((root / "dvc.yaml").read_text("utf-8"))["stages"]
-    locked = yaml.safe_load((root / "dvc.lock").read_text("utf-8"))["stages"]
-    params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
-    found = [f"{name}: is not in dvc.yaml" for name in locked.keys() - stages.keys()]
-    for name, stage in stages.items():
-        if name not in locked:
-            found.append(f"{name}: was never run")
-            continue
-        then = locked[name]
-        if then["cmd"] != stage["cmd"]:
-            found.append(f"{name}: its command changed")
-        digests = {dep["path"]: dep["md5"] for dep in then["deps"]}
-        if digests.keys() != set(stage["deps"]):
-            found.append(f"{name}: its dependencies changed")
-        found += [
-            f"{name}: {path} changed"
-            for path, digest in digests.items()
-            if not made(path) and digest != md5(root / path)
-        ]
-        known = then.get("params", {}).get("params.yaml", {})
-        found += [
-            f"{name}: {key} in params.yaml changed"
-            for key in stage.get("params", [])
-            if known.get(key) != value(params, key)
-        ]
-    return found
-
-
-def made(path: str) -> bool:
-    """Whether a stage writes it."""
-    return path.startswith("metrics/") or path in {"data/train.csv", "data/holdout.csv"}
-
-
-def md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
-def value(params: dict, key: str) -> object:
-    for part in key.split("."):
-        params = params[part]
-    return params
 
 
 def dvc(root: Path, *arguments: str, fails: bool = False) -> str:
@@ -142,11 +97,6 @@ def _done(start, tmp_path_factory) -> Path:
 def done(_done, tmp_path) -> Path:
     """A project whose stages were run, committed and pushed, to be changed at will."""
     return copied(_done, tmp_path / "project")
-
-
-@pytest.mark.skipif(not (ROOT / "dvc.lock").exists(), reason="run `.venv/bin/dvc repro` first")
-def test_dvc_lock_is_current():
-    assert stale(ROOT) == [], MEND
 
 
 @pytest.mark.slow
