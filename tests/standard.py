@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from .conftest import ROOT
 
-# What depends on the framework, or on the kind of label: rows, monitoring and the schema do not, and
+# What depends on the framework or on the kind of label. Rows, monitoring and the schema do not;
 # tests/data_shapes has them with other labels.
 SHARED = (
     "provenance/test_digest.py",

@@ -27,14 +27,19 @@ MODEL = {
     "scikit-learn": {"C": 1.0},
     "xgboost": {"rounds": 60, "max_depth": 3, "validation": 0.0},
 }
-FRAMEWORKS = tuple(MODEL)
+# What is answered, by the name of the case.
+ANSWERS = {
+    "scikit-learn": {},
+    "xgboost": {},
+    "xgboost-dvc-wandb": {"data": "dvc", "tracking": "wandb"},
+}
 # What the service says of each class, where there are more than two.
 CLASSES = {"penguins": ["Adelie", "Chinstrap", "Gentoo", "King", "Emperor"]}
 # A number is predicted, so scikit-learn's model has another parameter.
 NUMBERS = {"deliveries", "tall"}
 SHAPES = ["penguins", "deliveries", "wide", "tall", "words", "fraud"]
 # These run always: between them they have text, missing values, names, dates and categories.
-ALWAYS = {("penguins", "scikit-learn"), ("deliveries", "xgboost")}
+ALWAYS = {("penguins", "scikit-learn"), ("deliveries", "xgboost-dvc-wandb")}
 
 
 @dataclass
@@ -99,8 +104,9 @@ def own(root: Path, shape: str, framework: str) -> str:
 def begin(render: Render) -> Callable[[str, str], tuple[Project, str]]:
     """Render a project, set it up and put its owner's files into it."""
 
-    def make(shape: str, framework: str) -> tuple[Project, str]:
-        root = render(framework=framework)
+    def make(shape: str, case: str) -> tuple[Project, str]:
+        framework = case.removesuffix("-dvc-wandb")
+        root = render(framework=framework, **ANSWERS[case])
         git(root, "init", "--quiet", "--initial-branch", "main")
         commit_all(root, "Start")
         with socket.socket() as listener:
@@ -136,31 +142,30 @@ def some_inputs(root: Path) -> tuple[Path, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("shape", "framework"),
+    ("shape", "case"),
     [
-        pytest.param(
-            shape,
-            framework,
-            marks=[] if (shape, framework) in ALWAYS else pytest.mark.rare,
-        )
+        pytest.param(shape, case, marks=[] if (shape, case) in ALWAYS else pytest.mark.rare)
         for shape in SHAPES
-        for framework in FRAMEWORKS
+        for case in ANSWERS
     ],
 )
 def test_a_project_on_its_own_data_goes_all_the_way(
     begin: Callable[[str, str], tuple[Project, str]],
     shape: str,
-    framework: str,
+    case: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    project, touched = begin(shape, framework)
+    project, touched = begin(shape, case)
     root, cli = project.root, project.cli
     cli("prepare", "--accept")
     cli("prepare")
     cli("tune")
     cli("bench", "--record")
     commit_all(root, "Our own data")
-    assert "registered: version 1" in cli("train")
+    with_dvc = ANSWERS[case].get("data") == "dvc"
+    trained = project.run(".venv/bin/dvc", "repro") if with_dvc else cli("train")
+    assert "registered: version 1" in trained
+    assert any((root / "var").glob("wandb/**/*.wandb")) is ("wandb" in case)
     cli("evaluate", "challenger", "--record")
     project.run("scripts/test.sh", "--fast")
     commit_all(root, "Record the quality that must not fall")
@@ -197,7 +202,7 @@ def test_a_project_on_its_own_data_goes_all_the_way(
     assert matched in cli("monitor", "--labels", "var/labels.csv")
     record_property(
         "told",
-        f"{shape} with {framework}:{touched.partition('changed,')[2]}; "
+        f"{shape} with {case}:{touched.partition('changed,')[2]}; "
         + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in project.seconds.items())
         + f"; at most {project.peak} MiB",
     )

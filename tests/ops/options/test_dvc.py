@@ -1,6 +1,5 @@
 """DVC's stages are current, resume and pass the gate; runs outlive the data in the working tree."""
 
-import hashlib
 import json
 import os
 import re
