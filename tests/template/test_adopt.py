@@ -479,7 +479,10 @@ def test_without_a_terminal_nothing_is_asked(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", ["requirements", "Poetry", "tests with a conftest"])
+@pytest.mark.parametrize(
+    "shape",
+    ["requirements", "tests with a conftest", pytest.param("Poetry", marks=pytest.mark.rare)],
+)
 def test_the_result_installs_and_its_own_tests_still_pass(
     make: Callable[[dict[str, str]], Path], moved: Path, shape: str
 ) -> None:

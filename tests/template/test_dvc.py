@@ -94,7 +94,12 @@ def test_without_dvc_there_is_no_trace_of_it(project: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "framework", [name for name in checkout.frameworks(ROOT) if name != "scikit-learn"]
+    "framework",
+    [
+        pytest.param(name, marks=[] if name == "xgboost" else pytest.mark.rare)
+        for name in checkout.frameworks(ROOT)
+        if name != "scikit-learn"
+    ],
 )
 def test_what_the_stages_give_is_what_is_committed(render: Render, framework: str) -> None:
     """Of scikit-learn the next test says so."""

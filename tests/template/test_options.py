@@ -121,6 +121,7 @@ def test_a_project_is_built_and_used(
     rmtree(root)  # gigabytes, for some
 
 
+@pytest.mark.rare
 def test_a_cluster_is_switched_on_and_off_again(render: Render) -> None:
     """By `copier update` on a project that is in use; the lock stays, so no resolver is needed."""
     root = render()
