@@ -30,6 +30,7 @@ done
 [ -n "$dest" ] || usage_error "DEST is missing"
 options=("$@")
 case $dest in /*) ;; *) dest=$PWD/$dest ;; esac
+[ ! -d "${dest%/*}" ] || dest=$(cd "${dest%/*}/" && pwd)/${dest##*/}
 
 # Until all is done, the marker says that DEST is ours to finish, and what it is to become. Beside it
 # stand the steps that are done and all that they printed.
@@ -137,8 +138,7 @@ printf '  %s\n' "${told//$'\n'/$'\n'  }"
 cat <<END
 Next, in $dest:
   README.md                    what is here, and the first five minutes
-  .venv/bin/mlflow server --backend-store-uri sqlite:///var/mlflow.db --port 5000
-                               the run that was made, on http://127.0.0.1:5000
+  .venv/bin/$name ui           the run that was made, in MLflow
   .venv/bin/$name promote      make its model the champion; --help lists all commands
   src/$(package)/{data,schema,features,model}.py, params.yaml
                                make them yours, then scripts/test.sh, .venv/bin/$name train
