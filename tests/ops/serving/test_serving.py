@@ -495,6 +495,20 @@ def test_what_is_served_is_logged_as_features(client, row, config):
     pd.testing.assert_frame_equal(prediction_log.features(logged), expected)
 
 
+def test_a_missing_feature_is_null_in_the_log_and_missing_when_read(tmp_path):
+    x = pd.DataFrame({"some": [np.nan, 1.5], "all": [np.nan, np.nan], "whole": [1, 2]})
+    log = prediction_log.Log(tmp_path, "1", "digest")
+    log.predictions(["first", "second"], x, np.array([0.25, 0.5]))
+    (path,) = (tmp_path / "predictions").iterdir()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = json.loads(lines[0], parse_constant=pytest.fail)  # NaN is not JSON
+    assert first["features"] == {"some": None, "all": None, "whole": 1}
+    logged = prediction_log.read(tmp_path)
+    pd.testing.assert_frame_equal(prediction_log.features(logged), x)
+    alone = logged[logged["prediction_id"] == "first"]
+    assert prediction_log.features(alone)["some"].dtype == np.float64
+
+
 def test_the_log_can_be_switched_off(config, bundle, row):
     config.log_predictions = False
     service = serving.Service(config, bundle)

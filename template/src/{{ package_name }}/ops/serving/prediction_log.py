@@ -79,9 +79,12 @@ class Log:
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as dicts of Python's values; pandas' own way takes several times as long."""
+    """Return rows as dicts of Python's values, None where one is missing, as JSON has it.
+
+    pandas' own way takes several times as long.
+    """
     names = list(map(str, rows))
-    values = rows.to_numpy(dtype=object).tolist()
+    values = rows.to_numpy(dtype=object, na_value=None).tolist()
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
@@ -108,6 +111,8 @@ def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:
 def features(logged: pd.DataFrame) -> pd.DataFrame:
     """Return the features of the predictions in `logged`, under their own names."""
     rows = logged[logged["prediction_id"].notna()].filter(like=FEATURE)
+    # Without a value, pandas cannot know that it is a column of numbers.
+    rows = rows.astype({name: "float64" for name in rows if rows[name].isna().all()})
     return rows.rename(columns=lambda name: name.removeprefix(FEATURE))
 
 
