@@ -226,7 +226,13 @@ CASES = [
     ),
     # Copier's own merge, which is not ours to test: what it does cleanly, all at once.
     *(
-        pytest.param(by_copier, VERSIONS[0], name, id=f"copier-{name}")
+        pytest.param(
+            by_copier,
+            VERSIONS[0],
+            name,
+            id=f"copier-{name}",
+            marks=[] if edit.do in {everything, same_line} else [pytest.mark.rare],
+        )
         for name, edit in EDITS.items()
         if edit.do not in CLEAN
     ),
