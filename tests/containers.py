@@ -181,7 +181,9 @@ def storage() -> Iterator[Path]:
         for line in reversed(Path("/proc/self/mounts").read_text("utf-8").splitlines()):
             if line.split()[1].startswith(f"{folder}/"):
                 subprocess.run(["umount", line.split()[1]], check=True)
-        subprocess.run(["rm", "-rf", folder], check=True)  # some of it may not be readable
+        # In the background, as it takes minutes; and by rm, as some of it may not be readable.
+        remove = ["sh", "-c", 'rm -rf "$1" >/dev/null 2>&1 </dev/null &', "sh", folder]
+        subprocess.run(remove, check=True)
 
 
 @pytest.fixture(scope="session")
