@@ -84,8 +84,9 @@ def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     pandas' own way takes several times as long.
     """
     names = list(map(str, rows))
-    values = rows.to_numpy(dtype=object, na_value=None).tolist()
-    return [dict(zip(names, row, strict=True)) for row in values]
+    values = rows.to_numpy(dtype=object, copy=True)
+    values[rows.isna().to_numpy()] = None
+    return [dict(zip(names, row, strict=True)) for row in values.tolist()]
 
 
 def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:
