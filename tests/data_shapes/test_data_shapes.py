@@ -7,7 +7,6 @@ takes every step from `prepare` to `monitor`. Most run only with `scripts/test.s
 import csv
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import pytest
 import yaml
 
 from tests.conftest import Render, commit_all, git
+from tests.projects import free_port
 
 pytestmark = [pytest.mark.slow]
 
@@ -109,9 +109,7 @@ def begin(render: Render) -> Callable[[str, str], tuple[Project, str]]:
         root = render(framework=framework, **ANSWERS[case])
         git(root, "init", "--quiet", "--initial-branch", "main")
         commit_all(root, "Start")
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            project = Project(root, str(listener.getsockname()[1]))
+        project = Project(root, free_port())
         project.run("scripts/setup.sh", "--quiet")
         return project, own(root, shape, framework)
 
