@@ -386,7 +386,7 @@ def test_a_release_without_metrics_is_no_canary(body):
         else:
             threading.Thread(target=_once, args=(server, body), daemon=True).start()
         with pytest.raises(errors.UserError, match="canary: GET /metrics failed"):
-            canary.read(address)
+            canary.counter(address)()
 
 
 def _once(server, body):

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from ..core import optional
 from ..core.errors import UserError
 from ..core.settings import NAME, settings, thread_variables
 
@@ -388,16 +389,18 @@ def deploy(
     """Deploy a version, go back to a release, or list releases."""
     from ..delivery import deploy as deployments
 
-    if environment not in deployments.DRIVERS:
-        known, wanted = ", ".join(deployments.DRIVERS), [*deployments.DRIVERS, environment][1:]
+    drivers = deployments.drivers(settings())
+    if environment not in drivers:
+        targets = deployments.TARGETS.items()
+        chosen = [target for target, name in targets if optional.has(f"delivery.{name}")]
         raise typer.BadParameter(
-            f"this project does not deploy to {environment!r}, only to: {known}; if the template "
-            f"has this target, scripts/update.sh --data 'deploy=[{', '.join(wanted)}]' adds it"
+            f"this project does not deploy to {environment!r}, only to: {', '.join(drivers)}; "
+            f"scripts/update.sh --data 'deploy=[{', '.join([*chosen, 'TARGET'])}]' adds a target "
+            f"of: {', '.join(deployments.TARGETS)}"
         )
     if number is not None and action is not Action.ROLLBACK:
         raise typer.BadParameter("only rollback takes a release's number")
-    driver = deployments.DRIVERS[environment](settings())
-    for line in deployments.act(driver, action, number, reference):
+    for line in deployments.act(drivers[environment], action, number, reference):
         typer.echo(line)
 
 

@@ -1,6 +1,7 @@
 """The canary: a new release answers part of the requests, and must do as well as the old one."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -34,15 +35,29 @@ class Count:
         return part / self.requests if self.requests else 0.0
 
 
-def read(address: Address) -> Count:
-    """Ask a service's /metrics. Raises UserError where it does not answer with metrics."""
+# Returns what a release has answered until now.
+Counter = Callable[[], Count]
+
+
+def counter(address: Address) -> Counter:
+    """Return the counter of the one process at `address`."""
+
+    def count() -> Count:
+        try:
+            return read(request(address, "GET", "/metrics", timeout=10)[1].decode())
+        except UserError as error:
+            raise UserError(f"canary: {error}") from None
+
+    return count
+
+
+def read(metrics: str) -> Count:
+    """Count what a service's /metrics tell. Raises UserError where they are no metrics."""
     try:
-        text = request(address, "GET", "/metrics", timeout=10)[1].decode()
-        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
-    except UserError as error:
-        raise UserError(f"canary: {error}") from None
+        families = text_string_to_metric_families(metrics)
+        samples = [one for family in families for one in family.samples]
     except ValueError as error:
-        raise UserError(f"canary: GET /metrics failed: {error}") from None
+        raise UserError(f"GET /metrics failed: {error}") from None
     own = [one for one in samples if one.labels.get("path") == "/predict"]
     answered = [one for one in own if one.name == "ml_requests_total"]
     return Count(
@@ -53,7 +68,7 @@ def read(address: Address) -> Count:
     )
 
 
-def watch(old: Address, new: Address, before: Count, settings: Settings) -> str:
+def watch(old: Counter, new: Counter, before: Count, settings: Settings) -> str:
     """Compare two releases while they share the requests; return what to record.
 
     `before` is what the new one had answered until it got a share.
@@ -61,10 +76,10 @@ def watch(old: Address, new: Address, before: Count, settings: Settings) -> str:
     Raises UserError, at once where requests fail, if the new one does worse than the old one, or if
     the settings require more requests than came.
     """
-    begun = read(old), before
+    begun = old()
     end = time.monotonic() + settings.canary_seconds
     while True:
-        theirs, mine = (read(at) - then for at, then in zip((old, new), begun, strict=True))
+        theirs, mine = old() - begun, new() - before
         if mine.share(mine.failed) > theirs.share(theirs.failed) + FAILED:
             raise UserError(
                 f"canary: {mine.failed:.0f} of {mine.requests:.0f} requests failed, "

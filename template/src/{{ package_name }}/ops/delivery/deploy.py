@@ -9,7 +9,7 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,21 @@ from ..core.files import write_json
 from ..core.settings import Settings
 from . import canary
 from .local import Local
-from .release import RECORDED, Driver, is_ready
+from .release import RECORDED, Driver
 
 # Releases that stay on disk to go back to.
 KEEP = 5
-DRIVERS: dict[str, Callable[[Settings], Driver]] = {"local": Local}
-if compose := optional.load("delivery.compose"):
-    DRIVERS["compose"] = compose.Compose
+# What the question `deploy` offers, each with the module beside this one that it adds.
+TARGETS = {"compose": "compose", "kubernetes": "kubernetes", "terraform": "aws"}
+
+
+def drivers(settings: Settings) -> dict[str, Driver]:
+    """Return the driver of each environment of this project, by its name."""
+    found: dict[str, Driver] = {"local": Local(settings)}
+    for name in TARGETS.values():
+        if module := optional.load(f"delivery.{name}"):
+            found |= module.drivers(settings)
+    return found
 
 
 def act(driver: Driver, action: str, number: int | None, reference: str) -> list[str]:
@@ -93,12 +101,10 @@ def rollback(driver: Driver, number: int | None = None) -> dict[str, Any]:
 
 def _try_out(driver: Driver, number: int, entry: dict[str, Any]) -> None:
     """Let a release take over, if it is right by itself and beside the one that answers."""
-    release = driver.releases.get(number)
     seconds = driver.settings.canary_seconds
     try:
-        address = driver.start(number)
-        is_ready(address, release)
-        before = canary.read(address) if seconds else canary.Count()
+        counter = driver.start(number)
+        before = counter() if seconds else canary.Count()
         if seconds and (both := driver.share(number)):
             entry["canary"] = canary.watch(*both, before, driver.settings)
         driver.switch(number)

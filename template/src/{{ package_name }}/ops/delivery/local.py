@@ -12,6 +12,7 @@ from ..core.errors import UserError
 from ..core.files import load_json
 from ..core.settings import PACKAGE, Settings, thread_variables
 from ..serving import handover
+from .canary import Counter, counter
 from .release import RECORDED, Address, Release, Releases, is_ready, load_state
 
 # Seconds that a release has to get ready, and has to stay so while it shares the requests.
@@ -142,19 +143,20 @@ class Local:
             },
         )
 
-    def start(self, number: int) -> Address:
-        """Start a release beside the one that answers; return its own address."""
-        path = self.releases.path(number)
-        self.trial = Trial(self.releases.get(number), path, self.settings)
-        return self.trial.address
+    def start(self, number: int) -> Counter:
+        """Start a release beside the one that answers; return its counter once it is ready."""
+        path, release = self.releases.path(number), self.releases.get(number)
+        self.trial = Trial(release, path, self.settings)
+        is_ready(self.trial.address, release)
+        return counter(self.trial.address)
 
-    def share(self, number: int) -> tuple[Address, Address] | None:  # noqa: ARG002 - the trial's
+    def share(self, number: int) -> tuple[Counter, Counter] | None:  # noqa: ARG002 - the trial's
         """Let it accept from the same socket as the old one; the system deals requests out."""
         state = self.state()
         if self.trial is None or state is None or not self._answers(state):
             return None
         self.trial.share()
-        return ("127.0.0.1", state.private), self.trial.address
+        return counter(("127.0.0.1", state.private)), counter(self.trial.address)
 
     def switch(self, number: int) -> None:
         """Let the release that was tried out answer alone, once it has stayed ready in public."""

@@ -19,6 +19,7 @@ from ..core.settings import Settings
 
 if TYPE_CHECKING:
     from ..tracking.summary import Version
+    from .canary import Counter
 
 _State = TypeVar("_State", bound=BaseModel)
 Address = tuple[str, int]
@@ -55,13 +56,13 @@ class Driver(Protocol):
     def build(self, number: int, reference: str) -> Release:
         """Bring together all that a registered version needs, and write release.json last."""
 
-    def start(self, number: int) -> Address:
-        """Start a release beside the one that answers; return where it alone does."""
+    def start(self, number: int) -> "Counter":
+        """Start a release beside the one that answers; return its counter once it is ready."""
 
-    def share(self, number: int) -> tuple[Address, Address] | None:
-        """Let it have a part of the requests; return where the old one and it alone answer.
+    def share(self, number: int) -> "tuple[Counter, Counter] | None":
+        """Let it have a part of the requests; return the counters of the old one and of it.
 
-        None where no other release answers.
+        None where no other release answers, or the requests cannot be divided.
         """
 
     def switch(self, number: int) -> None:
