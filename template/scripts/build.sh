@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Usage: scripts/build.sh [--image STAGE]... [--engine ENGINE] [--secret ID=FILE]...
 #                         [--allow-dirty] [-- ENGINE-OPTION...]
-#        scripts/build.sh --release [VERSION] [--engine ENGINE] [--secret ID=FILE]... [-- ENGINE-OPTION...]
+#        scripts/build.sh --release [VERSION] [--engine ENGINE] [--secret ID=FILE]... [--push NAME]
+#                         [-- ENGINE-OPTION...]
 #
 # Builds dist/: wheel, source distribution, CycloneDX bill of materials, and manifest.json with the
 # SHA-256 of each. The same commit gives the same bytes, whenever and wherever it is built.
@@ -13,6 +14,8 @@
 #                    VERSION, with the code and packages of its commit. Its tag names the version.
 #   --engine ENGINE  docker, podman or buildah; otherwise the first of them that works here
 #   --secret ID=FILE index=FILE or ca=FILE, for a company's network: see the Dockerfile
+#   --push NAME      push each image, as NAME with its tag, such as registry.example.com/team/model;
+#                    prints NAME@DIGEST, which ML_IMAGE wants for other deploy targets than compose
 #   --allow-dirty    build with uncommitted changes too; the manifest then says so
 #   ENGINE-OPTION    passed to the engine's build command, for example --network host
 #
@@ -21,7 +24,7 @@
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-allow_dirty='' engine='' release='' stages=() options=()
+allow_dirty='' engine='' release='' push='' stages=() options=()
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help) help ;;
@@ -38,6 +41,11 @@ while [ $# -gt 0 ]; do
     --engine)
         engine=${2:-}
         case $engine in docker | podman | buildah) ;; *) usage_error "--engine needs docker, podman or buildah, not '$engine'" ;; esac
+        shift
+        ;;
+    --push)
+        [[ ${2:--} != -* ]] || usage_error "--push needs a name, such as registry.example.com/team/model"
+        push=$2
         shift
         ;;
     --secret)
@@ -159,7 +167,22 @@ build_image() {
             "${arguments[@]}" "$work/source" || return
         "$engine" images --no-trunc --format '{{.Digest}}' "$name" | sort -u >"$work/digest" # a line a name
     fi
+    [ -z "$push" ] || push_image "$name" || return
     printf '%s %s %s %s\n' "$stage" "$name" "$engine" "$(cat "$work/digest")" >>"$work/images"
+}
+
+# push_image NAME: push it and note the digest that the registry knows it by.
+push_image() {
+    local target=$push:${1##*:}
+    if [ "$engine" = docker ]; then
+        docker tag "$1" "$target"
+        docker push --quiet "$target" || return
+        docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$target" |
+            grep "^$push@" >>"$work/pushed"
+    else
+        "$engine" push --quiet --digestfile "$work/pushed-digest" "$1" "docker://$target" || return
+        echo "$push@$(cat "$work/pushed-digest")" >>"$work/pushed"
+    fi
 }
 
 write_manifest() {
@@ -208,4 +231,5 @@ fi
 while read -r _ name _ digest; do
     echo "  $digest  $name"
 done <"$work/images"
+[ -z "$push" ] || sed 's/^/  pushed /' "$work/pushed"
 echo "Built ${release:-dist/} in $(took "$started") s"

@@ -68,7 +68,7 @@ def test_a_target_that_was_not_chosen_is_one_line_that_says_how_to_add_it(run):
     assert (status, out) == (2, "")
     line = error.splitlines()[-1]
     assert "does not deploy to 'moon', only to: local" in line
-    assert re.search(r"scripts/update\.sh --data 'deploy=\[[\w, ]*moon\]' adds it$", line)
+    assert re.search(r"scripts/update\.sh --data 'deploy=\[[\w, ]*TARGET\]' adds a target", line)
 
 
 def test_a_file_that_can_be_predicted_is_valid(run, table, tmp_path):

@@ -169,11 +169,13 @@ def load_state(path: Path, kind: type[_State]) -> _State | None:
         ) from None
 
 
-def tool(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
+def tool(
+    *command: str | Path, cwd: Path, env: dict[str, str] | None = None, given: str | None = None
+) -> str:
     """Run a program and return what it printed. Raises UserError with its own last line."""
     try:
         done = subprocess.run(  # noqa: S603
-            command, cwd=cwd, env=env, capture_output=True, text=True, check=False
+            command, cwd=cwd, env=env, input=given, capture_output=True, text=True, check=False
         )
     except OSError as error:
         raise UserError(f"{command[0]} cannot be run: {error.strerror}") from None
