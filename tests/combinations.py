@@ -59,22 +59,41 @@ def covering(start: Iterable[Answers], among: list[Answers]) -> list[Answers]:
 
 
 COMBINATIONS = [answers for answers in PRODUCT if not refusals(answers)]
+
+
+def selected(option: str) -> list[str]:
+    """Return what to answer to an option that is tried apart: of several choices, all and none."""
+    possible = QUESTIONS.possible(option)
+    return [possible[-1], possible[0]] if option in SEVERAL else possible
+
+
 # What several choices bring are files of their own, and Python's version is a value in a few files.
 # So each of these meets every pair of the other answers, not every combination: that would be many
 # times as many renders, and not one file more.
 COMBINATIONS += [
     answers | {option: selection}
     for option in APART
-    for selection in QUESTIONS.possible(option)
+    for selection in selected(option)
     if selection != DEFAULTS[option]
     for answers in covering([], COMBINATIONS)
+]
+# Each of several choices without the others, where that is allowed: rendered, but not built.
+ALONE = [
+    answers
+    for option in SEVERAL
+    for choice in QUESTIONS.choices(option)
+    if not refusals(answers := DEFAULTS | {option: f"[{choice}]"}) and answers != DEFAULTS
 ]
 
 
 def name(answers: Answers) -> str:
     """Return a combination's name: its framework, and what else is not the default."""
     others = (value for key, value in answers.items() if value != DEFAULTS[key])
-    return "-".join(dict.fromkeys([answers["framework"], *others])).replace("[]", "no-deploy")
+    named = "-".join(dict.fromkeys([answers["framework"], *others]))
+    for option in SEVERAL:
+        none, *_, everything = QUESTIONS.possible(option)
+        named = named.replace(none, f"no-{option}").replace(everything, f"{option}-all")
+    return named
 
 
 @cache

@@ -4,6 +4,7 @@ tests/ops/ is laid over a render as its tests/ops/. With scikit-learn all of it 
 frameworks what depends on the framework.
 """
 
+import re
 import subprocess
 from pathlib import Path
 from shutil import copytree, ignore_patterns, rmtree
@@ -32,6 +33,7 @@ RUNS = {
 OPTIONS = {
     ("ci", "gitlab"): "options/test_gitlab.py",
     ("data", "dvc"): "options/test_dvc.py",
+    ("deploy", "kubernetes"): "options/test_kubernetes.py",
     ("scale", "ray"): "options/test_ray.py",
     ("tracking", "wandb"): "options/test_wandb.py",
 }
@@ -47,7 +49,11 @@ EVERYWHERE = (
 
 def of_options(answers: dict[str, str]) -> list[str]:
     """Return the tests of the options that these answers choose."""
-    found = [path for (name, value), path in OPTIONS.items() if answers[name] == value]
+    found = [
+        path
+        for (name, value), path in OPTIONS.items()
+        if value in re.findall(r"[\w-]+", answers[name])
+    ]
     if answers["scale"] == "ray" and answers["framework"] != "scikit-learn":
         found.append("options/test_ray_training.py")
     return found

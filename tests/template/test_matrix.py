@@ -25,6 +25,7 @@ from poetry.console.application import Application
 
 from tests import combinations
 from tests.combinations import (
+    ALONE,
     COMBINATIONS,
     DEFAULTS,
     OPTIONS,
@@ -42,6 +43,7 @@ from .test_render import parse, show_no_trace
 pytestmark = pytest.mark.xdist_group("matrix")
 
 ANSWERS = ".copier-answers.yml"
+EVERY = [*COMBINATIONS, *ALONE]
 
 
 @dataclass(frozen=True)
@@ -111,12 +113,12 @@ def render(source: Path, folder: Path, answers: Answers) -> Rendered:
 def matrix(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     base = tmp_path_factory.mktemp("matrix")
     begun = time.monotonic()
-    folders = [base / str(number) for number in range(len(COMBINATIONS))]
+    folders = [base / str(number) for number in range(len(EVERY))]
     rendered, errors, new, seen = [], set(), {}, set()
     with ProcessPoolExecutor(
         len(os.sched_getaffinity(0)), mp_context=get_context("spawn"), initializer=quicken
     ) as pool:
-        done = pool.map(render, repeat(source), folders, COMBINATIONS)
+        done = pool.map(render, repeat(source), folders, EVERY)
         for folder, one in zip(folders, done, strict=True):
             if one.error:
                 errors.add(one.error)
@@ -144,9 +146,9 @@ def test_only_what_cannot_work_is_refused() -> None:
 
 def test_every_combination_renders(matrix: Matrix, record_property: Any) -> None:  # noqa: ANN401
     assert matrix.errors == set()
-    assert len(matrix.rendered) == len(COMBINATIONS)
+    assert len(matrix.rendered) == len(EVERY)
     different = sum(map(len, matrix.new.values()))
-    told = f"{len(COMBINATIONS)} combinations of answers, {different} different files"
+    told = f"{len(EVERY)} combinations of answers, {different} different files"
     record_property("told", f"{told}, rendered in {matrix.seconds:.0f} s")
 
 
