@@ -36,7 +36,9 @@ KINDS = {
     },
     "ray.io/v1": {"RayJob": "rayjobs"},
 }
-PLURALS = {plural: (group, kind) for group, kinds in KINDS.items() for kind, plural in kinds.items()}
+PLURALS = {
+    plural: (group, kind) for group, kinds in KINDS.items() for kind, plural in kinds.items()
+}
 PLACE = re.compile(
     r"/apis?/(?P<group>[^/]+/v\w+|v1)/namespaces/(?P<namespace>[^/]+)/(?P<plural>\w+)"
     r"(/(?P<name>[^/]+))?(/(?P<rest>.*))?"
@@ -164,14 +166,14 @@ class Cluster:
                 one["status"] = there | {"availableReplicas": count, "readyReplicas": count}
                 return
             old = one.get("status", {}).get("availableReplicas", 0)
-            one["status"] = there | {"updatedReplicas": 1, "replicas": old + 1,
-                                     "availableReplicas": old, "unavailableReplicas": 1}  # fmt: skip
+            pods = {"replicas": old + 1, "updatedReplicas": 1, "availableReplicas": old}
+            one["status"] = there | pods | {"unavailableReplicas": 1}
         sleep(0.5)
         with self.lock:
             if one["metadata"]["generation"] == generation:
-                one["status"]["conditions"] = [
-                    {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
-                ]
+                reason = "ProgressDeadlineExceeded"
+                late = {"type": "Progressing", "status": "False", "reason": reason}
+                one["status"]["conditions"] = [late]
 
     def start(self, replicaset, number, template, image, namespace):
         """Have a pod of a ReplicaSet, ready or not."""
@@ -252,8 +254,9 @@ class Handler(BaseHTTPRequestHandler):
             self.fail(404, "NotFound", f"no such path: {url.path}")
         elif f"{verb} {place['plural']}" in self.cluster.forbidden:
             group = PLURALS[place["plural"]][0].rpartition("/")[0]
-            self.fail(403, "Forbidden", f'{place["plural"]}.{group} "{place["name"]}" is forbidden: '
-                      f'User "tester" cannot {verb} resource "{place["plural"]}"')  # fmt: skip
+            what = f"{place['plural']}.{group}"
+            reason = f'User "tester" cannot {verb} resource "{place["plural"]}"'
+            self.fail(403, "Forbidden", f'{what} "{place["name"]}" is forbidden: {reason}')
         elif place["rest"]:
             pod, _, _ = place["name"].partition(":")
             self.send(200, self.cluster.ask(pod, place["rest"].removeprefix("proxy/")))

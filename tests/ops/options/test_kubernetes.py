@@ -233,7 +233,9 @@ def test_a_killed_deployment_is_ended_by_a_rollback(driver, cluster, monkeypatch
     release(driver, "1")
     cluster.images[NAMES["2"]].ready = False
     # As a killed process does: it neither waits nor returns.
-    monkeypatch.setattr(code.Cluster, "rollout", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        code.Cluster, "rollout", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     monkeypatch.setattr(driver, "abandon", lambda _: None)
     monkeypatch.setattr(driver.releases, "drop", lambda _: None)
     with pytest.raises(KeyboardInterrupt):
