@@ -376,5 +376,11 @@ def test_a_project_that_deploys_nowhere_has_and_names_nothing_of_a_target(
     pages = [bare / name for name in ("README.md", ".env.example", "CODEOWNERS")]
     for page in [*pages, *bare.glob("docs/**/*.md")]:
         text = page.read_text("utf-8").lower()
-        for word in ("compose", "haproxy", "grafana", "alertmanager", "/deploy/monitoring"):
+        for word in (
+            *QUESTIONS["deploy"]["choices"].values(),
+            "haproxy",
+            "grafana",
+            "alertmanager",
+            "/deploy/monitoring",
+        ):
             assert not re.search(rf"(?<!de){word}", text), (page, word)
