@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -226,36 +227,89 @@ def test_a_model_is_trained_and_served(built: Built, docker: Docker, tmp_path: P
         docker.ok("volume", "rm", "--force", *volumes)
 
 
-def test_a_release_is_one_image_of_the_model_s_commit(
-    template: Path, docker: Docker, buildah: Engine, secrets: list[str], tmp_path: Path
-) -> None:
-    """Built twice it is the same, whatever was committed since; alone it answers as trained."""
-    root = tmp_path / "trained"
-    copy_template(template, root, python_version=PYTHON)
-    install(root, PYTHON)
-    given = {"PATH": docker.environment["PATH"], "BASE_IMAGE": BASE}
-    project = Project(root, docker.environment | buildah.environment | given)
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry of images on this machine; yields where it is."""
+    need("docker-registry")
+    folder, address = tmp_path_factory.mktemp("registry"), f"127.0.0.1:{free_port()}"
+    settings = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": address},
+    }
+    (folder / "config.yml").write_text(json.dumps(settings), "utf-8")
+    command = ["docker-registry", "serve", folder / "config.yml"]
+    with (
+        (folder / "log").open("ab") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as it,
+    ):
+        yield address
+        it.terminate()
+
+
+@pytest.fixture(scope="module")
+def trained(
+    template: Path,
+    docker: Docker,
+    buildah: Engine,
+    registry: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Project:
+    """A project with a champion, whose builds may push to the registry here without TLS."""
+    folder = tmp_path_factory.mktemp("trained")
+    copy_template(template, folder / "p", python_version=PYTHON, deploy=["compose", "kubernetes"])
+    install(folder / "p", PYTHON)
+    registries = folder / "registries.conf"
+    registries.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n', "utf-8")
+    given = {
+        "PATH": docker.environment["PATH"],
+        "BASE_IMAGE": BASE,
+        "CONTAINERS_REGISTRIES_CONF": str(registries),
+    }
+    project = Project(folder / "p", docker.environment | buildah.environment | given)
     for name in TRAINED:
         project.ok(COMMAND, name)
-    trained = git(root, "rev-parse", "HEAD").strip()
+    return project
 
-    def release(engine: str) -> str:
-        options = ("--engine", engine, *secrets, "--", "--network", "host")
-        told = project.ok("scripts/build.sh", "--release", *options)
-        found = re.search(r"^ +(sha256:\S+) +my-ml-project-release:1$", told, re.MULTILINE)
-        assert found, told
-        return found[1]
 
-    first = release("buildah")
+@pytest.fixture(scope="module")
+def pushed(trained: Project, registry: str, secrets: list[str]) -> str:
+    """The release of its champion by Buildah, as the registry has it: NAME@DIGEST."""
+    return release(trained, secrets, "buildah", f"{registry}/team/model")[1]
+
+
+def release(project: Project, secrets: list[str], engine: str, push: str = "") -> tuple[str, str]:
+    """Build the champion's image; return its digest here, and what it was pushed as."""
+    given = ("--push", push) if push else ()
+    options = ("--engine", engine, *given, *secrets, "--", "--network", "host")
+    told = project.ok("scripts/build.sh", "--release", *options)
+    found = re.search(r"^ +(sha256:\S+) +my-ml-project-release:1$", told, re.MULTILINE)
+    assert found, told
+    names = re.findall(r"^ +pushed (\S+)$", told, re.MULTILINE)
+    assert len(names) == bool(push), told
+    return found[1], "".join(names)
+
+
+def test_a_release_is_one_image_of_the_model_s_commit(
+    trained: Project, docker: Docker, pushed: str, registry: str, secrets: list[str], tmp_path: Path
+) -> None:
+    """Built twice it is the same, whatever was committed since; alone it answers as trained."""
+    project, root = trained, trained.root
+    commit = git(root, "rev-parse", "HEAD").strip()
+    name, _, first = pushed.partition("@")
+    assert name == f"{registry}/team/model"
     (root / "src/my_ml_project/later.py").write_text("LATER = True\n", "utf-8")
     commit_all(root, "Later")
     (root / "src/my_ml_project/uncommitted.py").write_text("LATER = True\n", "utf-8")
-    assert release("buildah") == first
+    assert release(project, secrets, "buildah")[0] == first
     assert not (root / "dist").exists()
 
-    (about,) = json.loads(docker.ok("image", "inspect", release("docker")))
+    built, elsewhere = release(project, secrets, "docker", name)
+    docker.ok("pull", "--quiet", elsewhere)
+    (about,) = json.loads(docker.ok("image", "inspect", elsewhere))
+    assert about["Id"] == built
     labels = about["Config"]["Labels"]
-    assert labels["org.opencontainers.image.revision"] == trained
+    assert labels["org.opencontainers.image.revision"] == commit
     assert labels["org.opencontainers.image.version"] == "1"
     container, port = f"groundwork-{os.getpid()}-release", free_port()
     try:
@@ -309,6 +363,95 @@ def serve(docker: Docker, container: str, port: str, release: Path) -> None:
     docker.ok("stop", container)
     ended = state()
     assert (ended["ExitCode"], ended["OOMKilled"]) == (0, False), docker.run("logs", container)
+
+
+# The pod of an overlay for an image, as the driver makes it. Podman publishes no port on the host's
+# network, knows no named ones, and what it has pulled is not pulled again: that registry is apart.
+POD = """
+import sys, yaml
+from pathlib import Path
+from my_ml_project.ops.core import settings
+from my_ml_project.ops.delivery import cluster, release
+made = release.Release(version="1", digest="", run_id="", commit="", image=sys.argv[1])
+root = settings.settings().root
+pod = cluster.Cluster(root, root / "deploy/kubernetes/staging").workload(1, made)
+spec = pod["spec"]["template"]["spec"]
+spec["hostNetwork"] = True
+(container,) = spec["containers"]
+del container["ports"]
+container["imagePullPolicy"] = "Never"
+for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+    container[name]["httpGet"]["port"] = 8000
+Path(sys.argv[2]).write_text(yaml.safe_dump(pod))
+"""
+
+
+def test_the_pod_of_a_cluster_answers_as_trained(
+    trained: Project, buildah: Engine, pushed: str, tmp_path: Path
+) -> None:
+    """Run by Podman from the manifest, without root, rights or a file system to write to."""
+    need("podman", "catatonit", "unshare", "nsenter", "ip")
+    limits = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'
+    (tmp_path / "containers.conf").write_text(limits, "utf-8")
+    given = {name: trained.environment[name] for name in ("PATH", "CONTAINERS_REGISTRIES_CONF")}
+    environment = buildah.environment | given
+    environment["CONTAINERS_CONF"] = str(tmp_path / "containers.conf")
+    quiet = ("--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file")
+
+    def podman(*arguments: object, inside: tuple[str, ...] = ()) -> str:
+        return checked(run([*inside, "podman", *quiet, *arguments], environment))
+
+    podman("pull", "--quiet", pushed)
+    manifest = tmp_path / "pod.yaml"
+    trained.ok(".venv/bin/python", "-c", POD, pushed, manifest)
+    trained.ok(COMMAND, "export", "champion", tmp_path / "golden")
+    golden = json.loads((tmp_path / "golden/bundle/golden.json").read_text("utf-8"))
+    up = [
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "unshare",
+        "-n",
+        "sh",
+        "-c",
+        "ip link set lo up; sleep 600",
+    ]
+    with subprocess.Popen(up, env=environment) as apart:
+        there = ("nsenter", "-t", str(apart.pid), "-n")
+        try:
+            until = monotonic() + 10
+            while "LOOPBACK,UP" not in checked(run([*there, "ip", "link"], environment)):
+                assert monotonic() < until
+                sleep(0.1)
+            podman("kube", "play", manifest, inside=there)
+            container = podman("ps", "--quiet", "--filter", "name=service-pod-0-service").strip()
+
+            def ask(path: str, given: str = "") -> dict[str, Any]:
+                asking = [*there, sys.executable, "-c", ASK, f"http://127.0.0.1:8000/{path}"]
+                until = monotonic() + 2 * MINUTES
+                while (done := run(asking, environment, given)).returncode:
+                    assert monotonic() < until, podman("logs", container) + done.stderr
+                    sleep(0.5)
+                answer: dict[str, Any] = json.loads(done.stdout)
+                return answer
+
+            assert ask("readyz")["status"] == "ready"
+            answer = ask("predict", json.dumps({"rows": golden["inputs"]}))
+            scores = [one["score"] for one in answer["predictions"]]
+            assert scores == pytest.approx(golden["scores"], rel=golden.get("tolerance", 1e-9))
+            status = podman("exec", container, "grep", "-E", "^(Uid|CapEff|NoNew|Seccomp):",
+                            "/proc/1/status", inside=there)  # fmt: skip
+            limits = dict(line.split(":\t", 1) for line in status.splitlines())
+            assert limits["Uid"].split() == ["10001"] * 4
+            assert int(limits["CapEff"], 16) == 0
+            assert (limits["NoNewPrivs"], limits["Seccomp"]) == ("1", "2")
+            touched = run(
+                [*there, "podman", *quiet, "exec", container, "touch", "/app/x"], environment
+            )
+            assert "Read-only file system" in touched.stderr
+        finally:
+            run([*there, "podman", *quiet, "kube", "down", manifest], environment)
+            apart.terminate()
 
 
 def of_project(stage: str, tracked: set[str]) -> set[str]:
