@@ -440,7 +440,7 @@ def test_the_pod_of_a_cluster_answers_as_trained(
             answer = ask("predict", json.dumps({"rows": golden["inputs"]}))
             scores = [one["score"] for one in answer["predictions"]]
             assert scores == pytest.approx(golden["scores"], rel=golden.get("tolerance", 1e-9))
-            status = podman("exec", container, "grep", "-E", "^(Uid|CapEff|NoNew|Seccomp):",
+            status = podman("exec", container, "grep", "-E", "^(Uid|CapEff|NoNewPrivs|Seccomp):",
                             "/proc/1/status", inside=there)  # fmt: skip
             limits = dict(line.split(":\t", 1) for line in status.splitlines())
             assert limits["Uid"].split() == ["10001"] * 4
