@@ -70,6 +70,7 @@ if [ ! -f "$ready" ] || [ "$(cat "$ready")" != "$wanted" ]; then
     step "install packages" sync_packages
     step "install the project" sync_project
     printf '%s\n' "$wanted" >"$ready.new" && mv -f "$ready.new" "$ready"
+    printf '{"action": "setup", "time": "%s", "seconds": %s}\n' "$(date -u +%FT%TZ)" "$(took "$started")" >>"$ROOT/var/events.jsonl"
 else
     step "check what is installed" sync_project
 fi

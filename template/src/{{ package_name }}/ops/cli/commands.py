@@ -13,7 +13,8 @@ import yaml
 
 from ..core import optional
 from ..core.errors import UserError
-from ..core.settings import NAME, settings, thread_variables
+from ..core.files import append_line
+from ..core.settings import EVENTS, NAME, settings, thread_variables
 
 app = typer.Typer(
     name=NAME,
@@ -169,6 +170,8 @@ def reproduce(
 
     config = settings()
     verdict = again.reproduce(config, run, here=here, full=full)
+    event = {"action": "reproduce", "run": verdict.run_id, "exact": verdict.exact}
+    append_line(config.var_dir / EVENTS, event)
     typer.echo(f"run: {verdict.run_id}")
     for line in verdict.lines():
         typer.echo(line)
@@ -402,6 +405,17 @@ def deploy(
         raise typer.BadParameter("only rollback takes a release's number")
     for line in deployments.act(drivers[environment], action, number, reference):
         typer.echo(line)
+
+
+@app.command()
+def report() -> None:
+    """Show how the work goes: set-up, deployments, restoring, reproduction."""
+    from ..delivery import report as work
+
+    found, page = work.write(settings())
+    for figure in found:
+        typer.echo(figure)
+    typer.echo(f"report: {page}")
 
 
 def _overrides(replacements: list[str] | None) -> dict[str, dict[str, Any]]:

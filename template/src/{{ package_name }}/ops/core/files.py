@@ -1,5 +1,6 @@
 """Files: written whole or not at all, read as models, and hashed."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -73,3 +74,23 @@ def sha256_files(files: list[Path], base: Path) -> str:
 def feed_part(state: Any, kind: str, content: bytes = b"") -> None:
     """Add a part to a hash with its kind and length, so that no two sequences look the same."""
     state.update(f"{kind}:{len(content)}:".encode() + content)
+
+
+def append_line(path: Path, entry: dict[str, Any]) -> None:
+    """Add an entry to a file of JSON lines."""
+    with path.open("a+b") as file:
+        if file.tell():  # a full disk may have cut the last line short
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(entry).encode() + b"\n")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a file of JSON lines, none where it is not there."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    entries = []
+    for line in lines:
+        with contextlib.suppress(ValueError):  # a line that a full disk cut short
+            entries.append(json.loads(line))
+    return entries

@@ -23,6 +23,8 @@ from .files import first_problem
 
 PACKAGE = __package__.split(".")[0]
 NAME = PACKAGE.replace("_", "-")
+# In var/: when this project was set up, and which runs were reproduced.
+EVENTS = "events.jsonl"
 
 
 def find_root() -> Path:

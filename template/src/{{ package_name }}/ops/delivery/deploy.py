@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from ..core import optional
 from ..core.errors import UserError
-from ..core.files import write_json
+from ..core.files import append_line, read_lines, write_json
 from ..core.settings import Settings
 from . import canary
 from .local import Local
@@ -26,6 +26,8 @@ from .release import RECORDED, Driver
 
 # Releases that stay on disk to go back to.
 KEEP = 5
+# In an environment's folder: every attempt, a line each.
+HISTORY = "history.jsonl"
 # What the question `deploy` offers, each with the module beside this one that it adds.
 TARGETS = {"compose": "compose", "kubernetes": "kubernetes", "terraform": "aws"}
 
@@ -129,7 +131,7 @@ def summary(settings: Settings) -> str:
 
 def history(driver: Driver) -> tuple[list[dict[str, Any]], str]:
     """Return every attempt, oldest first, and one line with success rate and mean time."""
-    entries = _entries(driver.folder)
+    entries = read_lines(driver.folder / HISTORY)
     tries = [entry for entry in entries if entry.get("action") in {"deploy", "rollback"}]
     good = [entry["seconds"] for entry in tries if entry.get("outcome") == "ok"]
     if not tries:
@@ -164,7 +166,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     try:
         with contextlib.suppress(OSError, ValueError):
             left = json.loads(pending.read_text(encoding="utf-8"))
-            _record(folder, left)
+            append_line(folder / HISTORY, left)
         write_json(pending, entry)
         yield entry
         entry |= {"outcome": "ok", "reason": None}
@@ -177,7 +179,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     finally:
         entry["seconds"] = round(time.monotonic() - start, 2)
         with contextlib.suppress(OSError):  # a full disk must not hide what happened
-            _record(folder, entry)
+            append_line(folder / HISTORY, entry)
         pending.unlink(missing_ok=True)
         lock.release()
         _audit(driver, *filter(None, [left, entry]))
@@ -200,28 +202,8 @@ def _prune(driver: Driver) -> None:
             driver.releases.drop(number)
 
 
-def _record(folder: Path, entry: dict[str, Any]) -> None:
-    """Add one line to history.jsonl."""
-    with (folder / "history.jsonl").open("a+b") as file:
-        if file.tell():  # a full disk may have cut the last line short
-            file.seek(-1, os.SEEK_END)
-            if file.read() != b"\n":
-                file.write(b"\n")
-        file.write(json.dumps(entry).encode() + b"\n")
-
-
-def _entries(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "history.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    entries = []
-    for line in lines:
-        with contextlib.suppress(ValueError):  # a line that a full disk cut short
-            entries.append(json.loads(line))
-    return entries
-
-
 def _numbers(folder: Path) -> list[int]:
-    return [entry["release"] for entry in _entries(folder) if entry.get("release")]
+    return [entry["release"] for entry in read_lines(folder / HISTORY) if entry.get("release")]
 
 
 def _line(entry: dict[str, Any]) -> str:
