@@ -458,6 +458,56 @@ def test_alerts_fire_when_their_tests_say_and_no_test_passes_without(
     assert passing.split() == ["all"]
 
 
+# Asks for scores of one row, a thousand times, and prints what they were logged as.
+SAME_ROW = """
+import json, sys, urllib.request as web
+row = json.load(open(sys.argv[2]))["inputs"][0]
+for _ in range(4):
+    body = json.dumps({"rows": [row] * 300}).encode()
+    web.urlopen(f"http://127.0.0.1:{sys.argv[1]}/predict", body, timeout=60).read()
+"""
+# Writes a label for each logged prediction: what the model thinks least likely.
+WRONG_LABELS = """
+import csv, json, pathlib
+logged = {}
+for path in pathlib.Path("var/predictions/compose").glob("*.jsonl"):
+    for line in path.read_text().splitlines():
+        entry = json.loads(line)
+        logged[entry["prediction_id"]] = entry["score"]
+middle = sorted(logged.values())[len(logged) // 2]
+with open("var/labels.csv", "w", newline="") as file:
+    rows = csv.writer(file)
+    rows.writerow(["prediction_id", "label"])
+    rows.writerows((name, int(score < middle)) for name, score in logged.items())
+"""
+
+
+def test_drift_and_late_labels_reach_somebody(platform: Platform) -> None:
+    """Scraped, judged and delivered by the real ones; only the alerts' waiting is cut short."""
+    rules = platform.root / "deploy/monitoring/alerts.yml"
+    before = rules.read_text("utf-8")
+    try:
+        rules.write_text(re.sub(r"^ +for: .+\n", "", before, flags=re.MULTILINE), "utf-8")
+        platform.ok(*COMPOSE, "up", "--detach", "receiver")
+        platform.ok(*COMPOSE, "kill", "--signal", "HUP", "prometheus")
+        platform.ok(sys.executable, "-c", SAME_ROW, platform.ports["ML_PORT"], platform.golden)
+        platform.ok(".venv/bin/python", "-c", WRONG_LABELS)
+        worse = platform.run(COMMAND, "monitor", "--labels", "var/labels.csv")
+        assert worse.returncode == 1
+        assert "finding: quality:" in worse.stderr
+        told: set[str] = set()
+        until = monotonic() + 3 * MINUTES
+        while not {"DataDrift", "QualityFell"} <= told:
+            assert monotonic() < until, told
+            sleep(2)
+            lines = platform.ok(*COMPOSE, "logs", "--no-log-prefix", "receiver").splitlines()
+            messages = [json.loads(line) for line in lines if line.startswith("{")]
+            told = {one["labels"]["alertname"] for each in messages for one in each["alerts"]}
+    finally:
+        rules.write_text(before, "utf-8")
+        platform.ok(*COMPOSE, "kill", "--signal", "HUP", "prometheus")
+
+
 def test_stopped_it_answers_no_more_and_starts_again(platform: Platform) -> None:
     assert platform.deploy("stop").returncode == 0
     assert "stopped" in platform.deploy("status").stdout
