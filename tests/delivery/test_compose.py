@@ -1,11 +1,13 @@
 """The platform of compose.yaml, run for real: trained against, deployed to, and broken."""
 
+import hashlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -408,6 +410,156 @@ def test_without_its_database_training_fails_and_registers_nothing(platform: Pla
     platform.ok(*COMPOSE, "up", "--detach", "--wait", "database", "tracking")
     assert platform.ok(".venv/bin/python", "-c", registered) == before
     assert "registered: version 1, challenger" in platform.ok(COMMAND, "train")  # the same model
+
+
+@pytest.fixture(scope="module")
+def backup(platform: Platform) -> Path:
+    """A backup that was made while a release answers."""
+    told = platform.ok("deploy/backup.sh")
+    made = Path(told.splitlines()[-1])
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert [made] == [*(platform.root / "var/backups").iterdir()]
+    return made
+
+
+def registered(platform: Platform) -> dict[str, Any]:
+    """What the registry and the artifacts have: versions with their digests, runs, the champion."""
+    script = (
+        "import mlflow, json; c = mlflow.MlflowClient()\n"
+        "runs = c.search_runs([e.experiment_id for e in c.search_experiments()])\n"
+        "versions = c.search_model_versions()\n"
+        "print(json.dumps({'runs': sorted(r.info.run_id for r in runs), 'versions': sorted(\n"
+        "    [v.version, v.run_id, sorted(v.tags.items())] for v in versions)}))"
+    )
+    found: dict[str, Any] = json.loads(platform.ok(".venv/bin/python", "-c", script))
+    return found
+
+
+def stored(platform: Platform) -> dict[str, Any]:
+    """What PostgreSQL has: its databases, and how many runs and versions."""
+    query = (
+        "SELECT json_build_object('runs', (SELECT count(*) FROM runs), 'versions', (SELECT count(*)"
+        " FROM model_versions), 'databases', (SELECT json_agg(datname) FROM pg_database))"
+    )
+    ask = 'PGPASSWORD=$POSTGRES_PASSWORD psql -U mlflow -Atc "$0"'
+    exec_there = (*COMPOSE, "exec", "-T", "database", "sh", "-c")
+    found: dict[str, Any] = json.loads(platform.ok(*exec_there, ask, query))
+    return found
+
+
+def test_a_lost_volume_is_restored_from_a_backup(platform: Platform, backup: Path) -> None:
+    before = registered(platform)
+    exported = platform.ok(COMMAND, "export", "champion", "var/before")
+    with platform.load():
+        platform.ok(*COMPOSE, "rm", "--force", "--stop", "tracking", "database")
+        for volume in ("database", "artifacts"):
+            platform.docker.ok("volume", "rm", f"my-ml-project_{volume}")
+        platform.ok(*COMPOSE, "up", "--detach", "--wait", "database", "tracking")
+        lost = stored(platform)
+        assert (lost["runs"], lost["versions"]) == (0, 0)
+        assert platform.run(COMMAND, "export", "champion", "var/lost").returncode == 1
+        told = platform.ok("deploy/backup.sh", "--restore", backup)
+    assert "restored" in told.splitlines()[-1]
+    assert {*platform.ends} == {"200"}, "what answers does not need it"
+    assert registered(platform) == before
+    assert before["versions"]
+    assert platform.ok(COMMAND, "export", "champion", "var/after") == exported
+    golden = [platform.root / f"var/{one}/bundle/golden.json" for one in ("before", "after")]
+    assert golden[0].read_bytes() == golden[1].read_bytes()
+    assert re.search(r"^reproduced: exact$", platform.ok(COMMAND, "reproduce"), re.MULTILINE)
+    assert "champion" in platform.ok(COMMAND, "promote", "1")
+    assert "registered: version" in platform.ok(COMMAND, "train"), "and it takes new versions"
+
+
+def test_a_restore_keeps_what_was_there_before(platform: Platform, backup: Path) -> None:
+    """As a database and a folder of their own, which the next backup leaves out."""
+    newer = stored(platform)
+    platform.ok("deploy/backup.sh", "--restore", backup)
+    restored = stored(platform)
+    assert restored["runs"] < newer["runs"]
+    kept = {one for one in restored["databases"] if one.startswith("mlflow_before_")}
+    assert len(kept - {*newer["databases"]}) == 1
+    there = platform.ok(*COMPOSE, "exec", "-T", "tracking", "ls", "-A", "/app/artifacts").split()
+    assert {f".before-{name.rpartition('_')[2]}" for name in kept} <= {*there}
+    made = Path(platform.ok("deploy/backup.sh").splitlines()[-1])
+    with (
+        tarfile.open(made) as archive,
+        tarfile.open(fileobj=archive.extractfile("artifacts.tar")) as packed,
+    ):
+        names = packed.getnames()
+    made.unlink()
+    assert len(names) > 10
+    assert not [name for name in names if ".before" in name]
+
+
+def test_only_the_newest_backups_are_kept(platform: Platform, backup: Path) -> None:
+    old = backup.with_name("my-ml-project-20200101T000000Z.tar")
+    other = backup.with_name("notes.tar")
+    for path in (old, other):
+        path.write_bytes(b"")
+    made = Path(platform.ok("deploy/backup.sh", BACKUP_KEEP="2").splitlines()[-1])
+    assert {*backup.parent.iterdir()} == {backup, made, other}
+    for path in (made, other):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        ("cut", "is damaged or no backup"),
+        ("changed", "is damaged or no backup"),
+        ("text", "is damaged or no backup"),
+        ("foreign", "is another project's backup"),
+        ("missing", "cannot be read"),
+        ("empty database", "load beside what is there: pg_restore: error: .*"),
+    ],
+)
+def test_what_is_no_whole_backup_of_this_project_changes_nothing(
+    platform: Platform, backup: Path, tmp_path: Path, harm: str, reason: str
+) -> None:
+    before = stored(platform)
+    bad = tmp_path / "bad.tar"
+    match harm:
+        case "cut":
+            bad.write_bytes(backup.read_bytes()[: backup.stat().st_size // 2])
+        case "changed":
+            content = bytearray(backup.read_bytes())
+            content[len(content) // 2] ^= 1
+            bad.write_bytes(content)
+        case "text":
+            bad.write_text("no archive", "utf-8")
+        case "foreign" | "empty database":
+            forge(backup, bad, harm)
+    done = platform.run("deploy/backup.sh", "--restore", bad)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"error: .*{reason}.*\n", done.stderr), done.stderr
+    assert stored(platform) | {"databases": []} == before | {"databases": []}
+    assert not [*(platform.root / "var/backups").glob(".new*")]
+
+
+def forge(backup: Path, into: Path, harm: str) -> None:
+    """Write a backup whose checksum is right and whose content is not."""
+    folder = into.parent / "forged"
+    folder.mkdir()
+    with tarfile.open(backup) as archive:
+        archive.extractall(folder, filter="data")
+    names = ("project", "database.dump", "artifacts.tar")
+    if harm == "foreign":
+        (folder / "project").write_text("another\n", "utf-8")
+    else:
+        (folder / "database.dump").write_bytes(b"")
+    whole = b"".join((folder / name).read_bytes() for name in names)
+    (folder / "sha256").write_text(hashlib.sha256(whole).hexdigest() + "\n", "utf-8")
+    with tarfile.open(into, "w") as archive:
+        for name in (*names, "sha256"):
+            archive.add(folder / name, name)
+
+
+def test_without_the_engine_a_backup_fails_in_one_line(platform: Platform) -> None:
+    done = platform.run("deploy/backup.sh", DOCKER_HOST="unix:///nowhere")
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: back up: .+\n", done.stderr), done.stderr
+    assert not [*(platform.root / "var/backups").glob(".new*")]
 
 
 def test_prometheus_sees_the_release_and_the_gateway(platform: Platform) -> None:
