@@ -78,9 +78,9 @@ class Serving:
     folder: Path
 
     def play(
-        self, role: Path | None = None, **variables: object
+        self, role: Path | None = None, *, quick: bool = True, **variables: object
     ) -> subprocess.CompletedProcess[str]:
-        """Run the playbook, or a copy of it whose role was changed."""
+        """Run the playbook, or a copy with another role; `quick`, or as Ansible does by default."""
         given = PASSWORDS | {
             "serving_host_keys": [self.host.key.with_suffix(".pub").read_text("utf-8").strip()],
             "serving_host_environment": {"COMPOSE_FILE": "compose.yaml:/srv/stand-ins.yml"},
@@ -101,6 +101,7 @@ class Serving:
             "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=60s "
             "-o UserKnownHostsFile=/dev/null",
             "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_PIPELINING": str(quick),
         }
         book = (role or self.project / "deploy/ansible") / "site.yml"
         return self.host.outside(
@@ -178,7 +179,7 @@ def serving(
 @pytest.fixture(scope="module")
 def first(serving: Serving) -> int:
     """The first run of the playbook: how many tasks of it changed something."""
-    return changed(serving.play())
+    return changed(serving.play(quick=False))
 
 
 @pytest.fixture(scope="module")
