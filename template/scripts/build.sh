@@ -176,9 +176,8 @@ push_image() {
     local target=$push:${1##*:}
     if [ "$engine" = docker ]; then
         docker tag "$1" "$target"
-        docker push --quiet "$target" || return
-        docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$target" |
-            grep "^$push@" >>"$work/pushed"
+        docker push "$target" >"$work/said" || return
+        echo "$push@$(sed -n 's/.* digest: \(sha256:[0-9a-f]*\).*/\1/p' "$work/said")" >>"$work/pushed"
     else
         "$engine" push --quiet --digestfile "$work/pushed-digest" "$1" "docker://$target" || return
         echo "$push@$(cat "$work/pushed-digest")" >>"$work/pushed"
