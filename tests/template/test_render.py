@@ -112,8 +112,10 @@ def show_no_trace(paths: Iterable[Path]) -> None:
             text == "\n" and path.parent.name == "requirements"
         ):  # so is the export of an empty group
             continue
-        # GitHub has expressions like Jinja's, shell has such lengths, Docker such formats.
-        bare = text.replace("${{", "").replace("${#", "").replace("'{{.", "").replace('"{{.', "")
+        # GitHub and Argo have expressions like Jinja's, shell such lengths, Docker such formats.
+        bare = text
+        for theirs in ("${{", "{{args.", "${#", "'{{.", '"{{.'):
+            bare = bare.replace(theirs, "")
         # So does Ansible, in files of its own.
         traces = [".jinja"] if "ansible" in path.parts else ["{{", "{%", "{#", ".jinja"]
         for trace in traces:
