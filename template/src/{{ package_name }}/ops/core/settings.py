@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     image: str = Field(
         "", description="image of a release; empty: what scripts/build.sh --release made"
     )
+    cluster: str = Field(NAME, description="cluster on ECS that deploy.sh aws deploys to")
     canary_seconds: float = Field(
         5, ge=0, description="seconds for which a new release shares requests with the old one"
     )
