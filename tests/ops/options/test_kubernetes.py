@@ -352,7 +352,7 @@ def test_the_scheduled_job_retrains_on_new_rows_and_pushes_them(
 
     def run(**changed):
         return subprocess.run(
-            ["sh", ROOT / "scripts/retrain.sh"], cwd=tmp_path, env=environment | changed,
+            [ROOT / "scripts/retrain.sh"], cwd=tmp_path, env=environment | changed,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
