@@ -625,7 +625,8 @@ logged = {}
 for path in pathlib.Path("var/predictions/compose").glob("*.jsonl"):
     for line in path.read_text().splitlines():
         entry = json.loads(line)
-        logged[entry["prediction_id"]] = entry["score"]
+        if "score" in entry:  # not what could not be answered
+            logged[entry["prediction_id"]] = entry["score"]
 middle = sorted(logged.values())[len(logged) // 2]
 with open("var/labels.csv", "w", newline="") as file:
     rows = csv.writer(file)
