@@ -4,10 +4,11 @@ tests/ops/ is laid over a render as its tests/ops/. With scikit-learn all of it 
 frameworks what depends on the framework.
 """
 
+import os
 import re
 import subprocess
 from pathlib import Path
-from shutil import copytree, ignore_patterns, rmtree
+from shutil import copytree, ignore_patterns, rmtree, which
 from xml.etree import ElementTree as ET
 
 from .conftest import ROOT
@@ -54,6 +55,8 @@ def of_options(answers: dict[str, str]) -> list[str]:
         for (name, value), path in OPTIONS.items()
         if value in re.findall(r"[\w-]+", answers[name])
     ]
+    if not which("kubectl") and os.environ.get("CI") != "true":  # there, nothing is left out
+        found = [path for path in found if path != OPTIONS["deploy", "kubernetes"]]
     if answers["scale"] == "ray" and answers["framework"] != "scikit-learn":
         found.append("options/test_ray_training.py")
     return found

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, which
 from typing import Any
 
 import kubernetes_validate as api
@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import Render, copy_template
-from tests.containers import checked, need, run
+from tests.containers import checked, run
 from tests.projects import replace
 
 VERSION = "1.32"
@@ -33,7 +33,8 @@ Object = dict[str, Any]
 
 def built(project: Path, overlay: str) -> list[Object]:
     """Return an overlay's objects as kubectl makes them."""
-    need("kubectl")
+    if not which("kubectl"):
+        pytest.skip("not installed: kubectl")
     command = ["kubectl", "kustomize", project / "deploy/kubernetes" / overlay]
     return [one for one in yaml.safe_load_all(checked(run(command, dict(os.environ)))) if one]
 
