@@ -4,7 +4,9 @@ import copy
 import hashlib
 import re
 import subprocess
+import tomllib
 import warnings
+from datetime import date, timedelta
 from pathlib import Path
 
 import nbformat
@@ -32,6 +34,25 @@ def test_what_is_installed_is_what_the_lock_says():
 
 def test_the_page_of_the_environment_is_current():
     assert environment.problems(ROOT) == []
+
+
+def weak_exceptions(text: str, today: date) -> list[str]:
+    """Return the accepted vulnerabilities that have no owner, no date, or one that is past."""
+    weak = []
+    for one in tomllib.loads(text).get("IgnoredVulns", []):
+        until = one.get("ignoreUntil", date.min)
+        until = date(until.year, until.month, until.day)  # it may have a time, too
+        owned = re.match(r"\S+@\S+: \S", one.get("reason", ""))
+        if not owned or not today <= until <= today + timedelta(days=180):
+            weak.append(one["id"])
+    return weak
+
+
+def test_vulnerabilities_are_accepted_for_a_time_and_by_somebody():
+    """See docs/how-to/packages-and-updates.md."""
+    path = ROOT / "osv-scanner.toml"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    assert weak_exceptions(text, date.today()) == []
 
 
 def test_no_update_was_left_undecided():

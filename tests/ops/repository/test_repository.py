@@ -1,14 +1,17 @@
 """The files that tools outside this project read: owners, hooks, ignores, updates."""
 
 import json
+import os
 import re
 import subprocess
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ...contract.test_repository import weak_exceptions
 from ..conftest import ROOT
 from ..project import package
 
@@ -89,6 +92,29 @@ def test_dependency_changes_are_notified():
     managers = {"poetry", "pep621", "github-actions", "gitlabci", "copier"}
     assert managers <= set(config["enabledManagers"])
     assert config["vulnerabilityAlerts"]["enabled"] is True
+    (packages,) = [rule for rule in config["packageRules"] if "postUpgradeTasks" in rule]
+    for command in packages["postUpgradeTasks"]["commands"]:
+        assert os.access(ROOT / command, os.X_OK)
+
+
+ACCEPTED = {"id": '"GHSA-1"', "ignoreUntil": "2026-06-30", "reason": '"a@b.org: not reached"'}
+
+
+@pytest.mark.parametrize(
+    ("changed", "today", "weak"),
+    [
+        ({}, "2026-06-30", []),
+        ({}, "2026-07-01", ["GHSA-1"]),  # a moved clock: it has expired
+        ({}, "2025-12-31", ["GHSA-1"]),  # too far ahead
+        ({"ignoreUntil": None}, "2026-06-30", ["GHSA-1"]),
+        ({"reason": None}, "2026-06-30", ["GHSA-1"]),
+        ({"reason": '"not reached"'}, "2026-06-30", ["GHSA-1"]),
+    ],
+)
+def test_an_accepted_vulnerability_expires_and_has_an_owner(changed, today, weak):
+    entry = {name: value for name, value in {**ACCEPTED, **changed}.items() if value}
+    text = "[[IgnoredVulns]]\n" + "".join(f"{name} = {value}\n" for name, value in entry.items())
+    assert weak_exceptions(text, date.fromisoformat(today)) == weak
 
 
 @pytest.mark.parametrize(
