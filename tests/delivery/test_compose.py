@@ -610,12 +610,13 @@ def test_alerts_fire_when_their_tests_say_and_no_test_passes_without(
     assert passing.split() == ["all"]
 
 
-# Asks for scores of one row, a thousand times, and prints what they were logged as.
-SAME_ROW = """
+# Asks for scores of the same two rows, the least and the most likely ones, a thousand times.
+TWO_ROWS = """
 import json, sys, urllib.request as web
-row = json.load(open(sys.argv[2]))["inputs"][0]
+golden = json.load(open(sys.argv[2]))
+ranked = sorted(zip(golden["scores"], golden["inputs"]), key=lambda one: one[0])
 for _ in range(4):
-    body = json.dumps({"rows": [row] * 300}).encode()
+    body = json.dumps({"rows": [ranked[0][1], ranked[-1][1]] * 150}).encode()
     web.urlopen(f"http://127.0.0.1:{sys.argv[1]}/predict", body, timeout=60).read()
 """
 # Writes a label for each logged prediction: what the model thinks least likely.
@@ -627,7 +628,7 @@ for path in pathlib.Path("var/predictions/compose").glob("*.jsonl"):
         entry = json.loads(line)
         if "score" in entry:  # not what could not be answered
             logged[entry["prediction_id"]] = entry["score"]
-middle = sorted(logged.values())[len(logged) // 2]
+middle = (min(logged.values()) + max(logged.values())) / 2
 with open("var/labels.csv", "w", newline="") as file:
     rows = csv.writer(file)
     rows.writerow(["prediction_id", "label"])
@@ -643,11 +644,13 @@ def test_drift_and_late_labels_reach_somebody(platform: Platform) -> None:
         rules.write_text(re.sub(r"^ +for: .+\n", "", before, flags=re.MULTILINE), "utf-8")
         platform.ok(*COMPOSE, "up", "--detach", "receiver")
         platform.ok(*COMPOSE, "kill", "--signal", "HUP", "prometheus")
-        platform.ok(sys.executable, "-c", SAME_ROW, platform.ports["ML_PORT"], platform.golden)
+        platform.ok(sys.executable, "-c", TWO_ROWS, platform.ports["ML_PORT"], platform.golden)
         platform.ok(".venv/bin/python", "-c", WRONG_LABELS)
         worse = platform.run(COMMAND, "monitor", "--labels", "var/labels.csv")
         assert worse.returncode == 1
-        assert "finding: quality:" in worse.stderr
+        assert re.search(r"^finding: quality: \w+ fell by", worse.stderr, re.MULTILINE), (
+            worse.stderr
+        )
         told: set[str] = set()
         until = monotonic() + 3 * MINUTES
         while not {"DataDrift", "QualityFell"} <= told:
