@@ -409,7 +409,7 @@ def deploy(
 
 @app.command()
 def report() -> None:
-    """Show how the work goes: set-up, deployments, restoring, reproduction."""
+    """Show how deployments and reproductions went."""
     from ..delivery import report as work
 
     found, page = work.write(settings())
