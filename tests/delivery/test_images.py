@@ -455,6 +455,64 @@ def test_the_pod_of_a_cluster_answers_as_trained(
             apart.terminate()
 
 
+# Lets the source have other rows.
+FRESH = """
+
+_everything = load
+
+
+def load():
+    return _everything().iloc[5:]
+"""
+
+
+def test_the_scheduled_job_retrains_on_new_rows_and_pushes_them(
+    trained: Project, tmp_path: Path
+) -> None:
+    """As the CronJob runs it, but for the container: from a clone, with MLflow elsewhere."""
+    before, origin = trained.root, tmp_path / "origin"
+    git(tmp_path, "clone", "--quiet", "--bare", str(before), "origin")
+    home = tmp_path / "home"
+    home.mkdir()
+    given = {
+        "REPOSITORY": str(origin),
+        "HOME": str(home),
+        "PATH": f"{before}/.venv/bin:{trained.environment['PATH']}",
+        "MLFLOW_TRACKING_URI": f"sqlite+pysqlite:///{before}/var/mlflow.db",
+        "ML_COMMIT": "of the image",
+    }
+
+    def job(**changed: str) -> tuple[int, list[str], str]:
+        done = trained.run("scripts/retrain.sh", **given, **changed)
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    assert job() == (0, ["the rows are as recorded: nothing to retrain"], "")
+    git(tmp_path, "clone", "--quiet", str(origin), "work")
+    with (tmp_path / "work/src/my_ml_project/data.py").open("a", encoding="utf-8") as code:
+        code.write(FRESH)
+    commit_all(tmp_path / "work", "The source has other rows")
+    git(tmp_path / "work", "push", "--quiet", "origin", "main")
+
+    status, told, error = job()
+    assert status == 0, error
+    branches = {*git(origin, "branch", "--format=%(refname:short)").split()} - {"main"}
+    assert len(branches) == 1, told
+    (branch,) = branches
+    assert told[-1] == f"pushed {branch} for review"
+    assert git(origin, "diff", "--name-only", "main", branch).split() == ["data/manifest.json"]
+    assert "registered: version 2, challenger" in "\n".join(told)
+    assert [*home.iterdir()] == [], "nothing is left of the clone, and no setting of git's"
+
+    status, told, _ = job()
+    assert status == 0
+    assert f"the branch {branch} has these rows already" in told[-1]
+    given["REPOSITORY"] = ""
+    assert job()[0] == 1
+    assert "REPOSITORY" in job()[2]
+    given["REPOSITORY"] = str(origin)
+    assert job(BRANCH="none")[0] != 0
+
+
 def of_project(stage: str, tracked: set[str]) -> set[str]:
     """Return the project's files that belong into a stage's image, as /app has them."""
     code = {file for file in tracked if file.startswith("src/")} | {"pyproject.toml", "params.yaml"}

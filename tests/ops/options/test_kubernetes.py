@@ -1,17 +1,13 @@
 """The driver of Kubernetes, with the real kubectl and a stand-in for the cluster."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from ..conftest import ROOT, commit
 from ..project import cluster as code
-from ..project import data, dataset, deploy, errors, git, kubernetes, registry, settings, train
+from ..project import deploy, errors, kubernetes, registry, settings
 from .cluster import REVISION, Cluster, Image
 
 DIGEST = "d" * 64
@@ -319,70 +315,3 @@ def test_the_revision_of_a_deployment_is_the_clusters(driver, cluster):
     (one,) = cluster.all("replicasets")
     assert one["metadata"]["annotations"][REVISION] == "1"
     assert {*driver.cluster.revisions()} == {1}
-
-
-FRESH = """
-
-_everything = load
-
-
-def load():
-    return _everything().iloc[5:]
-"""
-
-
-@pytest.mark.slow
-def test_the_scheduled_job_retrains_on_new_rows_and_pushes_them(
-    project_factory, tmp_path, monkeypatch
-):
-    root = project_factory()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite+pysqlite:///{tmp_path}/mlflow.db")
-    config = settings.settings(root=root, var_dir=root / "var")
-    dataset.prepare(config)
-    train.train(config)
-    champion, _ = registry.promote(config)
-    git.git(tmp_path, "clone", "--quiet", "--bare", str(root), "origin")
-    environment = {
-        **os.environ,
-        "REPOSITORY": str(tmp_path / "origin"),
-        "HOME": str(tmp_path),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "ML_COMMIT": "of the image",
-    }
-
-    def run(**changed):
-        return subprocess.run(
-            [ROOT / "scripts/retrain.sh"], cwd=tmp_path, env=environment | changed,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    same = run()
-    assert (same.returncode, same.stderr) == (0, ""), same.stderr
-    assert same.stdout == "the rows are as recorded: nothing to retrain\n"
-
-    with (root / data.__file__.removeprefix(f"{ROOT}/")).open("a", encoding="utf-8") as code:
-        code.write(FRESH)
-    commit(root, "The source has other rows")
-    git.git(root, "push", "--quiet", str(tmp_path / "origin"), "main")
-    done = run()
-    assert done.returncode == 0, done.stderr
-    origin = tmp_path / "origin"
-    branches = {*git.git(origin, "branch", "--format=%(refname:short)").split()} - {"main"}
-    assert len(branches) == 1, done.stdout
-    (branch,) = branches
-    assert done.stdout.splitlines()[-1] == f"pushed {branch} for review"
-    changed = git.git(origin, "diff", "--name-only", "main", branch).split()
-    assert "data/manifest.json" in changed
-    assert not [name for name in changed if name.startswith("src/")]
-    challenger = registry.resolve(config, "challenger")
-    assert challenger.number != champion.number
-    assert challenger.commit == git.git(origin, "rev-parse", branch).strip()
-    assert not [*tmp_path.glob("retrain.*")], "nothing is left of the clone"
-
-    again = run()
-    assert again.returncode == 0
-    assert f"the branch {branch} has these rows already" in again.stdout
-    for wrong, reason in (({"REPOSITORY": ""}, "REPOSITORY"), ({"BRANCH": "none"}, "none")):
-        failed = run(**wrong)
-        assert failed.returncode != 0
-        assert reason in failed.stderr
