@@ -372,10 +372,10 @@ POD = """
 import sys, yaml
 from pathlib import Path
 from my_ml_project.ops.core import settings
-from my_ml_project.ops.delivery import cluster, release
+from my_ml_project.ops.delivery import kubectl, release
 made = release.Release(version="1", digest="", run_id="", commit="", image=sys.argv[1])
 root = settings.settings().root
-pod = cluster.Cluster(root, root / "deploy/kubernetes/staging").workload(1, made)
+pod = kubectl.Cluster(root, root / "deploy/kubernetes/staging").workload(1, made)
 spec = pod["spec"]["template"]["spec"]
 spec["hostNetwork"] = True
 (container,) = spec["containers"]

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..project import cluster as code
-from ..project import deploy, errors, kubernetes, registry, settings
+from ..project import deploy, errors, kubectl, kubernetes, registry, settings
 from .cluster import REVISION, Cluster, Image
 
 DIGEST = "d" * 64
@@ -217,13 +216,13 @@ def test_a_cluster_that_cannot_be_reached_is_one_line(driver, cluster):
 
 def test_a_connection_lost_on_the_way_says_that_the_cluster_goes_on(driver, cluster, monkeypatch):
     release(driver, "1")
-    rollout = code.Cluster.rollout
+    rollout = kubectl.Cluster.rollout
 
     def lose(self, *given):
         cluster.close()
         rollout(self, *given)
 
-    monkeypatch.setattr(code.Cluster, "rollout", lose)
+    monkeypatch.setattr(kubectl.Cluster, "rollout", lose)
     with pytest.raises(errors.UserError, match=r"the cluster could not be told to return \(.+\)"):
         release(driver, "2")
     assert history(driver)[-1][0] == "failed"
@@ -234,7 +233,7 @@ def test_a_killed_deployment_is_ended_by_a_rollback(driver, cluster, monkeypatch
     cluster.images[NAMES["2"]].ready = False
     # As a killed process does: it neither waits nor returns.
     monkeypatch.setattr(
-        code.Cluster, "rollout", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        kubectl.Cluster, "rollout", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     )
     monkeypatch.setattr(driver, "abandon", lambda _: None)
     monkeypatch.setattr(driver.releases, "drop", lambda _: None)
@@ -271,7 +270,7 @@ def test_without_kubectl_one_line_says_so(driver, monkeypatch, tmp_path):
 
 def test_pods_that_come_and_go_are_counted_once(driver, cluster):
     release(driver, "1")
-    pods = code.Pods(driver.cluster, code.STABLE)
+    pods = kubectl.Pods(driver.cluster, kubectl.STABLE)
     assert pods().requests == 0
     assert pods().requests == 100  # 50 of each of two pods
     first, second = sorted(pod["metadata"]["name"] for pod in cluster.all("pods"))
