@@ -57,7 +57,8 @@ def test_a_job_ends_and_says_when_it_runs(name):
 def test_what_must_not_be_cut_short_or_run_twice_at_once_is_not():
     assert PIPELINE["workflow"]["auto_cancel"] == {"on_new_commit": "interruptible"}
     assert PIPELINE["default"]["interruptible"] is False
-    assert {name for name in JOBS if JOBS[name].get("interruptible")} == {"test", "update-check"}
+    checks = {"test", "update-check", "vulnerabilities"}
+    assert {name for name in JOBS if JOBS[name].get("interruptible")} == checks
     assert {name for name in JOBS if "resource_group" in JOBS[name]} == {"package", "retrain"}
 
 
