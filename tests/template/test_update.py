@@ -6,7 +6,7 @@ from shutil import copytree
 import copier
 import pytest
 
-from tests.combinations import DEFAULTS, OPTIONS, QUESTIONS, parsed, refusals
+from tests.combinations import DEFAULTS, OPTIONS, QUESTIONS, parsed, refusals, selected
 from tests.conftest import ROOT, Render, commit_all, files, freeze, git
 
 # The first of two lists; the second has what the standard dropped or renamed.
@@ -142,7 +142,7 @@ def test_an_answer_can_be_changed_by_an_update(moving: Path, started: Path) -> N
         # Another framework is another example and another lock: another project. The test above
         # has another Python.
         if option not in {"framework", "python_version"}
-        for choice in QUESTIONS.possible(option)
+        for choice in selected(option)
         if choice != DEFAULTS[option]
     ],
 )
