@@ -186,21 +186,25 @@ def storage() -> Iterator[Path]:
         subprocess.run(remove, check=True)
 
 
-@pytest.fixture(scope="session")
-def base() -> Path:
-    """A root file system with Python as a tar archive: made once, then kept in the cache."""
-    recipe = " ".join(RECIPE).encode() + CERTIFICATES.read_bytes()
+def archived(name: str, recipe: list[str], **environment: str) -> Path:
+    """Return the tar archive that a recipe of mmdebstrap makes: once, then it is in the cache."""
+    digest = hashlib.sha256(" ".join(recipe).encode() + CERTIFICATES.read_bytes()).hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundwork-tests"
-    archive = cache / f"base-{hashlib.sha256(recipe).hexdigest()[:12]}.tar"
+    archive = cache / f"{name}-{digest[:12]}.tar"
     if not archive.exists():
         need("mmdebstrap")
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache) as scratch:
-            made = Path(scratch) / "base.tar"
-            environment = os.environ | {"PATH": PATH, "SOURCE_DATE_EPOCH": "1700000000"}
-            checked(run([*RECIPE, made], environment))
+            made = Path(scratch) / f"{name}.tar"
+            checked(run([*recipe, made], os.environ | {"PATH": PATH} | environment))
             made.replace(archive)
     return archive
+
+
+@pytest.fixture(scope="session")
+def base() -> Path:
+    """A root file system with Python as a tar archive."""
+    return archived("base", RECIPE, SOURCE_DATE_EPOCH="1700000000")
 
 
 @pytest.fixture(scope="session")

@@ -4,19 +4,17 @@ It has no way out: the packages that it may install are in a repository on its o
 nothing of this machine but the kernel, and touches none of its interfaces or rules.
 """
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 
 import pytest
 
-from .containers import CERTIFICATES, PATH, checked, need, run, storage
+from .containers import CERTIFICATES, PATH, archived, checked, need, run, storage
 from .projects import MINUTES
 
 OUTSIDE, INSIDE = "192.0.2.1", "192.0.2.10"
@@ -80,18 +78,8 @@ class Host:
 
 @pytest.fixture(scope="session")
 def host_archive() -> Path:
-    """The host's disk as a tar archive: made once, then kept in the cache."""
-    recipe = " ".join(RECIPE).encode() + CERTIFICATES.read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundwork-tests"
-    archive = cache / f"host-{hashlib.sha256(recipe).hexdigest()[:12]}.tar"
-    if not archive.exists():
-        need("mmdebstrap")
-        cache.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=cache) as scratch:
-            made = Path(scratch) / "host.tar"
-            checked(run([*RECIPE, made], os.environ | {"PATH": PATH}))
-            made.replace(archive)
-    return archive
+    """The host's disk as a tar archive."""
+    return archived("host", RECIPE)
 
 
 @contextmanager
