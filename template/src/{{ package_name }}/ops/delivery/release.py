@@ -42,6 +42,12 @@ class Release(BaseModel):
     environment: dict[str, str] = {}
     image: str | None = None
 
+    @classmethod
+    def of(cls, version: "Version", **how: Any) -> "Release":
+        """Return the release of a registered version."""
+        known = {name: getattr(version, name) for name in ("digest", "run_id", "commit")}
+        return cls(version=str(version.number), **known, **how)
+
 
 class Driver(Protocol):
     """What an environment has to be able to do."""
@@ -139,13 +145,7 @@ class Releases:
 
     def complete(self, number: int, version: "Version", **how: Any) -> Release:
         """Write release.json, the last of all: a release that has it is complete."""
-        release = Release(
-            version=str(version.number),
-            digest=version.digest,
-            run_id=version.run_id,
-            commit=version.commit,
-            **how,
-        )
+        release = Release.of(version, **how)
         write_json(self.path(number) / "release.json", release.model_dump())
         return release
 

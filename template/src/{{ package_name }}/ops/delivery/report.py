@@ -59,7 +59,6 @@ def write(settings: Settings) -> tuple[list[Figure], Path]:
     """Write the page to var/reports/report.html; return the measures and its path."""
     found, attempts = figures(settings)
     path = settings.var_dir / "reports" / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, page(found, attempts).encode())
     return found, path
 
@@ -107,8 +106,8 @@ def _bars(attempts: list[Entry], height: int = 90, width: int = 12) -> str:
         return ""
     return (
         f"<svg role='img' aria-label='seconds of the last deployments' height='{height}' "
-        f"width='{len(shown) * width}'>{bars}</svg><p>The last {len(shown)} deployments, a bar "
-        f"each: green succeeded, red did not; the tallest took {most:.0f} s.</p>"
+        f"width='{len(shown) * width}'>{bars}</svg><p>The last {len(shown)} deployments. "
+        f"Green bars succeeded, red bars failed. The longest took {most:.0f} s.</p>"
     )
 
 
