@@ -13,7 +13,7 @@ from .conftest import ROOT, files
 Answers = dict[str, str]
 
 QUESTIONS = Questions(ROOT)
-# Every question with choices but the licence, which changes a text and nothing else.
+# Every question with choices but the licence, which changes one text, or leaves it out.
 OPTIONS = [name for name in QUESTIONS.by_name if QUESTIONS.choices(name) and name != "license"]
 DEFAULTS = {name: QUESTIONS.by_name[name]["default"] for name in OPTIONS}
 SEVERAL = [name for name in OPTIONS if QUESTIONS.several(name)]
@@ -115,5 +115,5 @@ def _named(root: Path) -> list[tuple[list[Callable[..., object]], str]]:
 
 def rendered_names(root: Path, answers: Answers) -> list[str]:
     """Return the files that a project with these answers has, read off the template's names."""
-    values = parsed(answers)
+    values = {"license": QUESTIONS.by_name["license"]["default"]} | parsed(answers)
     return [where for conditions, where in _named(root) if all(one(**values) for one in conditions)]

@@ -15,8 +15,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from groundwork.adopt.dependencies import dependencies
-from groundwork.adopt.overlay import BRANCH, FOLDER, REPORT
+from groundwork.adopt.places import BRANCH, FOLDER, REPORT
 from groundwork.cli.main import main
 from groundwork.update.ownership import ANSWERS
 from tests.conftest import PRESENT_PYTHON, commit_all, git
@@ -166,7 +165,12 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {"framework": "scikit-learn", "license": "MIT"},
     ),
     "setup.py": (
-        {**FLAT, "setup.py": SETUP, "Dockerfile": "FROM nvidia/cuda:12.4.0-base\n"},
+        {
+            **FLAT,
+            "churn/net.py": "import torch\n",
+            "setup.py": SETUP,
+            "Dockerfile": "FROM nvidia/cuda:12.4.0-base\n",
+        },
         {"framework": "pytorch", "accelerator": "cuda", "description": "Who leaves?"},
     ),
     "setup.cfg": (
@@ -178,15 +182,26 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {"framework": "scikit-learn", "python_version": "3.12", "description": "Who leaves?"},
     ),
     "uv": (
-        {**SRC, "pyproject.toml": PEP_621, "uv.lock": UV_LOCK, ".python-version": "3.11\n"},
+        {
+            **SRC,
+            "src/churn/trees.py": "import xgboost\n",
+            "pyproject.toml": PEP_621,
+            "uv.lock": UV_LOCK,
+            ".python-version": "3.11\n",
+        },
         {"framework": "xgboost", "tracking": "wandb", "python_version": "3.11"},
     ),
     "conda": (
-        {**FLAT, "environment.yml": CONDA},
+        {**FLAT, "churn/net.py": "from torch import nn\n", "environment.yml": CONDA},
         {"framework": "pytorch", "accelerator": "cuda", "python_version": "3.11"},
     ),
     "Pipfile": (
-        {**FLAT, "Pipfile": PIPFILE, "Pipfile.lock": '{"default": {}, "develop": {}}'},
+        {
+            **FLAT,
+            "churn/net.py": "import keras\n",
+            "Pipfile": PIPFILE,
+            "Pipfile.lock": '{"default": {}, "develop": {}}',
+        },
         {"framework": "tensorflow"},
     ),
     "notebooks": (
@@ -305,22 +320,6 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
     assert {"tox.ini", "docs/team.md", ANSWERS} <= {*told}
 
 
-def test_what_is_read_off_files_of_every_kind(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text(POETRY, "utf-8")
-    (tmp_path / "poetry.lock").write_text(POETRY_LOCK, "utf-8")
-    wanted = dependencies(tmp_path)
-    assert {name: str(one) for name, one in wanted.main.items()} == {
-        "scikit-learn": "scikit-learn<2.0,>=1.5",
-        "humanize": "humanize<5.0,>=4.9",
-    }
-    assert {name: str(one) for name, one in wanted.dev.items()} == {
-        "pytest": "pytest",
-        "freezegun": "freezegun<1.6,>=1.5",
-    }
-    assert wanted.pins == {"humanize": "4.12.3"}
-    assert wanted.unread == ['pyproject.toml: local = {"path": "../local"}']
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -403,6 +402,58 @@ def test_files_of_every_kind_are_kept(
     tools = tomllib.loads(git(root, "show", f"{BRANCH}:pyproject.toml"))["tool"]
     assert {"src/own.py", 'scripts/bob\'s "own" file.py'} <= {*tools["ruff"]["extend-exclude"]}
     assert tools["mypy"]["exclude"] == [r"^src/own\.py$"]
+
+
+def test_what_worked_goes_on_working_and_each_step_has_its_place(
+    make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {
+        "data/raw.csv.dvc": "outs: []\n",
+        "data/load.py": "x = 1\n",
+        "notes/own.txt": "hidden by nobody\n",
+        "src/__init__.py": "",
+        "src/net.py": "import torch\n",
+        "notebooks/own.ipynb": NOTEBOOK,
+        "LICENSE.md": "GNU GENERAL PUBLIC LICENSE\n",
+    }
+    gone = {
+        "pytest.ini": "[pytest]\naddopts = --nothing\n",
+        "mypy.ini": "[mypy]\n",
+        "readme.md": "# Churn\n",
+        "scripts/setup.sh": "echo hello\n",
+        "Makefile": "all:\n\tbash scripts/setup.sh\n",
+    }
+    root = make({**kept, **gone, ".gitignore": "*.txt\n!/notes/*.txt\n/requirements/\n.venv\n"})
+    (root / ".venv").mkdir()
+    assert adopt(root, moved, "--data", "description=Who leaves?") == 0
+    report = capsys.readouterr().out
+    git(root, "switch", "--quiet", "--force", BRANCH)
+    for name, content in kept.items():
+        assert (root / name).read_text("utf-8") == content
+    for name in gone.keys() - {"Makefile"}:
+        assert (root / FOLDER / name).read_text("utf-8") == gone[name]
+    # Nothing that either side has is hidden; what is new in an ignored folder is.
+    tracked = git(root, "ls-files", "-z")
+    ignored = git(root, "ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
+    assert "requirements/main.txt" in tracked
+    assert ignored == ""
+    (root / "requirements/other.md").touch()
+    (root / "data/rows.csv").touch()
+    assert git(root, "status", "--porcelain") == ""
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    assert {"include": "src"} in pyproject["tool"]["poetry"]["packages"]
+    assert "license" not in pyproject["project"]
+    assert not (root / "LICENSE").exists()
+    # Notebooks that linters leave alone are not executed either.
+    assert "notebooks/own.ipynb" in pyproject["tool"]["ruff"]["extend-exclude"]
+    rows = {tuple(line.strip("| ").split(" | ")) for line in report.splitlines() if "|" in line}
+    assert ("description", "Who leaves?", "--data") in rows
+    assert ("framework", "pytorch", "the repository") in rows
+    assert [row[-1] for row in rows if row[0] == "python_version"] == ["default"]
+    assert (
+        "Makefile, line 2, names `scripts/setup.sh`, which is `adopted/scripts/setup.sh`" in report
+    )
+    assert "`mv .venv .venv-before`" in report
 
 
 def git_lines(root: Path, commit: str) -> set[str]:

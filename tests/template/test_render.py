@@ -219,8 +219,11 @@ def test_framework_files_are_rendered_byte_for_byte(project: Path) -> None:
 
 @variants
 def test_the_licence_is_the_one_chosen(variant: Variant, answers: dict[str, str]) -> None:
-    text = (variant(answers) / "LICENSE").read_text("utf-8")
     licence = answers.get("license", "MIT")
+    if licence == "none":
+        assert not (variant(answers) / "LICENSE").exists()
+        return
+    text = (variant(answers) / "LICENSE").read_text("utf-8")
     opening = {
         "MIT": "MIT License",
         "BSD-3-Clause": "BSD 3-Clause License",

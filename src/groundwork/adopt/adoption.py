@@ -14,7 +14,8 @@ from groundwork.update.standard import Standard
 
 from .answers import import_packages, stated
 from .dependencies import dependencies
-from .overlay import BRANCH, Overlay
+from .overlay import Overlay
+from .places import BRANCH
 from .report import Adoption
 
 # Asks one question: after which answers, its name, and the default.
@@ -60,14 +61,14 @@ def adopt(  # noqa: PLR0913 - all of them by name
         wanted, packages = dependencies(files), import_packages(files)
         found = stated(files, wanted, repository.folder.name, *_origin(repository))
         questions = Questions(standard.files(version))
-        answers = _filled(questions, found, given, packages, ask)
+        answers, origins = _filled(questions, found, given, packages, ask)
         say(f"render the standard at {version}")
         standard.start(version, render, answers)
         say("lay it around what is there")
         ours = repository.files(repository.tree_of(render))
         theirs = repository.files(tree)
         overlay = Overlay(repository, files, render, theirs, ours, wanted, packages)
-        adoption, result = overlay.tree(version, answers)
+        adoption, result = overlay.tree(version, answers, origins)
     commit = repository.commit_project(result, f"Adopt the standard, {version}")
     git(repository.folder, "update-ref", f"refs/heads/{BRANCH}", commit, repository.nothing)
     return adoption
@@ -89,25 +90,25 @@ def _filled(
     given: Mapping[str, str],
     packages: Mapping[str, str],
     ask: Ask | None,
-) -> dict[str, str]:
-    """Answer every question and return those that are asked, with their answers."""
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Answer every question; return the answers to those that are asked, and where each is from."""
     if unknown := [name for name in given if name not in questions.by_name]:
         raise UserError(f"the template asks no {unknown[0]!r}")
     answers: dict[str, str] = {}
-    asked = []
+    origins: dict[str, str] = {}
     for name, question in questions.by_name.items():
         answer = questions.rendered(question["default"], answers)
         if name == "package_name" and answer in packages:
             answer += "_ml"
         if questions.asked(name, answers):
-            asked.append(name)
+            origins[name] = "default"
             if name in given:
-                answer = given[name]
+                answer, origins[name] = given[name], "--data"
                 if said := questions.refusal(name, answers | {name: answer}):
                     raise UserError(f"{name}: {said}")
             elif name in found and not questions.refusal(name, answers | {name: found[name]}):
-                answer = found[name]
+                answer, origins[name] = found[name], "the repository"
             elif ask:
-                answer = ask(questions, answers, name, answer)
+                answer, origins[name] = ask(questions, answers, name, answer), "you"
         answers[name] = answer
-    return {name: answers[name] for name in asked}
+    return {name: answers[name] for name in origins}, origins

@@ -2,27 +2,34 @@
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from .formats import setup_call
+from .formats import text
+from .formats.setuptools import setup_call
 from .wanted import PYTHONS, Wanted, python_bound
 
-# Which framework a project learns with: the first whose package it depends on or imports.
+# Which framework a package belongs to. scikit-learn comes last: its metrics are used with all.
 FRAMEWORKS = {
     "torch": "pytorch",
-    "pytorch-lightning": "pytorch",
+    "pytorch_lightning": "pytorch",
+    "lightning": "pytorch",
     "tensorflow": "tensorflow",
     "keras": "tensorflow",
     "xgboost": "xgboost",
-    "scikit-learn": "scikit-learn",
+    "scikit_learn": "scikit-learn",
     "sklearn": "scikit-learn",
 }
+# What of scikit-learn is imported beside any framework.
+AROUND = "datasets|metrics|model_selection|preprocessing|utils|exceptions|decomposition|manifold"
+IMPORT = re.compile(rf"(?:^|\")\s*(?:import|from)\s+(?!sklearn\.(?:{AROUND}))(\w+)", re.MULTILINE)
 LICENSES = {
     "Apache-2.0": "Apache License",
     "BSD-3-Clause": "Neither the name of",
     "MIT": "Permission is hereby granted, free of charge",
 }
+NO_LICENSE = "none"
 # Folders with an __init__.py that nobody installs.
 NO_PACKAGES = {"src", "tests", "test", "docs", "scripts", "notebooks"}
 
@@ -60,7 +67,7 @@ def stated(
         "python_version": _python(root, said),
         "framework": _framework(root, wanted),
     }
-    names = {*wanted.main, *wanted.dev}
+    names = wanted.names
     found |= {
         "tracking": "wandb" if "wandb" in names else "mlflow",
         "data": "dvc" if (root / ".dvc").is_dir() or "dvc" in names else "manifest",
@@ -84,12 +91,14 @@ def import_packages(root: Path) -> dict[str, str]:
             name = path.parent.name
             if name.isidentifier() and name not in NO_PACKAGES:
                 found.setdefault(name, place)
+    if (root / "src/__init__.py").is_file():  # as cookiecutter-data-science has named its package
+        found.setdefault("src", "")
     return found
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError):
         return {}
 
@@ -102,20 +111,29 @@ def _https(origin: str) -> str | None:
     return f"https://{plain[1]}" if plain else None
 
 
-def _license(root: Path) -> str | None:
-    for path in sorted(root.glob("LICEN[CS]E*")):
-        if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            return next((name for name, words in LICENSES.items() if words in text), "Proprietary")
-    return None
+def license_files(root: Path) -> list[str]:
+    """Return the names of a repository's licence files, in any spelling that people use."""
+    names = (path.name for path in root.iterdir() if path.is_file())
+    return sorted(name for name in names if re.match(r"(?i)(un)?licen[cs]e|copying", name))
+
+
+def _license(root: Path) -> str:
+    """Return the licence in the file LICENSE, if the standard has it; otherwise none.
+
+    Only the owners of a repository grant a licence: where there is none, none is written, and one
+    that the standard does not know stays the only one.
+    """
+    if license_files(root) != ["LICENSE"]:
+        return NO_LICENSE
+    said = text.read(root / "LICENSE")
+    return next((name for name, words in LICENSES.items() if words in said), NO_LICENSE)
 
 
 def _python(root: Path, said: dict[str, Any]) -> str | None:
     texts = [root / name for name in (".python-version", "runtime.txt", "environment.yml")]
     for path in texts:
         if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            exact = re.search(r"(?:\A|python[-= ]+)(3\.\d+)", text)
+            exact = re.search(r"(?:\A|python[-= ]+)(3\.\d+)", text.read(path))
             if exact and exact[1] in PYTHONS:
                 return exact[1]
     bound = python_bound(said)
@@ -124,20 +142,19 @@ def _python(root: Path, said: dict[str, Any]) -> str | None:
 
 
 def _framework(root: Path, wanted: Wanted) -> str | None:
-    for package, framework in FRAMEWORKS.items():
-        if package in wanted.main or package in wanted.dev:
-            return framework
-    imported = set()
+    """Return the framework that most files import, or else one that is asked for."""
+    imported: Counter[str] = Counter()
     for path in filter(Path.is_file, [*root.rglob("*.py"), *root.rglob("*.ipynb")]):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        imported |= set(re.findall(r"(?:^|\")\s*(?:import|from)\s+(\w+)", text, re.MULTILINE))
-    return next((name for package, name in FRAMEWORKS.items() if package in imported), None)
+        found = {FRAMEWORKS.get(name) for name in IMPORT.findall(text.read(path))}
+        imported.update(one for one in found if one)
+    order = list(dict.fromkeys(FRAMEWORKS.values()))
+    if imported:
+        return max(order, key=lambda name: (imported[name], -order.index(name)))
+    asked = {name.replace("-", "_") for name in wanted.names}
+    return next((name for package, name in FRAMEWORKS.items() if package in asked), None)
 
 
 def _cuda(root: Path) -> bool:
     patterns = ("Dockerfile*", "environment.y*ml", "*requirements*.txt")
     paths = (path for pattern in patterns for path in root.glob(pattern) if path.is_file())
-    return any(
-        re.search(r"nvidia|cuda|\+cu\d", path.read_text(encoding="utf-8", errors="replace"))
-        for path in paths
-    )
+    return any(re.search(r"nvidia|cuda|\+cu\d", text.read(path)) for path in paths)

@@ -1,44 +1,59 @@
 """What the files of a repository say that it depends on."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from . import formats
+from .formats.conda import conda
+from .formats.locks import LOCKS, conda_lock, pipfile_lock, toml_lock
+from .formats.pipfile import pipfile
+from .formats.pyproject import pixi_toml, pyproject
+from .formats.requirements import Files
+from .formats.setuptools import setup_cfg, setup_py
 from .wanted import Wanted
+
+Read = Callable[[Wanted, Path], None]
 
 
 def dependencies(root: Path) -> Wanted:
-    """Return what the files of a repository say that it depends on."""
+    """Return what all files of a repository together say that it depends on.
+
+    Locks come first: a requirement file with exactly their versions is an export of them, and
+    nobody asked for what it lists.
+    """
     wanted = Wanted()
-    for name, read in (
-        ("pyproject.toml", formats.pyproject),
-        ("Pipfile", formats.pipfile),
-        ("setup.cfg", formats.setup_cfg),
-        ("setup.py", formats.setup_py),
-        ("environment.yml", formats.conda),
-        ("environment.yaml", formats.conda),
-    ):
+    files = Files(root, wanted)
+    reads: list[tuple[str, Read]] = [
+        *((name, toml_lock) for name in LOCKS),
+        ("Pipfile.lock", pipfile_lock),
+        ("conda-lock.yml", conda_lock),
+        ("pixi.lock", conda_lock),
+        ("pyproject.toml", partial(_with, files)),
+        ("Pipfile", pipfile),
+        ("pixi.toml", pixi_toml),
+        ("setup.cfg", setup_cfg),
+        ("setup.py", setup_py),
+        ("environment.yml", conda),
+        ("environment.yaml", conda),
+    ]
+    for name, read in reads:
         if (path := root / name).is_file():
             _try(wanted, name, path, read)
-    texts = [*sorted(root.glob("*requirements*.txt")), *sorted(root.glob("requirements/*.txt"))]
-    for path in texts:
-        _try(wanted, str(path.relative_to(root)), path, formats.requirements)
-    for name, pins in (
-        ("poetry.lock", formats.toml_lock),
-        ("uv.lock", formats.toml_lock),
-        ("Pipfile.lock", formats.pipfile_lock),
-    ):
-        if (path := root / name).is_file():
-            _try(wanted, name, path, pins)
+    _try(wanted, "requirement files", root, lambda _, __: files.read_all())
     return wanted
 
 
-def _try(wanted: Wanted, name: str, path: Path, read: Any) -> None:  # noqa: ANN401
-    before = (len(wanted.main), len(wanted.dev), len(wanted.pins), len(wanted.unread))
+def _with(files: Files, wanted: Wanted, path: Path) -> None:
+    pyproject(wanted, path, files)
+
+
+def _try(wanted: Wanted, name: str, path: Path, read: Read) -> None:
+    before = (len(wanted.statements), len(wanted.pins), len(wanted.unread), len(wanted.sources))
     try:
         read(wanted, path)
     except Exception as error:  # noqa: BLE001 - other people's files, in any state
         what = " ".join(str(error).split()) or type(error).__name__
         wanted.unread.append(f"{name} cannot be read: {what}")
-    if before != (len(wanted.main), len(wanted.dev), len(wanted.pins), len(wanted.unread)):
+    after = (len(wanted.statements), len(wanted.pins), len(wanted.unread), len(wanted.sources))
+    if before != after and path.is_file():
         wanted.files.append(name)

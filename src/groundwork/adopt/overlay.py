@@ -8,24 +8,23 @@ from groundwork.errors import UserError
 from groundwork.update.lockfile import joined
 from groundwork.update.repository import Repository
 
+from .answers import license_files
+from .ignoring import hidden, reopened
+from .places import FOLDER, NOT_LINTED, REPORT, below_tests
 from .pyproject import Pyproject
 from .report import Adoption
+from .todo import todo
 from .wanted import Wanted
 
-BRANCH = "groundwork-adopt"
-# Where a file goes whose place the standard takes.
-FOLDER = "adopted"
-REPORT = f"{FOLDER}/REPORT.md"
-# YAML that yamllint does not look at.
-NOT_LINTED = ".yamlignore"
 # The project's words, not the standard's.
 KEPT = {"LICENSE"}
+# Settings of tools that would silently take the place of those in pyproject.toml.
+TAKES_OVER = {
+    *("pytest.ini", ".pytest.ini", "mypy.ini", ".mypy.ini", "ruff.toml", ".ruff.toml"),
+    ".coveragerc",
+}
 # Lists of patterns, in which both sides have their say.
 JOINED = {".gitignore", ".dockerignore", ".gitattributes"}
-SUPERSEDED = [
-    *("setup.py", "setup.cfg", "Pipfile", "Pipfile.lock", "uv.lock"),
-    *("environment.yml", "environment.yaml", "requirements.txt"),
-]
 
 
 @dataclass
@@ -50,13 +49,17 @@ class Overlay:
                 raise UserError(f"the submodule {name} is where the standard has files; move it")
         self.pyproject = Pyproject(self.render, self.wanted, self.packages)
 
-    def tree(self, version: str, answers: dict[str, str]) -> tuple[Adoption, str]:
+    def tree(
+        self, version: str, answers: dict[str, str], origins: dict[str, str]
+    ) -> tuple[Adoption, str]:
         """Return what was done, and git's name of the tree with all files."""
         result = dict(self.ours)
         for name, line in self.theirs.items():
             path = self.moves.get(name, name)
             result[path] = "\t".join([line.split("\t", 1)[0], path])
         texts = {name: self._both(name) for name in JOINED & self.theirs.keys() & self.ours.keys()}
+        if ".gitignore" in texts:
+            texts[".gitignore"] += self._seen_again(result, texts[".gitignore"])
         own = self._read("pyproject.toml")
         texts["pyproject.toml"] = self.pyproject.text(own, self._unchecked())
         yaml = [
@@ -73,7 +76,7 @@ class Overlay:
         if self.pyproject.new_packages and "\ngroups = " in lock:
             standard = (self.render / "poetry.lock").read_text(encoding="utf-8")
             texts["poetry.lock"] = joined(lock, standard)
-        adoption = Adoption(version, answers, self._mapped(), self._todo(answers))
+        adoption = Adoption(version, answers, origins, self._mapped(), todo(self, answers))
         texts[REPORT] = adoption.text()
         for name, text in texts.items():
             result[name] = self.repository.entry(text, name)
@@ -83,14 +86,17 @@ class Overlay:
         """Return where each file of the project goes whose place the standard takes."""
         folders = {str(parent) for name in self.ours for parent in Path(name).parents}
         moved = set()
+        spelled = {name.casefold(): name for name in self.ours}
         for name, line in self.theirs.items():
+            # On macOS and Windows a file whose name differs by case only is the same file.
+            twin = spelled.get(name.casefold(), name) != name
             taken = name in self.ours and line != self.ours[name] and name not in KEPT | JOINED
             # A file where the standard has a folder, and the other way round.
             around = any(str(parent) in self.ours for parent in Path(name).parents)
-            if taken or around or name in folders:
+            if taken or twin or around or name in folders or name in TAKES_OVER:
                 moved.add(name)
-        if any(map(_below_tests, moved)):  # tests need what they stand among
-            moved |= set(filter(_below_tests, self.theirs))
+        if any(map(below_tests, moved)):  # tests need what they stand among
+            moved |= set(filter(below_tests, self.theirs))
         return {name: f"{FOLDER}/{name}" for name in sorted(moved)}
 
     def _read(self, name: str) -> str:
@@ -102,6 +108,17 @@ class Overlay:
         standard = (self.render / name).read_text(encoding="utf-8")
         own = [line for line in self._read(name).splitlines() if line not in standard.splitlines()]
         return "\n".join([standard.rstrip(), "# This project's own.", *own, ""])
+
+    def _seen_again(self, result: Mapping[str, str], both: str) -> str:
+        """Return lines by which neither side's patterns hide files that the other one has."""
+        nested = [name for name in result if name.endswith("/.gitignore")]
+        below = {name: self.repository.text(result[name]) for name in nested}
+        before = {".gitignore": self._read(".gitignore"), **below}
+        # What the project itself ignored and has all the same stays as it was.
+        forced = {*hidden(before, self.theirs)}
+        names = [name for name in result if name not in forced]
+        lines = reopened({".gitignore": both, **below}, names)
+        return "\n".join(["# Seen all the same.", *lines, ""]) if lines else ""
 
     def _unchecked(self) -> list[str]:
         """Return the project's Python, which linters and type checkers leave alone at first."""
@@ -126,40 +143,11 @@ class Overlay:
                 f"`{name}` stays in `{place or '.'}` and can be imported: pyproject.toml lists it"
                 for name, place in self.packages.items()
             ),
-            *(f"`{name}` is now `{FOLDER}/{name}`" for name in self._shown_moves()),
+            *(f"`{name}` is now `{FOLDER}/{name}`" for name in self.shown_moves()),
+            *(f"`{name}` stays as it is" for name in license_files(self.files)),
         ]
 
-    def _shown_moves(self) -> list[str]:
-        tests = ["tests/"] if any(map(_below_tests, self.moves)) else []
-        return [*(name for name in self.moves if not _below_tests(name)), *tests]
-
-    def _todo(self, answers: Mapping[str, str]) -> list[str]:
-        moved = [f"{FOLDER}/{name}" for name in self._shown_moves() if not _below_tests(name)]
-        tests = f"{FOLDER}/tests" if any(map(_below_tests, self.moves)) else "tests"
-        tested = any(_below_tests(name) and name.endswith(".py") for name in self.theirs)
-        superseded = [name for name in SUPERSEDED if name in self.theirs]
-        model = f"src/{answers['package_name']}"
-        lines = {
-            f"`git switch --no-overwrite-ignore {BRANCH}`": True,
-            "`scripts/lock.sh`: your packages beside the standard's": self.pyproject.new_packages,
-            "`scripts/setup.sh`": True,
-            **{f"not carried over, see to it: {line}": True for line in self.wanted.unread},
-            f"fold what you need of these into the standard's files: {_listed(moved)}": moved,
-            f"run your own tests with `.venv/bin/python -m pytest {tests}`, and move them into the"
-            " layers below `tests/`": tested,
-            f"remove what nothing reads any more: {_listed(superseded)}": superseded,
-            f"put your model in place of the example: `data.py`, `schema.py`, `features.py` and"
-            f" `model.py` in `{model}`": True,
-            "take your files out of `extend-exclude` and `exclude` in pyproject.toml, and out of"
-            f" `{NOT_LINTED}`, to have them checked": True,
-            "`scripts/test.sh`, then merge; later versions come by `scripts/update.sh`": True,
-        }
-        return [line for line, needed in lines.items() if needed]
-
-
-def _below_tests(name: str) -> bool:
-    return name.startswith("tests/")
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    def shown_moves(self) -> list[str]:
+        """Return what moved, with tests/ as one."""
+        tests = ["tests/"] if any(map(below_tests, self.moves)) else []
+        return [*(name for name in self.moves if not below_tests(name)), *tests]

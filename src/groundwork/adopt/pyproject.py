@@ -36,9 +36,10 @@ class Pyproject:
         """
         text = (self.render / "pyproject.toml").read_text(encoding="utf-8")
         content = tomllib.loads(text)
+        main, dev, _ = self.wanted.tables()
         for table, marker in (
-            (self.wanted.main, "`poetry add` appends"),
-            (self.wanted.dev, "`poetry add -G dev` appends"),
+            (main, "`poetry add` appends"),
+            (dev, "`poetry add -G dev` appends"),
         ):
             end = re.search(rf"(?m)^.*{re.escape(marker)}.*\n", text)
             if end:
@@ -52,31 +53,41 @@ class Pyproject:
         tomllib.loads(text)
         return text
 
-    def _carried(self, table: dict[str, Requirement], content: dict[str, Any]) -> Iterator[str]:
-        """Yield a line for each dependency that is new; note what became of every one."""
+    def _carried(
+        self, table: dict[str, list[Requirement]], content: dict[str, Any]
+    ) -> Iterator[str]:
+        """Yield a line for each requirement that is new; note what became of every one."""
         packages = tomllib.loads((self.render / "poetry.lock").read_text("utf-8"))["package"]
         locked = {str(canonicalize_name(one["name"])): str(one["version"]) for one in packages}
         groups = content["dependency-groups"].values()
         direct = [*content["project"]["dependencies"], *(one for group in groups for one in group)]
         standard = {canonicalize_name(Requirement(one).name) for one in direct}
-        for name, requirement in table.items():
-            pin = self.wanted.pins.get(name)
-            before = f"=={pin}" if pin else str(requirement.specifier) or "any version"
+        for name, requirements in table.items():
+            pins = self.wanted.pins.get(name, set())
             there = locked.get(name)
             if name in standard:
+                before = _before(requirements, pins)
                 self.mapped.append(f"{name}: {before} with you, {there} in the standard")
                 continue
             self.new_packages = True
-            if there and not requirement.specifier.contains(there, prereleases=True):
-                self.mapped.append(
-                    f"{name}: {before} with you, {there} for the standard's packages"
-                )
-                requirement.specifier = SpecifierSet()
-            elif pin and not there:
-                requirement.specifier = SpecifierSet(f"=={pin}")
-            written = str(requirement).replace('"', "'")
-            self.mapped.append(f"{name}: carried over as `{written}`")
-            yield f'    "{written}",\n'
+            for requirement in requirements:
+                if there and not requirement.specifier.contains(there, prereleases=True):
+                    before = _before([requirement], pins)
+                    self.mapped.append(
+                        f"{name}: {before} with you, {there} for the standard's packages"
+                    )
+                    requirement.specifier = SpecifierSet()
+                elif len(pins) == 1 and not there:
+                    requirement.specifier = SpecifierSet(f"=={next(iter(pins))}")
+                written = str(requirement).replace('"', "'")
+                self.mapped.append(f"{name}: carried over as `{written}`")
+                yield f'    "{written}",\n'
+
+
+def _before(requirements: list[Requirement], pins: set[str]) -> str:
+    """Return the versions that a project has had, as its lock or its files say."""
+    said = [f"=={pin}" for pin in sorted(pins)] or [str(one.specifier) for one in requirements]
+    return " or ".join(filter(None, dict.fromkeys(said))) or "any version"
 
 
 def _without_checks(text: str, content: Mapping[str, Any], python: Collection[str]) -> str:

@@ -9,16 +9,20 @@ class Adoption:
 
     version: str
     answers: dict[str, str]
+    origins: dict[str, str]
     mapped: list[str]
     todo: list[str]
 
     def text(self) -> str:
         """Return it as Markdown."""
-        rows = "".join(f"| {name} | {value} |\n" for name, value in self.answers.items())
+        rows = "".join(
+            f"| {name} | {value} | {self.origins[name]} |\n" for name, value in self.answers.items()
+        )
         mapped = "".join(f"- {line}\n" for line in self.mapped)
         todo = "".join(f"{number}. {line}\n" for number, line in enumerate(self.todo, 1))
         return shown(
-            f"# Brought onto the standard, {self.version}\n\n| question | answer |\n| --- | --- |\n"
+            f"# Brought onto the standard, {self.version}\n\n"
+            "| question | answer | from |\n| --- | --- | --- |\n"
             f"{rows}\n## What was mapped\n\n{mapped}\n## What is left to do\n\n{todo}"
         )
 

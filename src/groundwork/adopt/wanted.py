@@ -1,39 +1,138 @@
 """What a repository depends on."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 # No packages of Python's, or what the standard brings in another way.
-NOT_CARRIED = {"python", "pip", "setuptools", "wheel", "cudatoolkit", "pytorch-cuda", "poetry"}
+NOT_CARRIED = {"python", "pip", "setuptools", "wheel", "poetry"}
 PYTHONS = ("3.11", "3.12", "3.13")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One requirement, and the file that states it."""
+
+    requirement: Requirement
+    file: str
+    dev: bool
 
 
 @dataclass
 class Wanted:
-    """Dependencies by canonical name, as PEP 508 texts, and what could not be read."""
+    """What the files of a repository state, and what could not be read."""
 
-    main: dict[str, Requirement] = field(default_factory=dict)
-    dev: dict[str, Requirement] = field(default_factory=dict)
-    # The version of each that a lock of the project names.
-    pins: dict[str, str] = field(default_factory=dict)
+    statements: list[Statement] = field(default_factory=list)
+    # Requirements that count only for a package that another file asks for.
+    constraints: list[Statement] = field(default_factory=list)
+    # The versions of each package in the project's locks: several where they differ by Python.
+    pins: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    # Packages that come from somewhere else than the default index. One of that name in a public
+    # index may be anybody's, so none of them is carried over by its name.
+    sources: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     # The files that said so.
     files: list[str] = field(default_factory=list)
 
-    def add(self, requirements: Iterable[Requirement], *, dev: bool = False) -> None:
-        """Add those that no file before named."""
-        for one in requirements:
-            name = canonicalize_name(one.name)
-            if name not in NOT_CARRIED and name not in self.main:
-                (self.dev if dev else self.main).setdefault(name, one)
-                if not dev:
-                    self.dev.pop(name, None)
+    def add(self, file: str, texts: Iterable[str | Requirement], *, dev: bool = False) -> None:
+        """Add requirements; one with an address is a source."""
+        for text in texts:
+            one = self.parsed(file, text)
+            if one is None:
+                continue
+            if one.url:
+                self.source(file, one.name, str(text))
+            elif canonicalize_name(one.name) not in NOT_CARRIED:
+                self.statements.append(Statement(one, file, dev))
+
+    def constrain(self, file: str, texts: Iterable[str | Requirement]) -> None:
+        """Add requirements that ask for no package by themselves."""
+        for text in texts:
+            if one := self.parsed(file, text):
+                self.constraints.append(Statement(one, file, dev=False))
+
+    def parsed(self, file: str, text: str | Requirement) -> Requirement | None:
+        """Return a requirement; one that cannot be parsed is reported, and None."""
+        if isinstance(text, Requirement):
+            return text
+        try:
+            return Requirement(text)
+        except InvalidRequirement:
+            self.unread.append(f"{file}: {text}")
+            return None
+
+    def source(self, file: str, name: str, said: str) -> None:
+        """Record where a package comes from."""
+        self.sources.setdefault(canonicalize_name(name), f"{file}: {said}")
+
+    def pin(self, name: str, version: str) -> None:
+        """Record the version of a package in a lock."""
+        self.pins[canonicalize_name(name)].add(version.removeprefix("=="))
+
+    @property
+    def names(self) -> set[str]:
+        """Return the canonical name of every package that is asked for."""
+        return {canonicalize_name(one.requirement.name) for one in self.statements} | {
+            *self.sources
+        }
+
+    def tables(
+        self,
+    ) -> tuple[dict[str, list[Requirement]], dict[str, list[Requirement]], list[str]]:
+        """Return main and development requirements by canonical name, and what contradicts itself.
+
+        A package has one requirement per environment marker: what all files say of it together.
+        """
+        by_name: dict[str, list[Statement]] = defaultdict(list)
+        for one in self.statements:
+            by_name[canonicalize_name(one.requirement.name)].append(one)
+        main: dict[str, list[Requirement]] = {}
+        dev: dict[str, list[Requirement]] = {}
+        clashes: list[str] = []
+        for name, stated in by_name.items():
+            if name in self.sources:
+                continue
+            more = [
+                one for one in self.constraints if canonicalize_name(one.requirement.name) == name
+            ]
+            table = dev if all(one.dev for one in stated) else main
+            table[name] = list(_together(name, [*stated, *more], clashes))
+        return main, dev, clashes
+
+
+def _together(name: str, stated: list[Statement], clashes: list[str]) -> Iterable[Requirement]:
+    by_marker: dict[str, list[Statement]] = defaultdict(list)
+    for one in stated:
+        by_marker[str(one.requirement.marker or "")].append(one)
+    extras = set().union(*(one.requirement.extras for one in stated))
+    for several in by_marker.values():
+        both = Requirement(str(several[0].requirement))
+        both.extras = extras
+        for one in several[1:]:
+            both.specifier &= one.requirement.specifier
+        exact = {
+            part.version
+            for part in both.specifier
+            if part.operator in {"==", "==="} and not part.version.endswith(".*")
+        }
+        if exact and not any(
+            both.specifier.contains(version, prereleases=True) for version in exact
+        ):
+            said = "; ".join(
+                f"{one.file} says {one.requirement.specifier or 'any'}" for one in several
+            )
+            first = next(one for one in several if "==" in str(one.requirement.specifier))
+            both.specifier = first.requirement.specifier
+            clashes.append(
+                f"{name}: {said}; no version fits all, carried over is that of {first.file}"
+            )
+        yield both
 
 
 def python_bound(said: dict[str, Any]) -> SpecifierSet | None:

@@ -30,8 +30,8 @@ def git(
         capture_output=True,
         check=False,
     )
-    # A merge with conflicts ends with 1.
-    if done.returncode not in ({0, 1} if "merge-tree" in arguments else {0}):
+    # A merge with conflicts ends with 1, and so does a question of which the answer is none.
+    if done.returncode not in ({0, 1} if {"merge-tree", "check-ignore"} & {*arguments} else {0}):
         raise GitError(_said(done.stderr.decode("utf-8", "replace")))
     return done.stdout.decode("utf-8", "surrogateescape")
 

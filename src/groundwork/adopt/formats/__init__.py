@@ -1,0 +1,1 @@
+"""The files in which projects say what they depend on, one module per kind of file."""

@@ -1,0 +1,117 @@
+"""pyproject.toml, as PEP 621 has it and as Poetry, PDM, Hatch, uv and pixi have it."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from poetry.core.factory import Factory
+
+from groundwork.adopt.wanted import PYTHONS, Wanted, python_bound
+
+from . import text
+from .conda import pixi
+from .requirements import Files
+
+
+def pyproject(wanted: Wanted, path: Path, files: Files) -> None:
+    """Read pyproject.toml and the requirement files that its dynamic tables name.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    project, tools = content.get("project", {}), content.get("tool", {})
+    poetry = tools.get("poetry", {})
+    name = path.name
+    bound = python_bound(poetry | project)
+    if bound is not None and not any(f"{one}.9" in bound for one in PYTHONS):
+        wanted.unread.append(f"Python {bound}: the standard has {', '.join(PYTHONS)}")
+    if "version" in project.get("dynamic", []):
+        wanted.unread.append(
+            "pyproject.toml: a computed version, and a _version.py if it writes one"
+        )
+    for package, said in _elsewhere(tools):
+        wanted.source(name, package, said)
+    wanted.add(name, project.get("dependencies", []))
+    for texts in project.get("optional-dependencies", {}).values():
+        wanted.add(name, texts, dev=True)
+    for texts in content.get("dependency-groups", {}).values():
+        wanted.add(name, [one for one in texts if isinstance(one, str)], dev=True)
+    _poetry(wanted, poetry)
+    _others(wanted, tools)
+    for file, dev in _dynamic(tools):
+        files.read(path.parent / file, dev=dev)
+    for table in ("poetry.source", "uv.index", "pdm.source"):
+        tool, key = table.split(".")
+        for index in tools.get(tool, {}).get(key, []):
+            wanted.unread.append(f"pyproject.toml: the index {index.get('name', 'without a name')}")
+
+
+def _elsewhere(tools: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the packages for which uv is told where they come from."""
+    for package, said in tools.get("uv", {}).get("sources", {}).items():
+        yield package, f"tool.uv.sources: {package} = {json.dumps(said)}"
+
+
+def _poetry(wanted: Wanted, poetry: dict[str, Any]) -> None:
+    groups = [group.get("dependencies", {}) for group in poetry.get("group", {}).values()]
+    tables = [(poetry.get("dependencies", {}), False), (poetry.get("dev-dependencies", {}), True)]
+    for table, dev in [*tables, *((group, True) for group in groups)]:
+        for package, said in table.items():
+            if package == "python":
+                continue
+            for about in said if isinstance(said, list) else [said]:
+                known = about if isinstance(about, dict) else {"version": about}
+                if {"git", "path", "url", "file", "source"} & known.keys():
+                    wanted.source("pyproject.toml", package, f"{package} = {json.dumps(about)}")
+                    continue
+                try:
+                    one = Factory.create_dependency(package, known)
+                except Exception:  # noqa: BLE001 - poetry-core raises errors of many kinds
+                    wanted.unread.append(f"pyproject.toml: {package} = {json.dumps(said)}")
+                    continue
+                texts = [one.to_pep_508(with_extras=False)]
+                wanted.add("pyproject.toml", texts, dev=dev or bool(known.get("optional")))
+
+
+def _others(wanted: Wanted, tools: dict[str, Any]) -> None:
+    """Read the tables in which other tools keep requirements for development."""
+    uv, pdm = tools.get("uv", {}), tools.get("pdm", {})
+    lists = [uv.get("dev-dependencies", []), *pdm.get("dev-dependencies", {}).values()]
+    for environment in tools.get("hatch", {}).get("envs", {}).values():
+        lists += [environment.get(key, []) for key in ("dependencies", "extra-dependencies")]
+    for texts in lists:
+        wanted.add("pyproject.toml", [one for one in texts if not one.startswith("-e")], dev=True)
+    for key in ("constraint-dependencies", "override-dependencies"):
+        wanted.constrain("pyproject.toml", uv.get(key, []))
+    pixi(wanted, tools.get("pixi", {}), "pyproject.toml")
+
+
+def _dynamic(tools: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield the requirement files that are the dependencies, and whether for development only."""
+    dynamic = tools.get("setuptools", {}).get("dynamic", {})
+    optional = dynamic.get("optional-dependencies", {}).values()
+    for table, dev in [
+        (dynamic.get("dependencies", {}), False),
+        *((one, True) for one in optional),
+    ]:
+        listed = table.get("file", [])
+        for file in [listed] if isinstance(listed, str) else listed:
+            yield file, dev
+    hook = tools.get("hatch", {}).get("metadata", {}).get("hooks", {}).get("requirements_txt", {})
+    for file in hook.get("files", []):
+        yield file, False
+    for listed in hook.get("optional-dependencies", {}).values():
+        for file in listed:
+            yield file, True
+
+
+def pixi_toml(wanted: Wanted, path: Path) -> None:
+    """Read pixi.toml.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    pixi(wanted, tomllib.loads(text.read(path)), path.name)

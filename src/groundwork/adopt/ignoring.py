@@ -1,0 +1,51 @@
+"""Patterns of two sides in one .gitignore, where neither side may hide the other's files."""
+
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from groundwork.update.git import git
+
+
+def hidden(patterns: Mapping[str, str], names: Collection[str]) -> list[str]:
+    """Return which of these paths git would ignore.
+
+    Args:
+        patterns: the content of each .gitignore, by its path.
+        names: paths of files, and of folders with a slash at the end.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        git(folder, "init", "--quiet")
+        for name, content in patterns.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8", errors="surrogateescape")
+        # A folder has to be there to be one; with its slash, `/data/*` would match `data/` itself.
+        for name in (one for one in names if one.endswith("/")):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        asked = "".join(f"{name.rstrip('/')}\0" for name in names)
+        # Its status is 1 where nothing is ignored.
+        told = git(folder, "check-ignore", "--no-index", "--stdin", "-z", stdin=asked)
+    return [name for name in told.split("\0") if name]
+
+
+def reopened(patterns: Mapping[str, str], names: Collection[str]) -> list[str]:
+    """Return lines for the end of the root's .gitignore, by which git sees these files again.
+
+    git does not look into a folder that is ignored, so each one on the way is opened, and what else
+    is in it is ignored as before.
+    """
+    lines: dict[str, None] = {}
+    for name in hidden(patterns, names):
+        folders = [f"{parent}/" for parent in [*Path(name).parents][-2::-1]]
+        first = min(map(len, hidden(patterns, folders)), default=len(name)) + 1
+        for folder in folders:
+            if len(folder) >= first:
+                lines |= dict.fromkeys([f"!/{_escaped(folder)}", f"/{_escaped(folder)}*"])
+        lines[f"!/{_escaped(name)}"] = None
+    return list(lines)
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"\\{letter}" if letter in r"\*?[" else letter for letter in name)
