@@ -53,6 +53,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are cores: the tests of engines mostly wait for them."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have to tell: `record_property("told", …)`."""
     for report in terminalreporter.getreports("passed"):
