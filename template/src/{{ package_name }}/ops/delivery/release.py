@@ -7,12 +7,12 @@ environment is here; what differs is a driver's: local.py, and one for each depl
 import contextlib
 import http.client
 import json
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from ..core import process
 from ..core.errors import UserError
 from ..core.files import load_json, write_json
 from ..core.settings import Settings
@@ -25,6 +25,8 @@ _State = TypeVar("_State", bound=BaseModel)
 Address = tuple[str, int]
 # What the history keeps of a release.
 RECORDED = {"version", "digest", "run_id", "commit", "image"}
+# How a driver runs the program of its engine.
+tool = process.run
 
 
 class Release(BaseModel):
@@ -113,12 +115,6 @@ class Releases:
         with contextlib.suppress(UserError):  # git may be what is missing
             workspace.discard(self.settings.root, self.path(number))
 
-    def clear(self) -> None:
-        """Remove what deployments left behind that were killed while they built."""
-        for folder in self._folders():
-            if not (folder / "release.json").exists():
-                self.drop(int(folder.name))
-
     def resolve(self, reference: str) -> "Version":
         """Return the registered version to release. Raises UserError where its code is not known.
 
@@ -133,15 +129,10 @@ class Releases:
                 f"version {version.number} was trained without a commit, so its code is not "
                 "available; commit, train and promote again"
             )
-        self.clear()
+        for folder in self._folders():
+            if not (folder / "release.json").exists():
+                self.drop(int(folder.name))
         return version
-
-    def fetch(self, number: int, version: "Version") -> Path:
-        """Bring a version's bundle into the release's folder, and return that."""
-        from ..tracking import registry
-
-        registry.fetch(self.settings, version, self.path(number))
-        return self.path(number)
 
     def complete(self, number: int, version: "Version", **how: Any) -> Release:
         """Write release.json, the last of all: a release that has it is complete."""
@@ -167,22 +158,6 @@ def load_state(path: Path, kind: type[_State]) -> _State | None:
         raise UserError(
             f"{path} is damaged; delete it and deploy again (what answers goes on answering)"
         ) from None
-
-
-def tool(
-    *command: str | Path, cwd: Path, env: dict[str, str] | None = None, given: str | None = None
-) -> str:
-    """Run a program and return what it printed. Raises UserError with its own last line."""
-    try:
-        done = subprocess.run(  # noqa: S603
-            command, cwd=cwd, env=env, input=given, capture_output=True, text=True, check=False
-        )
-    except OSError as error:
-        raise UserError(f"{command[0]} cannot be run: {error.strerror}") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()
-        raise UserError(f"{Path(command[0]).name}: {last}")
-    return done.stdout
 
 
 def is_ready(address: Address, release: Release) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..core import process
 from ..core.errors import UserError
 from ..core.settings import PACKAGE, Settings
 from . import lock
@@ -113,8 +113,11 @@ def run_task(
     dropped = {"ML_OVERRIDES", "ML_ROOT", "ML_DATA_DIR", "ML_VAR_DIR", "VIRTUAL_ENV", "PYTHONHOME"}
     hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     threads = "2" if os.environ.get("OMP_NUM_THREADS") == "3" else "3"
-    done = subprocess.run(  # noqa: S603
-        [str(python), "-m", f"{PACKAGE}.ops.training.tasks", *arguments],
+    process.run(
+        python,
+        "-m",
+        f"{PACKAGE}.ops.training.tasks",
+        *arguments,
         cwd=project,
         env={name: value for name, value in os.environ.items() if name not in dropped}
         | {
@@ -124,14 +127,8 @@ def run_task(
         }
         | _as_on(platform)
         | dict(given or {}),
-        capture_output=True,
-        text=True,
-        check=False,
+        name="in the separate process",
     )
-    if done.returncode:
-        silent = f"it ended with status {done.returncode} and said nothing"
-        last = (done.stderr.strip().splitlines() or [silent])[-1]
-        raise UserError(f"in the separate process: {last.removeprefix('error: ')}")
 
 
 def _as_on(platform: Platform | None) -> dict[str, str]:
@@ -145,15 +142,6 @@ def _uv(project: Path, *arguments: str) -> str:
     """Run uv by the settings of `project`, not by those of the folder that the caller is in."""
     from uv import find_uv_bin
 
-    done = subprocess.run(  # noqa: S603
-        [find_uv_bin(), *arguments],
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if name not in _OF_CALLERS},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()
-        raise UserError(f"uv {' '.join(arguments[:2])}: {last.removeprefix('error: ')}")
-    return done.stdout
+    env = {name: value for name, value in os.environ.items() if name not in _OF_CALLERS}
+    name = f"uv {' '.join(arguments[:2])}"
+    return process.run(find_uv_bin(), *arguments, cwd=project, env=env, name=name)
