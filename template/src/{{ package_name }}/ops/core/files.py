@@ -1,9 +1,12 @@
 """Files: written whole or not at all, read as models, and hashed."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,16 +17,29 @@ from .errors import UserError
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+def read_file(path: Path) -> bytes:
+    """Return a file's content. Raises UserError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises UserError where it is missing or is not one."""
+    try:
+        return tomllib.loads(read_file(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from None
+
+
 def load_json(path: Path, kind: type[_Model]) -> _Model:
     """Read `path` as a `kind`. Raises UserError where it is missing or is not one."""
     try:
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        detail = first_problem(error) if isinstance(error, ValidationError) else "not text"
+        return kind.model_validate_json(read_file(path))
+    except ValidationError as error:
         raise UserError(
-            f"{path} is damaged ({detail}); "
+            f"{path} is damaged ({first_problem(error)}); "
             "restore it from version control or run the command that writes it"
         ) from None
 
@@ -76,21 +92,29 @@ def feed_part(state: Any, kind: str, content: bytes = b"") -> None:
     state.update(f"{kind}:{len(content)}:".encode() + content)
 
 
-def append_line(path: Path, entry: dict[str, Any]) -> None:
-    """Add an entry to a file of JSON lines."""
-    with path.open("a+b") as file:
-        if file.tell():  # a full disk may have cut the last line short
-            file.seek(-1, os.SEEK_END)
-            if file.read() != b"\n":
-                file.write(b"\n")
-        file.write(json.dumps(entry).encode() + b"\n")
+def append_lines(path: Path, *entries: Mapping[str, Any], mode: int = 0o666) -> None:
+    """Add entries to a file of JSON lines; a new file gets the permissions `mode`. Raises OSError.
+
+    One write on a file opened for appending: lines of two processes never mix. What a full disk or
+    a kill cut short is ended first, or the next line would be lost with it.
+    """
+    target = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
+    try:
+        size = os.fstat(target).st_size
+        torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"
+        content = "\n" * torn + "".join(json.dumps(entry) + "\n" for entry in entries)
+        if os.write(target, content.encode()) < len(content.encode()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(target)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the entries of a file of JSON lines, none where it is not there."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    if not path.exists():
+        return []
     entries = []
-    for line in lines:
-        with contextlib.suppress(ValueError):  # a line that a full disk cut short
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):  # a line that was cut short
             entries.append(json.loads(line))
-    return entries
+    return [entry for entry in entries if isinstance(entry, dict)]

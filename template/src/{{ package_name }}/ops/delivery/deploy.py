@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from ..core import optional
 from ..core.errors import UserError
-from ..core.files import append_line, read_lines, write_json
+from ..core.files import append_lines, read_lines, write_json
 from ..core.settings import Settings
 from . import canary
 from .local import Local
@@ -166,7 +166,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     try:
         with contextlib.suppress(OSError, ValueError):
             left = json.loads(pending.read_text(encoding="utf-8"))
-            append_line(folder / HISTORY, left)
+            append_lines(folder / HISTORY, left)
         write_json(pending, entry)
         yield entry
         entry |= {"outcome": "ok", "reason": None}
@@ -179,7 +179,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     finally:
         entry["seconds"] = round(time.monotonic() - start, 2)
         with contextlib.suppress(OSError):  # a full disk must not hide what happened
-            append_line(folder / HISTORY, entry)
+            append_lines(folder / HISTORY, entry)
         pending.unlink(missing_ok=True)
         lock.release()
         _audit(driver, *filter(None, [left, entry]))

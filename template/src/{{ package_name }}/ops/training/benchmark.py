@@ -3,22 +3,19 @@
 import json
 import statistics
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from ..core.context import Context
 from ..core.errors import UserError
-from ..core.files import write_file
+from ..core.files import write_json
 from ..core.project import features, schema
 from ..core.seeding import deterministic
 from ..core.settings import NAME, Settings
 from ..data import dataset
 from . import evaluation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FILE = "benchmark.json"
 
@@ -46,7 +43,7 @@ def measure(settings: Settings, repeats: int = 5) -> dict[str, float]:
         }
 
 
-def _multiple(job: "Callable[[], object]") -> float:
+def _multiple(job: Callable[[], object]) -> float:
     """Time `job`, and the yardstick for as long right after it: a busy machine slows both."""
     took, spent, turns = _seconds(job), 0.0, 0
     while spent < took:
@@ -55,7 +52,7 @@ def _multiple(job: "Callable[[], object]") -> float:
     return took / (spent / turns)
 
 
-def _seconds(job: "Callable[[], object]") -> float:
+def _seconds(job: Callable[[], object]) -> float:
     start = time.perf_counter()
     job()
     return time.perf_counter() - start
@@ -69,7 +66,7 @@ def compare(settings: Settings, *, record: bool = False) -> list[str]:
     path = settings.root / FILE
     now = measure(settings)
     if record:
-        write_file(path, (json.dumps(now, indent=2) + "\n").encode())
+        write_json(path, now)
         return [f"recorded in {FILE}; commit it"]
     try:
         before = {name: float(ratio) for name, ratio in json.loads(path.read_text()).items()}

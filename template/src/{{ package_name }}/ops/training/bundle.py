@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..core import flavor
 from ..core.errors import UserError
-from ..core.files import load_json, write_file
+from ..core.files import load_json, write_file, write_json
 from ..core.project import features, model, schema
 from ..core.settings import NAME, Settings
 from ..data import columns, dataset
@@ -62,12 +62,14 @@ def write_bundle(
     checks: list[Check],
 ) -> None:
     """Write a run's bundle and its plots to `folder`. No personal column gets into it."""
+    from mlflow.models import infer_signature
+
     from ..data.distributions import describe
     from ..provenance import lock
     from . import plots
 
     x = features.features.build(split.train)
-    signature = _signature(x, outcome.scores)
+    signature = infer_signature(x, outcome.scores[:1])
     options = {"pip_requirements": lock.pins(settings.root), "signature": signature}
     flavor.save(outcome.model, folder / "model", **options)
     inputs = split.train[input_columns()]
@@ -82,16 +84,12 @@ def write_bundle(
         scores=outcome.scores[:ROWS].tolist(),
         tolerance=flavor.TOLERANCE,
     )
-    contents = {
-        "provenance.json": manifest.model_dump_json(indent=2),
-        "reference.json": json.dumps(reference, indent=2),
-        "golden.json": golden.model_dump_json(indent=2),
-        "metrics.json": json.dumps(manifest.metrics, indent=2),
-        "gate.json": json.dumps([check.model_dump() for check in checks], indent=2),
-        "model_card.md": card(manifest, checks),
-    }
-    for name, text in contents.items():
-        write_file(folder / name, (text.rstrip("\n") + "\n").encode())
+    write_json(folder / "provenance.json", manifest.model_dump(mode="json"))
+    write_json(folder / "reference.json", reference)
+    write_json(folder / "golden.json", golden.model_dump())
+    write_json(folder / "metrics.json", manifest.metrics)
+    write_json(folder / "gate.json", [check.model_dump() for check in checks])
+    write_file(folder / "model_card.md", card(manifest, checks).encode())
     decided = model.decide(outcome.scores)
     drawn = plots.figures(outcome.labels, outcome.scores, decided, outcome.metrics)
     for name, figure in drawn.items():
@@ -183,9 +181,3 @@ def card(manifest: Manifest, checks: list[Check]) -> str:
 | --- | --- |
 {metrics}
 """
-
-
-def _signature(x: pd.DataFrame, scores: np.ndarray) -> Any:
-    from mlflow.models import infer_signature
-
-    return infer_signature(x, scores[:1])
