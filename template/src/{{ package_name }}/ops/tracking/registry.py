@@ -37,20 +37,16 @@ def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Ma
         if not runs.is_absent(error):
             raise
         client.create_registered_model(name)
-    number = next(
-        (
-            version.number
-            for version in versions(settings, client)
-            if (version.digest, version.commit) == (manifest.model_digest, manifest.code.commit)
-        ),
-        None,
-    )
-    if number is None:
+    what = (manifest.model_digest, manifest.code.commit or "")
+    known = [one.number for one in versions(settings, client) if (one.digest, one.commit) == what]
+    if known:
+        number = str(known[0])
+    else:
         source = f"{client.get_run(run_id).info.artifact_uri}/model"
-        tags = {"digest": manifest.model_digest, "commit": manifest.code.commit or ""}
-        number = int(client.create_model_version(name, source, run_id, tags).version)
-    client.set_registered_model_alias(name, CHALLENGER, str(number))
-    return _version(client.get_model_version(name, str(number)))
+        tags = dict(zip(("digest", "commit"), what, strict=True))
+        number = client.create_model_version(name, source, run_id, tags).version
+    client.set_registered_model_alias(name, CHALLENGER, number)
+    return _version(client.get_model_version(name, number))
 
 
 @runs.explained
