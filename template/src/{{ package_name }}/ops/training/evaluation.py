@@ -1,7 +1,7 @@
 """The part of a run that must come out the same every time: fit, score, judge. No tracking here."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,6 +139,13 @@ def sliced(
     return found
 
 
+def folds(rows: int, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield of each fold, drawn by chance, which rows are outside of it and which are in it."""
+    drawn = generator.permutation(rows) % FOLDS
+    for fold in range(FOLDS):
+        yield drawn != fold, drawn == fold
+
+
 def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) -> dict[str, float]:
     """Return how much of the gate's metric each feature carries, beside one of pure noise.
 
@@ -148,11 +155,9 @@ def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) 
     """
     generator = np.random.default_rng(context.seed)
     x = x.assign(**{NOISE: generator.standard_normal(len(x))})
-    folds = generator.permutation(len(x)) % FOLDS
     parts = by_feature(x)
     drops: dict[str, list[float]] = {name: [] for name in parts}
-    for fold in range(FOLDS):
-        inside, outside = folds != fold, folds == fold
+    for inside, outside in folds(len(x), generator):
         fitted = fit(x[inside], y[inside], params.model, context)
         x_out, y_out = x[outside], y[outside]
         before = model.metrics(y_out, predict(fitted, x_out))[params.gate.metric]
