@@ -277,14 +277,6 @@ def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
     assert metric(client, "ml_ready") == 1
 
 
-def test_the_application_loads_its_bundle_when_it_starts(config, bundle):
-    with TestClient(app.application(serving.Service(config, bundle))) as client:
-        end = time.monotonic() + 20
-        while client.get("/readyz").status_code != 200 and time.monotonic() < end:
-            time.sleep(0.05)
-        assert client.get("/readyz").status_code == 200
-
-
 def refused(config, bundle):
     """Why the bundle is not served."""
     service = serving.Service(config, bundle)

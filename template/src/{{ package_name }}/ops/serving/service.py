@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ..training.bundle import Bundle, load_bundle
 from . import prediction_log, requests
 from .answers import Answer, Predictor, Scored, ScoringError, answer
 from .metrics import OTHER, Metrics
-from .prediction_log import records
+from .prediction_log import Log, records
 from .requests import RefusedError
 
 # The drift gauges look at this many last rows, and say nothing before there are so many.
@@ -41,6 +41,7 @@ class Service:
         self.metrics = Metrics(list(requests.COLUMNS))
         self.bundle: Bundle | None = None
         self.predictor: Predictor | None = None
+        self.predictions: Log | None = None
         self.reason = "the model is being loaded"
         # While it is tried out, its answers are not for the record.
         self.live = True
@@ -67,13 +68,9 @@ class Service:
             what = " ".join(str(error).split()) or type(error).__name__
             self.reason = f"{self.folder} cannot be loaded: {what}"
             raise UserError(self.reason) from error
-        self.predictions = (
-            prediction_log.Log(
-                self.settings.var_dir, self.version, digest, self.settings.keep_predictions_days
-            )
-            if self.settings.log_predictions
-            else None
-        )
+        if self.settings.log_predictions:
+            days = self.settings.keep_predictions_days
+            self.predictions = Log(self.settings.var_dir, self.version, digest, days)
         self.metrics.info.labels(
             self.version, digest, self.run_id or "", bundle.manifest.code.commit or ""
         ).set(1)
@@ -145,12 +142,7 @@ class Service:
         if self.metrics.scores:
             for score in highest:
                 self.metrics.scores.observe(score)
-        if self.predictions:
-            try:
-                self.predictions.predictions(scored.ids, scored.x, scored.scores)
-            except OSError as error:  # monitoring suffers, the caller does not
-                self.metrics.unlogged.inc(len(scored.ids))
-                log.error("predictions not logged: %s", error)  # noqa: TRY400 - the reason is in it
+        self._keep(len(scored.ids), Log.predictions, scored.ids, scored.x, scored.scores)
 
     def _count(self, refused: RefusedError) -> None:
         """Count what is wrong with a request, and log a failure that is the service's own."""
@@ -167,11 +159,16 @@ class Service:
         self.metrics.failures.inc()
         if refused.where:
             log.error("%s: %s", refused.problem, refused.where)
-        if self.predictions:
-            try:
-                self.predictions.problem(refused.problem)
-            except OSError:
-                self.metrics.unlogged.inc()
+        self._keep(1, Log.problem, refused.problem)
+
+    def _keep(self, rows: int, write: Callable[..., None], *what: Any) -> None:
+        """Have the log write something, if there is one; where that fails, monitoring suffers."""
+        try:
+            if self.predictions:
+                write(self.predictions, *what)
+        except OSError as error:
+            self.metrics.unlogged.inc(rows)
+            log.error("predictions not logged: %s", error)  # noqa: TRY400 - the reason is in it
 
 
 def prove(bundle: Bundle, predictor: Predictor) -> None:
