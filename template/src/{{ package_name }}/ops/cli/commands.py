@@ -212,7 +212,7 @@ def predict(
     reference: Model = "champion",
 ) -> None:
     """Score a file of inputs."""
-    from ..training.predict import predict_file
+    from ..training.bundle import predict_file
 
     rows = predict_file(settings(), reference, source, out)
     typer.echo(f"predicted: {rows} rows, in {out}")

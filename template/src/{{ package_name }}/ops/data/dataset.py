@@ -13,7 +13,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from ..core.errors import UserError
-from ..core.files import load_json, write_file
+from ..core.files import load_json, read_file, write_file
 from ..core.project import schema
 from ..core.settings import NAME, Settings
 from ..core.settings import settings as load_settings
@@ -90,8 +90,8 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
     )
     path = settings.data_dir / "manifest.json"
     if path.exists() and not accept and (recorded := load_json(path, DataManifest)) != made:
-        names = [field for field in ("source", "columns", "rows", "files")
-                 if getattr(recorded, field) != getattr(made, field)]  # fmt: skip
+        old, new = recorded.model_dump(), made.model_dump()
+        names = [field for field in new if old[field] != new[field]]
         raise UserError(
             f"the source no longer gives what {path.name} records ({', '.join(names)} differ); "
             f"if that is meant, run `{NAME} prepare --accept` and commit {path.name}"
@@ -131,11 +131,7 @@ def read_csv(path: Path, types: Mapping[str, pa.Column] | None = None) -> pd.Dat
     Identifiers, and columns without a type, are text. An empty cell is a missing value, no other
     is. Raises UserError where the file cannot be read, or a cell is not of its column's type.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    return _typed(content, str(path), types)
+    return _typed(read_file(path), str(path), types)
 
 
 def _typed(content: bytes, name: str, types: Mapping[str, pa.Column] | None = None) -> pd.DataFrame:
