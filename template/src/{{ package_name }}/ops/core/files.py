@@ -87,6 +87,11 @@ def sha256_files(files: list[Path], base: Path) -> str:
     return state.hexdigest()
 
 
+def sha256_folder(folder: Path) -> str:
+    """Hash every file below `folder`, by name and content, in hex."""
+    return sha256_files(sorted(path for path in folder.rglob("*") if path.is_file()), folder)
+
+
 def feed_part(state: Any, kind: str, content: bytes = b"") -> None:
     """Add a part to a hash with its kind and length, so that no two sequences look the same."""
     state.update(f"{kind}:{len(content)}:".encode() + content)

@@ -38,6 +38,7 @@ class Release(BaseModel):
     digest: str
     run_id: str
     commit: str
+    bundle: str = ""
     package: str = ""
     python: str = ""
     source: str = ""
@@ -47,7 +48,7 @@ class Release(BaseModel):
     @classmethod
     def of(cls, version: "Version", **how: Any) -> "Release":
         """Return the release of a registered version."""
-        known = {name: getattr(version, name) for name in ("digest", "run_id", "commit")}
+        known = {name: getattr(version, name) for name in ("digest", "run_id", "commit", "bundle")}
         return cls(version=str(version.number), **known, **how)
 
 
@@ -165,8 +166,17 @@ def is_ready(address: Address, release: Release) -> None:
     status, body = ask(address, "GET", "/readyz")
     if status != http.HTTPStatus.OK:
         raise UserError(f"the service is not ready: {body.get('detail', f'status {status}')}")
-    if body.get("model_digest") != release.digest:
+    if not serves(body, release):
         raise UserError("the service serves another model than the release's")
+
+
+def serves(ready: dict[str, Any], release: Release) -> bool:
+    """Tell whether what a service says of itself on /readyz is this release, file by file.
+
+    One of an older standard says nothing of its files.
+    """
+    files = ready.get("bundle", release.bundle)
+    return (ready.get("model_digest"), files) == (release.digest, release.bundle)
 
 
 def ask(

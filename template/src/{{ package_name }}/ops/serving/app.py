@@ -70,7 +70,8 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
         if service.bundle is None:
             raise RefusedError(503, f"not ready: {service.reason}")
         digest = service.bundle.manifest.model_digest
-        return {"status": "ready", "model_version": service.version, "model_digest": digest}
+        which = {"model_version": service.version, "model_digest": digest, "bundle": service.files}
+        return {"status": "ready", **which}
 
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:

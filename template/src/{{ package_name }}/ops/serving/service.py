@@ -12,9 +12,11 @@ from typing import Any
 import pandas as pd
 
 from ..core.errors import UserError
+from ..core.files import load_json, sha256_folder
 from ..core.settings import Settings
 from ..data.distributions import gauge
 from ..data.values import NOT_FINITE
+from ..provenance.manifest import Manifest
 from ..training import evaluation
 from ..training.bundle import Bundle, load_bundle
 from . import prediction_log, requests
@@ -38,6 +40,7 @@ class Service:
         self.folder = folder
         self.version = "unregistered"
         self.run_id: str | None = None
+        self.files = ""
         self.metrics = Metrics(list(requests.COLUMNS))
         self.bundle: Bundle | None = None
         self.predictor: Predictor | None = None
@@ -56,8 +59,8 @@ class Service:
     def load(self) -> None:
         """Load the bundle and prove it. Raises UserError, and stays unready, if it is not right."""
         try:
+            self._identify()
             bundle = load_bundle(self.folder)
-            self._identify(bundle)
             digest = bundle.manifest.model_digest
             predictor = Predictor(bundle.model, self.version, digest, self.run_id)
             prove(bundle, predictor)
@@ -112,10 +115,10 @@ class Service:
                         self.metrics.drift.labels(kind, column).set(moved)
         return self.metrics.exposition()
 
-    def _identify(self, bundle: Bundle) -> None:
+    def _identify(self) -> None:
         """Take version and run from the release around the bundle, if there is one.
 
-        Raises UserError where it is another model's.
+        Raises UserError where the bundle's files are not the release's.
         """
         path = self.folder.parent / "release.json"
         if not path.exists():
@@ -123,10 +126,11 @@ class Service:
         try:
             release = json.loads(path.read_text(encoding="utf-8"))
             self.version, self.run_id = str(release["version"]), str(release["run_id"])
-            digest = str(release["digest"])
+            digest, self.files = str(release["digest"]), str(release["bundle"])
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is damaged; deploy again") from None
-        if digest != bundle.manifest.model_digest:
+        made = load_json(self.folder / "provenance.json", Manifest)
+        if (digest, self.files) != (made.model_digest, sha256_folder(self.folder)):
             raise UserError(f"{path} and the bundle beside it are not of one model; deploy again")
 
     def _record(self, scored: Scored) -> None:

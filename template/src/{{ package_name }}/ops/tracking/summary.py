@@ -35,7 +35,7 @@ order by version desc
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version."""
+    """One registered version; `bundle` is the hash of all its files."""
 
     name: str
     number: int
@@ -43,6 +43,7 @@ class Version:
     digest: str
     commit: str
     aliases: tuple[str, ...]
+    bundle: str = ""
 
     def __str__(self) -> str:
         """Say in one line what it is."""

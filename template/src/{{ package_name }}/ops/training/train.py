@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from ..core.context import Context
 from ..core.errors import UserError
+from ..core.files import sha256_folder
 from ..core.project import features
 from ..core.settings import Settings
 from ..data import dataset
@@ -83,6 +84,7 @@ def _train(
         checks = gate.judge(manifest, params, costs, champion)
         with tempfile.TemporaryDirectory() as folder:
             write_bundle(Path(folder), settings, split, outcome, manifest, checks)
+            bundle = sha256_folder(Path(folder))
             record.log(manifest, split.manifest, costs)
             record.files(Path(folder))
     # All is logged: what an interrupted training would have gone on from is of no more use.
@@ -91,8 +93,9 @@ def _train(
     failed = gate.failures(checks)
     say(f"gate: {failed or 'passed'}")
     wanted = register and not failed
-    version = registry.register(settings, client, record.run_id, manifest) if wanted else None
-    return Trained(record.run_id, manifest, checks, version)
+    made = (record.run_id, manifest)
+    version = registry.register(settings, client, *made, bundle) if wanted else None
+    return Trained(*made, checks, version)
 
 
 def _name(settings: Settings) -> str:
