@@ -81,7 +81,7 @@ def load(folder: Path) -> Any:
     except OSError as error:
         raise UserError(f"{folder / FILE} cannot be read: {error.strerror}") from None
     except Exception as error:  # noqa: BLE001 - a damaged file fails in any way it likes
-        raise UserError(f"{folder / FILE} is damaged: {' '.join(str(error).split())}") from None
+        raise UserError(f"{folder / FILE} is damaged: {error}") from None
 
 
 def _trusted(content: bytes) -> list[str]:

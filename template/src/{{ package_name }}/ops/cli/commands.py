@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 import yaml
 
 from ..core import optional
-from ..core.errors import UserError
+from ..core.errors import UserError, without_secrets
 from ..core.files import append_lines, write_json
 from ..core.settings import EVENTS, NAME, settings, thread_variables
 
@@ -433,11 +434,19 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, standalone_mode=True)
     except UserError as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {error}")
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
         sys.exit(f"error: {error.filename or 'the system'}: {error.strerror}")
+    except Exception:
+        sys.excepthook = _show  # typer has set its own
+        raise
+
+
+def _show(_kind: type[BaseException], error: BaseException, _at: object) -> None:
+    """Show a fault of this code or of a library as Python does, but without passwords."""
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
 
 
 def train_main() -> None:

@@ -7,7 +7,7 @@ takes long to import is imported by the line that needs it.
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
 from ..core.settings import Settings
 from ..tracking.summary import Summary, summary
 
@@ -30,7 +30,7 @@ def lines(settings: Settings) -> Iterator[str]:
     yield _line("lock", lambda: "; ".join(lock.problems(settings.root)) or agrees)
     yield _line("packages", lambda: "; ".join(lock.drifted(settings.root)) or "as locked")
     yield _line("serving", lambda: _serving(settings))
-    yield _line("tracking", lambda: settings.tracking_uri)
+    yield _line("tracking", lambda: clean(settings.tracking_uri))
     try:
         store = summary(settings)
     except UserError as error:  # a server that does not answer makes nobody wait twice

@@ -243,6 +243,6 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     except (KeyError, TypeError):
         raise UserError(f"{path.name} has no parameter {key}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not YAML: {error}") from None
     except ValidationError as error:
         raise UserError(first_problem(error, f"{path}: ")) from None

@@ -12,7 +12,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from ..core.errors import UserError
+from ..core.errors import UserError, without_secrets
 from ..core.files import load_json, read_file, write_file
 from ..core.project import schema
 from ..core.settings import NAME, Settings
@@ -83,7 +83,7 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
         lost = [column for column in part if not _same(part[column], again[column])]
         _refuse("the source", [Violation(str(column), UNSTABLE, []) for column in lost])
     made = DataManifest(
-        source=data.SOURCE,
+        source=without_secrets(data.SOURCE),
         columns=list(rows.columns),
         rows={name: len(part) for name, part in parts.items()},
         files={name: hashlib.sha256(text).hexdigest() for name, text in contents.items()},
@@ -142,7 +142,7 @@ def _typed(content: bytes, name: str, types: Mapping[str, pa.Column] | None = No
     try:
         rows: pd.DataFrame = pd.read_csv(BytesIO(content), dtype=object, **how)
     except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{name} is not CSV: {' '.join(str(error).split())}") from None
+        raise UserError(f"{name} is not CSV: {error}") from None
     if not isinstance(rows.index, pd.RangeIndex):
         raise UserError(f"{name} is not CSV: its rows have more cells than its first line")
     if types is None:

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..core import optional
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
 from ..core.files import append_lines, read_lines, write_json
 from ..core.settings import Settings
 from . import canary
@@ -172,7 +172,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
         entry |= {"outcome": "ok", "reason": None}
     except BaseException as error:
         if isinstance(error, Exception):
-            entry |= {"outcome": "failed", "reason": str(error)}
+            entry |= {"outcome": "failed", "reason": clean(error)}
         if isinstance(error, OSError):
             raise UserError(f"{error.filename or folder}: {error.strerror}") from error
         raise

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
 from ..core.files import load_json, write_file
 from ..core.project import model, schema
 from ..core.settings import Params, Settings
@@ -97,7 +97,7 @@ def quality(
     try:
         online = model.metrics(joined["label"], np.array(joined["score"].tolist(), "float64"))
     except ValueError as error:
-        return Health(lines, [f"quality: cannot be judged: {' '.join(str(error).split())}"])
+        return Health(lines, [f"quality: cannot be judged: {clean(error)}"])
     lines += [
         _line(name, f"{value:.4f} online, {manifest.metrics.get(name, math.nan):.4f} offline")
         for name, value in online.items()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
 from ..core.files import load_json, sha256_folder
 from ..core.settings import Settings
 from ..data.distributions import gauge
@@ -68,7 +68,7 @@ class Service:
             self.reason = str(error)
             raise
         except Exception as error:
-            what = " ".join(str(error).split()) or type(error).__name__
+            what = clean(error) or type(error).__name__
             self.reason = f"{self.folder} cannot be loaded: {what}"
             raise UserError(self.reason) from error
         if self.settings.log_predictions:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from ..core import optional
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
 from ..core.files import load_json
 from ..core.settings import NAME, Settings
 from ..provenance.manifest import Manifest, flatten
@@ -131,15 +131,11 @@ def _knock(uri: str) -> None:
             cause = cause.__cause__ or cause.__context__ or cause
         reason = getattr(cause, "strerror", None) or cause
         raise UserError(
-            f"MLflow at {without_password(uri)} cannot be reached ({reason}); "
+            f"MLflow at {uri} cannot be reached ({reason}); "
             "start it, or correct MLFLOW_TRACKING_URI"
         ) from None
 
 
-def without_password(uri: str) -> str:
-    """Return an address as it may be shown."""
-    address = urlsplit(uri)
-    return address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
 
 
 class Record:
@@ -287,9 +283,10 @@ def _open(settings: Settings, client: MlflowClient, name: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split("\n", maxsplit=1)[0].split()) or type(error).__name__
+    return clean(str(error).split("\n", maxsplit=1)[0]) or type(error).__name__
 
 
+@explained
 def experiment_id(settings: Settings, client: MlflowClient) -> str:
     """Return the id of this project's experiment. Raises UserError where there is none."""
     found = client.get_experiment_by_name(settings.experiment)

@@ -166,8 +166,7 @@ def replay(bundle: Bundle) -> None:
     except UserError:
         raise
     except Exception as error:
-        what = " ".join(str(error).split())
-        raise UserError(f"golden predictions: {type(error).__name__}: {what}") from error
+        raise UserError(f"golden predictions: {type(error).__name__}: {error}") from error
     bundle.golden.compare(scores.tolist())
 
 

@@ -91,7 +91,7 @@ def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], context: C
     try:
         return how.fit(x, y, parameters, context)
     except (TypeError, ValueError) as error:
-        raise UserError(f"model.fit refused: {' '.join(str(error).split())}") from None
+        raise UserError(f"model.fit refused: {error}") from None
 
 
 def predict(fitted: Any, x: pd.DataFrame) -> np.ndarray:
