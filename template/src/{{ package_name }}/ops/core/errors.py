@@ -9,8 +9,8 @@ import re
 # The user and the password of an address, a parameter that says what it is, and what stands in the
 # environment under such a name.
 _USER = re.compile(r"(\w://)(?:[^\s/?#@:]*:\S*|[^\s/?#@]*)@")
-_SECRET = r"(?:passw|pwd|token|secret|api_?key|access_?key)"
-_GIVEN = re.compile(rf"(?i)(\b\w*{_SECRET}\w*=)[^\s&;,'\")]+")
+_NAME = r"(?:passw|pwd|token|secret|api_?key|access_?key)"
+_GIVEN = re.compile(rf"(?i)(\b\w*{_NAME}\w*=)[^\s&;,'\")]+")
 SHORTEST = 6
 
 
@@ -30,6 +30,6 @@ def clean(said: object) -> str:
 def without_secrets(text: str) -> str:
     """Return a text without the passwords of addresses, parameters and this environment."""
     for name, value in os.environ.items():
-        if re.search(_SECRET, name, re.IGNORECASE) and len(value) >= SHORTEST:
+        if re.search(_NAME, name, re.IGNORECASE) and len(value) >= SHORTEST:
             text = text.replace(value, "***")
     return _GIVEN.sub(r"\1***", _USER.sub(r"\1", text))

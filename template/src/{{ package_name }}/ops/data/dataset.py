@@ -215,11 +215,16 @@ def _violations(cases: pd.DataFrame, rules: Mapping[str, str]) -> list[Violation
     """Say in `cases`, pandera's table of failures, one line for each rule of each column."""
     # A missing or unknown column stands where the failing value does.
     names = {"column_in_schema": "is not allowed", "column_in_dataframe": "is missing"}
+    # Without a header, values of the first row stand where names do.
+    header = "column_in_dataframe" not in set(cases["check"])
     found = [
         Violation(str(case), names[rule], [])
         for rule, case in zip(cases["check"], cases["failure_case"], strict=True)
-        if rule in names
+        if rule in names and (header or rule != "column_in_schema")
     ]
+    if strange := 0 if header else int((cases["check"] == "column_in_schema").sum()):
+        unknown = f"{strange} columns have names that the schema has not; is there a header?"
+        found.insert(0, Violation(None, unknown, []))
     cases = cases[~cases["check"].isin(names)]
     # A check over whole rows is reported once a column, all with the same rows.
     where = cases["column"].mask(cases["schema_context"] == "DataFrameSchema", "")

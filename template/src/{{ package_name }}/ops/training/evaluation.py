@@ -19,6 +19,8 @@ from ..data.features import by_feature
 
 PERMUTATIONS, FOLDS = 10, 5
 NOISE = "noise"
+# Words of so few letters say nothing of a person: they may be in a group's name by chance.
+SHORT = 3
 # Metrics that take fits of their own: of the simpler model, and of ones with a column of noise.
 COMPARISONS = ("baseline.", "importance.")
 
@@ -126,6 +128,7 @@ def sliced(
     found = {}
     gate = params.gate
     for kind, groups in schema.groups(rows).items():
+        _refuse_personal(str(kind), set(map(str, groups)), rows)
         compared = []
         for group in sorted(groups.unique()):
             member = (groups == group).to_numpy()
@@ -137,6 +140,20 @@ def sliced(
         if len(compared) > 1:
             found[f"gap.{kind}"] = max(compared) - min(compared)
     return found
+
+
+def _refuse_personal(kind: str, groups: set[str], rows: pd.DataFrame) -> None:
+    """Raise UserError where a group is, or has as a word, a value of a personal column.
+
+    A group's name is in those of metrics, which go into the manifest, to MLflow and into messages.
+    """
+    words = groups | {word for group in groups for word in group.split() if len(word) > SHORT}
+    for name in set(schema.PERSONAL).intersection(rows.columns):
+        if not words.isdisjoint(rows[name].dropna().astype(str)):
+            raise UserError(
+                f"schema.groups: {kind} shows values of the personal column {name}; "
+                "group by something that does not"
+            )
 
 
 def folds(rows: int, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
