@@ -51,11 +51,21 @@ def first_problem(error: ValidationError, prefix: str = "", style: Any = str) ->
     return f"{prefix}{where}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
 
 
-def write_file(path: Path, content: bytes) -> None:
+def private(folder: Path) -> Path:
+    """Make a folder that no other user of this machine can look into; return it.
+
+    One that is there keeps its mode: to share it is the owner's decision.
+    """
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file whole or not at all. Raises UserError where the disk refuses."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch(mode)
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:

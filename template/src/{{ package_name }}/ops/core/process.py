@@ -1,7 +1,7 @@
 """Other programs: run to their end, their failure said in one line."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from .errors import UserError
@@ -12,17 +12,21 @@ def run(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     given: str | None = None,
+    inherits: Collection[int] = (),
     name: str = "",
 ) -> str:
     """Run a program and return what it printed; `given` is its standard input.
+
+    It `inherits` the files of these numbers.
 
     Raises UserError, which begins with `name` or else the program's, where it cannot be run or
     fails: with the last line that it marked as an error, or else its last line.
     """
     try:
         done = subprocess.run(  # noqa: S603
-            command, cwd=cwd, env=env, input=given, capture_output=True, text=True, check=False
-        )
+            command, cwd=cwd, env=env, input=given, capture_output=True, text=True, check=False,
+            pass_fds=inherits,
+        )  # fmt: skip
     except OSError as error:
         raise UserError(f"{command[0]} cannot be run: {error.strerror}") from None
     if done.returncode:

@@ -13,7 +13,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from ..core.errors import UserError, without_secrets
-from ..core.files import load_json, read_file, write_file
+from ..core.files import load_json, private, read_file, write_file
 from ..core.project import schema
 from ..core.settings import NAME, Settings
 from ..core.settings import settings as load_settings
@@ -96,8 +96,11 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
             f"the source no longer gives what {path.name} records ({', '.join(names)} differ); "
             f"if that is meant, run `{NAME} prepare --accept` and commit {path.name}"
         )
+    private(settings.data_dir)
     for name, text in contents.items():
-        write_file(settings.data_dir / name, text)
+        rows_file = settings.data_dir / name
+        shared = rows_file.stat().st_mode & 0o044 if rows_file.exists() else 0
+        write_file(rows_file, text, 0o600 | shared)
     write_file(path, (made.model_dump_json(indent=2) + "\n").encode())
     return made
 

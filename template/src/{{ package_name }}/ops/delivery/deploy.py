@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from ..core import optional
 from ..core.errors import UserError, clean
-from ..core.files import append_lines, read_lines, write_json
+from ..core.files import append_lines, private, read_lines, write_json
 from ..core.settings import Settings
 from . import canary
 from .local import Local
@@ -156,6 +156,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     }
     lock = FileLock(folder / "deploy.lock")
     try:
+        private(driver.settings.var_dir)
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
@@ -195,10 +196,17 @@ def _audit(driver: Driver, *entries: dict[str, Any]) -> None:
 
 
 def _prune(driver: Driver) -> None:
-    """Remove the oldest releases, but neither the one that answers nor the one before it."""
+    """Remove the oldest releases, but neither the one that answers nor the one before it.
+
+    One that a killed deployment left before it proved right keeps no other from staying.
+    """
     status = driver.status()
-    for number in driver.releases.kept()[:-KEEP]:
-        if number not in {status["release"], status["previous"]}:
+    now = {status["release"], status["previous"]}
+    good = now | {entry.get("release") for entry in read_lines(driver.folder / HISTORY)
+                  if entry.get("outcome") == "ok"}  # fmt: skip
+    kept = [number for number in driver.releases.kept() if number in good][-KEEP:]
+    for number in driver.releases.kept():
+        if number not in {*kept, *now}:
             driver.releases.drop(number)
 
 

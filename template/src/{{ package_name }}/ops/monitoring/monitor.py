@@ -2,7 +2,6 @@
 
 import json
 import math
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -155,11 +154,12 @@ def drifted(
 
 def _trained(settings: Settings, reference: str) -> tuple[str, Manifest, dict[str, Any]]:
     """Return a registered version's name, manifest and training distributions."""
+    from ..provenance import workspace
     from ..tracking import registry
 
     version = registry.resolve(settings, reference)
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = registry.fetch(settings, version, Path(folder))
+    with workspace.scratch(settings.var_dir) as folder:
+        bundle = registry.fetch(settings, version, folder)
         distributions = json.loads((bundle / "reference.json").read_text(encoding="utf-8"))
         manifest = load_json(bundle / "provenance.json", Manifest)
     return f"version {version.number}", manifest, distributions

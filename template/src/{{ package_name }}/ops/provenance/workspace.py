@@ -3,14 +3,16 @@
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ..core import process
 from ..core.errors import UserError
+from ..core.files import private
 from ..core.settings import PACKAGE, Settings
 from . import lock
 from .git import git
@@ -45,6 +47,29 @@ def discard(root: Path, folder: Path) -> None:
     """Remove a worktree that `checkout` made, or what is left of one."""
     shutil.rmtree(folder, ignore_errors=True)
     git(root, "worktree", "prune")
+
+
+@contextmanager
+def scratch(var_dir: Path) -> Iterator[Path]:
+    """Have a private folder in var/scratch for the length of the block.
+
+    What killed processes left there goes first: the lock beside a folder ends with its process.
+    """
+    top = private(private(var_dir) / "scratch")
+    folder = top / uuid.uuid4().hex
+    with FileLock(top / "making"):
+        for left in top.glob("*.lock"):
+            with suppress(Timeout), FileLock(left, timeout=0):
+                shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+                left.unlink()
+        held = FileLock(f"{folder}.lock")
+        held.acquire()
+    try:
+        yield private(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(held.lock_file).unlink(missing_ok=True)
+        held.release()
 
 
 @contextmanager
@@ -107,28 +132,36 @@ def run_task(
 
     The process gets another hash seed and another thread count than this one: what depends on
     either would show. It runs as `platform` did: on its device, with as many workers, and with
-    OpenBLAS's kernels for its processor; `given` are variables of its environment. Raises UserError
-    with the task's own error line.
+    OpenBLAS's kernels for its processor; `given` are variables of its environment. It ends with
+    this process, however that ends. Raises UserError with the task's own error line.
     """
     dropped = {"ML_OVERRIDES", "ML_ROOT", "ML_DATA_DIR", "ML_VAR_DIR", "VIRTUAL_ENV", "PYTHONHOME"}
     hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     threads = "2" if os.environ.get("OMP_NUM_THREADS") == "3" else "3"
-    process.run(
-        python,
-        "-m",
-        f"{PACKAGE}.ops.training.tasks",
-        *arguments,
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if name not in dropped}
-        | {
-            "PYTHONPATH": str(project / "src"),
-            "PYTHONHASHSEED": hash_seed,
-            "OMP_NUM_THREADS": threads,
-        }
-        | _as_on(platform)
-        | dict(given or {}),
-        name="in the separate process",
-    )
+    alive, held = os.pipe()  # the task reads from it until nobody holds the other end
+    try:
+        process.run(
+            python,
+            "-m",
+            f"{PACKAGE}.ops.training.tasks",
+            *arguments,
+            cwd=project,
+            env={name: value for name, value in os.environ.items() if name not in dropped}
+            | {
+                "ML_ROOT": str(project),
+                "ML_CALLER": str(alive),
+                "PYTHONPATH": str(project / "src"),
+                "PYTHONHASHSEED": hash_seed,
+                "OMP_NUM_THREADS": threads,
+            }
+            | _as_on(platform)
+            | dict(given or {}),
+            inherits=[alive],
+            name="in the separate process",
+        )
+    finally:
+        os.close(alive)
+        os.close(held)
 
 
 def _as_on(platform: Platform | None) -> dict[str, str]:

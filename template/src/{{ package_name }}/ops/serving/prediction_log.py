@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.files import append_lines, read_lines, write_json
+from ..core.files import append_lines, private, read_lines, write_json
 from ..core.project import schema
 
 ABOUT = ["prediction_id", "time", "model_version", "model_digest", "score", "problem"]
@@ -50,7 +50,8 @@ class Log:
     def _append(self, entries: Iterable[dict[str, object]]) -> None:
         now = datetime.now(UTC)
         about = {"time": now.isoformat(timespec="milliseconds"), **self.about}
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private(self.folder.parent)
+        private(self.folder)
         path = self.folder / f"{now.date().isoformat()}.jsonl"
         first = not path.exists()
         append_lines(path, *(entry | about for entry in entries), mode=0o600)

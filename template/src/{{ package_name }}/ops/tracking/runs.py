@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from ..core import optional
 from ..core.errors import UserError, clean
-from ..core.files import load_json
+from ..core.files import load_json, private
 from ..core.settings import NAME, Settings
 from ..provenance.manifest import Manifest, flatten
 
@@ -108,7 +108,7 @@ def connect(settings: Settings) -> MlflowClient:
     address = urlsplit(settings.tracking_uri)
     if address.scheme in {"http", "https"}:
         _knock(settings.tracking_uri)
-    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    private(settings.var_dir)
     # The first use of a database makes its tables, which two processes must not do at once.
     with FileLock(settings.var_dir / "mlflow.lock"):
         client = MlflowClient(settings.tracking_uri, settings.tracking_uri)

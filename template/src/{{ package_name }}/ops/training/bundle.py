@@ -1,7 +1,6 @@
 """A run's bundle: the model, and all that serving needs to know of it."""
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,10 +115,11 @@ def fetched(settings: Settings, version: "Version") -> Iterator[Bundle]:
 
     Raises UserError where this code gives other golden scores than the version's own.
     """
+    from ..provenance import workspace
     from ..tracking import registry
 
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = load_bundle(registry.fetch(settings, version, Path(folder)))
+    with workspace.scratch(settings.var_dir) as folder:
+        bundle = load_bundle(registry.fetch(settings, version, folder))
         try:
             replay(bundle)
         except UserError as error:

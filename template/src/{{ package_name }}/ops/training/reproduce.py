@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,8 +80,7 @@ def reproduce(
     client = runs.connect(settings)
     run_id = runs.find(settings, client, reference)
     wanted = runs.manifest_of(client, run_id)
-    with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
-        place = Path(folder)
+    with workspace.scratch(settings.var_dir) as place:
         if here:
             return _again(settings, run_id, wanted, settings.root, place, here=True, full=full)
         if wanted.code.commit is None:

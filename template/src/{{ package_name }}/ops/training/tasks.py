@@ -8,7 +8,9 @@ It knows nothing of MLflow, so it starts quickly, and its results cannot reach t
 """
 
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 from ..core import flavor
@@ -48,7 +50,15 @@ def main(arguments: list[str]) -> None:
             raise UserError("tasks: retrain DATA OUT [full] | score MODEL DATA OUT | prepare DATA")
 
 
+def end_with(caller: int) -> None:
+    """End this process as soon as the one that started it has closed its end of a pipe, or died."""
+    os.read(caller, 1)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    if "ML_CALLER" in os.environ:
+        threading.Thread(target=end_with, args=[int(os.environ["ML_CALLER"])], daemon=True).start()
     try:
         main(sys.argv[1:])
     except UserError as error:
