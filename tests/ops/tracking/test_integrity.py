@@ -11,7 +11,6 @@ from ..project import (
     explain,
     flavor,
     local,
-    predict,
     registry,
     runs,
     server,
@@ -26,7 +25,7 @@ def use(name, workplace, rows, folder):
     config = workplace.config
     match name:
         case "predict":
-            predict.predict_file(config, "champion", rows, folder / "out.csv")
+            bundle.predict_file(config, "champion", rows, folder / "out.csv")
         case "evaluate":
             commands.app(["evaluate"], standalone_mode=False)
         case "explain":

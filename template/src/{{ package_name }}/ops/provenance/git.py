@@ -14,7 +14,8 @@ OF_HOOKS = {
     "GIT_QUARANTINE_PATH",
 }
 # What git says where there is no repository, and where one has no commit: nothing, and status 1.
-_NO_REPOSITORY, _NO_COMMIT = "not a git repository", "it ended with status 1 and said nothing"
+_NO_REPOSITORY = "not a git repository (or any"
+_NO_COMMIT = "it ended with status 1 and said nothing"
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -47,9 +48,12 @@ def git_state(root: Path) -> tuple[str | None, list[str]]:
     try:
         commit = git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
     except UserError as error:
-        if _NO_REPOSITORY in str(error) or str(error).endswith(_NO_COMMIT):
-            return given or None, []
-        raise
+        if _NO_REPOSITORY not in str(error):
+            if not str(error).endswith(_NO_COMMIT):
+                raise
+            # It says the same of a branch whose file was damaged; this fails then.
+            git(root, "symbolic-ref", "HEAD")
+        return given or None, []
     prefix = git(root, "rev-parse", "--show-prefix").strip()
     lines = git(root, "status", "--porcelain", "-z", "--no-renames", "-uall", ".").split("\0")
     changes = [(line[:2], line[3:].removeprefix(prefix)) for line in lines if line]

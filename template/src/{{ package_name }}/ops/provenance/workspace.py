@@ -35,7 +35,9 @@ def checkout(root: Path, commit: str, into: Path) -> Path:
     git(root, "worktree", "prune")
     try:
         git(root, "cat-file", "-e", commit + "^{commit}")
-    except UserError:
+    except UserError as error:
+        if "Not a valid object name" not in str(error):
+            raise
         raise UserError(f"commit {commit[:12]} is not in this repository; fetch it") from None
     into.parent.mkdir(parents=True, exist_ok=True)
     quiet = ("-c", "core.hooksPath=/dev/null")

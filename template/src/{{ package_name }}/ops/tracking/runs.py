@@ -136,8 +136,6 @@ def _knock(uri: str) -> None:
         ) from None
 
 
-
-
 class Record:
     """One run, written to MLflow and to every mirror.
 
