@@ -157,6 +157,8 @@ def fetch(settings: Settings, version: Version, into: Path) -> Path:
         if shutil.disk_usage(into).free < missing:
             raise UserError(f"{into}: {os.strerror(errno.ENOSPC)}") from None
         raise
+    # MLflow leaves it in the store where somebody loads a version; nothing reads it.
+    (bundle / "model" / "registered_model_meta").unlink(missing_ok=True)
     _prove(bundle, version)
     return bundle
 
