@@ -11,7 +11,7 @@ import pandas as pd
 from ..core.context import Context
 from ..core.errors import UserError
 from ..core.files import write_json
-from ..core.project import features, schema
+from ..core.project import features
 from ..core.seeding import deterministic
 from ..core.settings import NAME, Settings
 from ..data import dataset
@@ -30,7 +30,7 @@ def measure(settings: Settings, repeats: int = 5) -> dict[str, float]:
     rows = dataset.read(settings).train
     batch = rows.sample(1000, replace=True, random_state=0).reset_index(drop=True)
     with deterministic(context):
-        x, y = features.features.build(rows), rows[schema.TARGET]
+        x, y = evaluation.matrix(rows)
         fitted = evaluation.fit(x, y, params.model, context)
         work: dict[str, Callable[[], object]] = {
             "train": lambda: evaluation.fit(x, y, params.model, context),
