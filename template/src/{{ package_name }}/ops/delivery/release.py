@@ -150,14 +150,8 @@ def load_state(path: Path, kind: type[_State]) -> _State | None:
 
     Raises UserError if it is damaged.
     """
-    if not path.exists():
-        return None
-    try:
-        return load_json(path, kind)
-    except UserError:
-        raise UserError(
-            f"{path} is damaged; delete it and deploy again (what answers goes on answering)"
-        ) from None
+    mend = "delete it and deploy again, what answers goes on answering"
+    return load_json(path, kind, mend) if path.exists() else None
 
 
 def is_ready(address: Address, release: Release) -> None:

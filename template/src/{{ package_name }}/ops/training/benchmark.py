@@ -1,6 +1,5 @@
 """Has training or prediction become slower? Measured as ratios, so machines can be compared."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ import pandas as pd
 
 from ..core.context import Context
 from ..core.errors import UserError
-from ..core.files import write_json
+from ..core.files import load_json, write_json
 from ..core.project import features
 from ..core.seeding import deterministic
 from ..core.settings import NAME, Settings
@@ -68,10 +67,7 @@ def compare(settings: Settings, *, record: bool = False) -> list[str]:
     if record:
         write_json(path, now)
         return [f"recorded in {FILE}; commit it"]
-    try:
-        before = {name: float(ratio) for name, ratio in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, AttributeError):
-        raise UserError(f"{path} is missing or damaged; run `{NAME} bench --record`") from None
+    before = load_json(path, dict[str, float], f"run `{NAME} bench --record`")
     slower = {name: ratio / before.get(name, ratio) for name, ratio in now.items()}
     limit = settings.params.budgets.slowdown
     if late := [f"{name} {times:.1f} times" for name, times in slower.items() if times > limit]:
