@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from .errors import UserError
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Kind = TypeVar("_Kind")
+RESTORE = "restore it from version control or run the command that writes it"
 
 
 def read_file(path: Path) -> bytes:
@@ -33,15 +34,14 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not TOML: {error}") from None
 
 
-def load_json(path: Path, kind: type[_Model]) -> _Model:
-    """Read `path` as a `kind`. Raises UserError where it is missing or is not one."""
+def load_json(path: Path, kind: type[_Kind], mend: str = RESTORE) -> _Kind:
+    """Read `path` as a `kind`. Raises UserError, with what mends it, where it is no such file."""
     try:
-        return kind.model_validate_json(read_file(path))
+        return TypeAdapter(kind).validate_json(read_file(path))
     except ValidationError as error:
-        raise UserError(
-            f"{path} is damaged ({first_problem(error)}); "
-            "restore it from version control or run the command that writes it"
-        ) from None
+        raise UserError(f"{path} is damaged; {mend} ({first_problem(error)})") from None
+    except UserError as error:
+        raise UserError(f"{error}; {mend}") from None
 
 
 def first_problem(error: ValidationError, prefix: str = "", style: Any = str) -> str:

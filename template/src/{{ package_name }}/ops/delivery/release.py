@@ -151,19 +151,13 @@ def load_state(path: Path, kind: type[_State]) -> _State | None:
 
     Raises UserError if it is damaged.
     """
-    if not path.exists():
-        return None
-    try:
-        return load_json(path, kind)
-    except UserError:
-        raise UserError(
-            f"{path} is damaged; delete it and deploy again (what answers goes on answering)"
-        ) from None
+    mend = "delete it and deploy again, what answers goes on answering"
+    return load_json(path, kind, mend) if path.exists() else None
 
 
 def is_ready(address: Address, release: Release) -> None:
     """Raise UserError unless the service there is ready and serves this release's model."""
-    status, body = ask(address, "GET", "/readyz")
+    status, body = readiness(address)
     if status != http.HTTPStatus.OK:
         raise UserError(f"the service is not ready: {body.get('detail', f'status {status}')}")
     if not serves(body, release):
@@ -179,28 +173,24 @@ def serves(ready: dict[str, Any], release: Release) -> bool:
     return (ready.get("model_digest"), files) == (release.digest, release.bundle)
 
 
-def ask(
-    address: Address, method: str, path: str, body: object = None
-) -> tuple[int, dict[str, Any]]:
-    """Return status and answer of a request. Raises UserError where there is no answer in JSON."""
-    status, text = request(address, method, path, json.dumps(body) if body is not None else None)
+def readiness(address: Address) -> tuple[int, dict[str, Any]]:
+    """Return status and answer of /readyz. Raises UserError where there is no answer in JSON."""
+    status, text = get(address, "/readyz")
     try:
         return status, json.loads(text)
     except ValueError as error:
-        raise UserError(f"{method} {path} failed: {error}") from None
+        raise UserError(f"GET /readyz failed: {error}") from None
 
 
-def request(
-    address: Address, method: str, path: str, body: str | None = None, *, timeout: float = 30
-) -> tuple[int, bytes]:
-    """Return status and body of an answer. Raises UserError where there is none."""
+def get(address: Address, path: str, timeout: float = 30) -> tuple[int, bytes]:
+    """Return status and body of the answer to GET. Raises UserError where there is none."""
     connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
-        connection.request(method, path, body)
+        connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise UserError(f"{method} {path} failed: {str(error) or type(error).__name__}") from None
+        raise UserError(f"GET {path} failed: {str(error) or type(error).__name__}") from None
     finally:
         connection.close()
 

@@ -1,6 +1,5 @@
 """A run's bundle: the model, and all that serving needs to know of it."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,10 +101,7 @@ def load_bundle(folder: Path) -> Bundle:
     fitted = flavor.load(folder / "model")
     if model_digest(fitted) != manifest.model_digest:
         raise UserError(f"the model in {folder} is not the one that its run recorded")
-    try:
-        reference = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UserError(f"{folder}/reference.json is missing or damaged") from None
+    reference = load_json(folder / "reference.json", dict[str, Any])
     return Bundle(folder, fitted, manifest, reference, load_json(folder / "golden.json", Golden))
 
 

@@ -56,8 +56,7 @@ def run(
     """
     context = context or Context(params.seed, params.threads)
     with deterministic(context):
-        x, y = features.features.build(split.train), split.train[schema.TARGET]
-        x_held, y_held = features.features.build(split.holdout), split.holdout[schema.TARGET]
+        (x, y), (x_held, y_held) = matrix(split.train), matrix(split.holdout)
         start = time.monotonic()
         fitted = fit(x, y, params.model, context)
         scores = predict(fitted, x_held)
@@ -68,16 +67,26 @@ def run(
                 raise UserError(f"params.yaml: gate.{key} {name} is none of {', '.join(judged)}")
         found = {
             **judged,
-            f"train.{metric}": model.metrics(y, predict(fitted, x))[metric],
+            f"train.{metric}": quality(fitted, x, y, params),
             **sliced(split.holdout, y_held, scores, params),
         }
         say(f"fitted: {metric} {judged[metric]:.4f}, in {time.monotonic() - start:.1f} s")
         if comparisons:
             say(f"comparing: the simpler model, and importance over {FOLDS} folds")
             simple = model.baseline(x, y, context.beside())
-            found[f"baseline.{metric}"] = model.metrics(y_held, predict(simple, x_held))[metric]
+            found[f"baseline.{metric}"] = quality(simple, x_held, y_held, params)
             found |= importance(x, y, params, context.beside())
     return Outcome(fitted, found, scores, y_held)
+
+
+def matrix(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the features of labelled rows, and the labels."""
+    return features.features.build(rows), rows[schema.TARGET]
+
+
+def quality(fitted: Any, x: pd.DataFrame, y: pd.Series, params: Params) -> float:
+    """Return the gate's metric of a model on rows with labels."""
+    return model.metrics(y, predict(fitted, x))[params.gate.metric]
 
 
 def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], context: Context) -> Any:
@@ -177,11 +186,10 @@ def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) 
     for inside, outside in folds(len(x), generator):
         fitted = fit(x[inside], y[inside], params.model, context)
         x_out, y_out = x[outside], y[outside]
-        before = model.metrics(y_out, predict(fitted, x_out))[params.gate.metric]
+        before = quality(fitted, x_out, y_out, params)
         for name, columns in parts.items():
             for _ in range(PERMUTATIONS // FOLDS):
                 shuffled = x_out.copy()
                 shuffled[columns] = x_out[columns].to_numpy()[generator.permutation(len(x_out))]
-                after = model.metrics(y_out, predict(fitted, shuffled))[params.gate.metric]
-                drops[name].append(before - after)
+                drops[name].append(before - quality(fitted, shuffled, y_out, params))
     return {f"importance.{name}": float(np.mean(values)) for name, values in drops.items()}

@@ -7,7 +7,6 @@
 It knows nothing of MLflow, so it starts quickly, and its results cannot reach the registry.
 """
 
-import json
 import os
 import sys
 import threading
@@ -16,8 +15,8 @@ from pathlib import Path
 from ..core import flavor
 from ..core.context import Context
 from ..core.errors import UserError
-from ..core.files import write_file
-from ..core.project import features, model, schema
+from ..core.files import write_file, write_json
+from ..core.project import model
 from ..core.seeding import deterministic
 from ..core.settings import settings
 from ..data import dataset
@@ -38,12 +37,10 @@ def main(arguments: list[str]) -> None:
             write_file(Path(out), manifest.model_dump_json().encode())
         case ["score", stored, data, out]:
             config = settings(data_dir=Path(data))
-            rows = dataset.read(config).holdout
             with deterministic(Context.of(config.params, config)):
-                fitted = flavor.load(Path(stored))
-                scores = evaluation.predict(fitted, features.features.build(rows))
-            found = model.metrics(rows[schema.TARGET], scores)
-            write_file(Path(out), json.dumps(found).encode())
+                x, y = evaluation.matrix(dataset.read(config).holdout)
+                scores = evaluation.predict(flavor.load(Path(stored)), x)
+            write_json(Path(out), model.metrics(y, scores))
         case ["prepare", data]:
             dataset.prepare(settings(data_dir=Path(data)))
         case _:

@@ -13,7 +13,7 @@ import pandas as pd
 from ..core import optional
 from ..core.context import Context
 from ..core.files import write_json
-from ..core.project import features, model, schema
+from ..core.project import model
 from ..core.seeding import deterministic
 from ..core.settings import NAME, Params, Settings
 from ..data import dataset
@@ -34,7 +34,7 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
         dict(zip(model.SEARCH, values, strict=True))
         for values in itertools.product(*model.SEARCH.values())
     ]
-    x, y = features.features.build(split.train), split.train[schema.TARGET]
+    x, y = evaluation.matrix(split.train)
     judge = partial(_judge, x, y, params, context)
 
     def report(number: int, result: dict[str, Any]) -> None:
@@ -94,12 +94,9 @@ def backtest(settings: Settings) -> list[str]:
     with deterministic(context):
         for age in (0.0, 0.1, 0.2, 0.3, 0.4):
             end = int((0.8 - age) * len(rows))
-            window = rows.iloc[end - size : end]
-            fitted = evaluation.fit(
-                features.features.build(window), window[schema.TARGET], params.model, context
-            )
-            scores = evaluation.predict(fitted, features.features.build(newest))
-            found[age] = model.metrics(newest[schema.TARGET], scores)[params.gate.metric]
+            x, y = evaluation.matrix(rows.iloc[end - size : end])
+            fitted = evaluation.fit(x, y, params.model, context)
+            found[age] = evaluation.quality(fitted, *evaluation.matrix(newest), params)
     reports = settings.var_dir / "reports"
     write_json(reports / "staleness.json", found)
     figure = plots.line(found, "age of the training data, share of all rows", params.gate.metric,
@@ -120,6 +117,5 @@ def _judge(
     with deterministic(context):
         for inside, outside in evaluation.folds(len(x), generator):
             fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, context)
-            judged = model.metrics(y[outside], evaluation.predict(fitted, x[outside]))
-            found.append(judged[params.gate.metric])
+            found.append(evaluation.quality(fitted, x[outside], y[outside], params))
     return {"params": chosen, "mean": float(np.mean(found)), "std": float(np.std(found))}
