@@ -55,7 +55,7 @@ exporter=$ROOT/src/$(package)/ops/provenance/exports.py
 
 # make_work: a folder for what is made before anything is changed, gone when this ends.
 make_work() {
-    mkdir -p var
+    mkdir -p -m 700 var
     work=$(mktemp -d "$ROOT/var/lock.XXXXXX") || die "cannot write to $ROOT/var"
     trap 'rm -rf "$work"' EXIT
 }

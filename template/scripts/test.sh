@@ -36,7 +36,7 @@ done
 cd "$ROOT"
 started=$(now)
 scripts/setup.sh --quiet
-mkdir -p var
+mkdir -p -m 700 var
 work=$(mktemp -d var/test.XXXXXX) || die "cannot write to $ROOT/var"
 # What still runs in the background ends with this script.
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT

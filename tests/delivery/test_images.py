@@ -54,6 +54,7 @@ config, folder = settings.settings(), Path("var/release")
 version = registry.resolve(config, "champion")
 registry.fetch(config, version, folder)
 about = {"version": version.number, "run_id": version.run_id, "digest": version.digest}
+about["bundle"] = version.bundle
 (folder / "release.json").write_text(json.dumps(about))
 """
 ASK = """

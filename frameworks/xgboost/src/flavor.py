@@ -69,7 +69,10 @@ def load(folder: Path) -> xgb.Booster:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from None
     if hashlib.sha256(content).hexdigest().encode() != recorded[:64]:
         raise UserError(f"{folder / FILE} is damaged: it is not what {HASH} beside it records")
-    return stored(content)
+    try:
+        return stored(content)
+    except xgb.core.XGBoostError as error:
+        raise UserError(f"{folder / FILE} is no model: {str(error).splitlines()[0]}") from None
 
 
 def stored(content: bytes | bytearray) -> xgb.Booster:

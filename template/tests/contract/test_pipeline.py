@@ -12,7 +12,6 @@ from ..project import (
     dataset,
     explain,
     monitor,
-    predict,
     registry,
     reproduce,
     schema,
@@ -49,7 +48,7 @@ def test_the_run_can_be_reproduced(workplace):
 
 
 def test_a_file_of_rows_is_scored_and_identifiers_come_back(workplace, table, tmp_path):
-    assert predict.predict_file(workplace.config, "champion", table, tmp_path / "out.csv")
+    assert bundle.predict_file(workplace.config, "champion", table, tmp_path / "out.csv")
     asked, answered = (pd.read_csv(path, dtype=str) for path in (table, tmp_path / "out.csv"))
     assert answered[schema.IDENTIFIER].tolist() == asked[schema.IDENTIFIER].tolist()
 

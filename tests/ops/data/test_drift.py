@@ -164,4 +164,4 @@ def test_the_page_stands_alone_with_a_plot_for_each_column(rows, trained, monkey
     assert "http" not in page
     monkeypatch.setattr(drift, "SHOWN", 1)
     assert drift.page(report, "of many columns").count("data:image/png;base64,") == 1
-    assert report.to_dict()["drifted"] == []
+    assert report.drifted == []

@@ -604,6 +604,17 @@ def test_only_so_many_releases_are_kept(driver, monkeypatch):
     assert driver.releases.kept() == [3, 4]
 
 
+def test_a_release_that_was_never_tried_keeps_no_tried_one_from_staying(driver, monkeypatch):
+    """A deployment that was killed once its release was complete leaves one."""
+    monkeypatch.setattr(deploy, "KEEP", 3)
+    for _ in range(2):
+        deploy.deploy(driver, "abcd")
+    for number in (3, 4):
+        driver.build(number, "abcd")
+    assert deploy.deploy(driver, "abcd")["release"] == 5
+    assert driver.releases.kept() == [1, 2, 5]
+
+
 @pytest.mark.xdist_group("deploy")
 def test_without_a_champion_nothing_is_deployed(workplace, tmp_path):
     config = settings.settings(

@@ -1,7 +1,6 @@
 """The page on how the work goes: figures from what was recorded, beside their targets."""
 
 import json
-import re
 
 import pytest
 
@@ -33,7 +32,6 @@ def test_of_nothing_recorded_nothing_is_claimed(config):
     assert {*found(config).values()} == {("none yet", None)}
     page = report.write(config)[1].read_text("utf-8")
     assert "none yet" in page
-    assert "<svg" not in page
 
 
 @pytest.mark.parametrize(("seconds", "reached"), [([30, 50, 4000], True), ([700], False)])
@@ -62,7 +60,6 @@ def test_restoring_lasts_from_the_first_failure_to_the_next_success_in_that_envi
     recorded(config, "deploy/compose/history.jsonl", at(2), at(4, **failed))
     assert found(config)["time to restore"] == ("2.0 min, median of 1", None)
     page = report.write(config)[1].read_text("utf-8")
-    assert len(re.findall(r"<rect ", page)) == 6
     assert page.count("golden prediction 0 is 0.5") == 3
     assert page.index("00:04") < page.index("00:00"), "the last attempt comes first"
 

@@ -87,7 +87,7 @@ def test_what_makes_a_training_repeatable_is_undone_after_it():
     assert before == (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
 
 
-def test_a_stored_model_cannot_run_code(outcome, tmp_path):
+def test_a_stored_model_cannot_run_code(outcome, tmp_path, monkeypatch):
     class Trap:
         def __reduce__(self):
             return (tmp_path.joinpath("sprung").touch, ())
@@ -98,3 +98,10 @@ def test_a_stored_model_cannot_run_code(outcome, tmp_path):
     with pytest.raises(errors.UserError, match="is damaged"):
         flavor.load(tmp_path / "model")
     assert not (tmp_path / "sprung").exists()
+    torch.jit.script(torch.nn.Linear(1, 1)).save(file)
+    with pytest.raises(errors.UserError, match="is damaged"):
+        flavor.load(tmp_path / "model")
+    monkeypatch.setattr(model, "helper", pytest.fail, raising=False)  # not a class of models
+    torch.save({"class": "helper", "arguments": {"reason": "called"}, "weights": {}}, file)
+    with pytest.raises(errors.UserError, match="has no model helper"):
+        flavor.load(tmp_path / "model")

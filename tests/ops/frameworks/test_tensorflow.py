@@ -154,3 +154,9 @@ def test_a_stored_model_cannot_run_code(outcome, tmp_path):
     file.write_bytes(flavor.pack({"class": "Recipe", "arguments": {}}, []))
     with pytest.raises(errors.UserError, match="has no model Recipe"):
         flavor.load(tmp_path / "model")
+    keras = flavor.keras
+    layers = [keras.Input((1,)), keras.layers.Lambda(lambda x: x)]
+    keras.Sequential(layers).save(tmp_path / "lambda.keras")
+    (tmp_path / "lambda.keras").replace(file)
+    with pytest.raises(errors.UserError, match="is damaged"):
+        flavor.load(tmp_path / "model")

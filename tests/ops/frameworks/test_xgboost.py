@@ -3,6 +3,7 @@
 Runs inside a render of the framework, where `...project` is the package under test.
 """
 
+import hashlib
 import os
 import pickle
 import random
@@ -247,3 +248,23 @@ def test_a_damaged_model_is_reported_before_xgboost_reads_it(outcome, tmp_path, 
     (folder / name).unlink()
     with pytest.raises(errors.UserError, match=f"{name} cannot be read"):
         flavor.load(folder)
+
+
+class Trap:
+    """What pickle would call."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("unpickled",))
+
+
+@pytest.mark.parametrize(
+    "content", [pickle.dumps(Trap()), b'{"learner": {"__reduce__": "os.system"}}', b"{L"]
+)
+def test_a_file_with_code_in_it_is_no_model(outcome, tmp_path, content):
+    flavor.save(outcome.model, tmp_path / "model", pip_requirements=[])
+    (tmp_path / "model" / flavor.FILE).write_bytes(content)
+    hashed = hashlib.sha256(content).hexdigest()
+    (tmp_path / "model" / flavor.HASH).write_text(f"{hashed}  {flavor.FILE}\n")
+    with pytest.raises(errors.UserError, match="is no model") as caught:
+        flavor.load(tmp_path / "model")
+    assert "\n" not in str(caught.value)

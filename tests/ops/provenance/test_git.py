@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from ..conftest import commit
-from ..project import errors, git
+from ..project import errors, git, workspace
 
 
 def test_a_folder_without_git_has_no_commit(tmp_path):
@@ -61,3 +61,27 @@ def test_a_git_that_is_killed_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(errors.UserError, match="status -9"):
         git.git_state(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "garbage\n"])
+def test_a_damaged_branch_is_not_the_same_as_no_commit(tmp_path, content):
+    """A machine that lost its power leaves such a file."""
+    (tmp_path / "a").write_text("a", encoding="utf-8")
+    commit(tmp_path, "start")
+    (tmp_path / ".git" / "refs" / "heads" / "main").write_text(content, encoding="utf-8")
+    with pytest.raises(errors.UserError, match="No such ref: HEAD"):
+        git.git_state(tmp_path)
+
+
+def test_a_worktree_whose_repository_is_gone_is_an_error(tmp_path):
+    (tmp_path / ".git").write_text("gitdir: /nowhere/else\n", encoding="utf-8")
+    with pytest.raises(errors.UserError, match="not a git repository: /nowhere/else"):
+        git.git_state(tmp_path)
+
+
+def test_a_repository_that_cannot_be_read_does_not_lack_a_commit(tmp_path):
+    (tmp_path / "a").write_text("a", encoding="utf-8")
+    head = commit(tmp_path, "start")
+    (tmp_path / ".git" / "config").write_text("[nonsense", encoding="utf-8")
+    with pytest.raises(errors.UserError, match="bad config"):
+        workspace.checkout(tmp_path, head, tmp_path / "code")

@@ -247,6 +247,5 @@ def test_the_same_commit_builds_the_same_bytes(copy, tmp_path):
     bill = json.loads(built[0]["sbom.cdx.json"])
     assert bill["bomFormat"] == "CycloneDX"
     assert {part["purl"] for part in bill["components"]} == {
-        f"pkg:pypi/{pin.name}@{pin.version}"
-        for pin in lock.requirements(ROOT / "requirements" / "main.txt")
+        f"pkg:pypi/{pin.name}@{pin.version}" for pin in lock.export(ROOT, "main")
     }

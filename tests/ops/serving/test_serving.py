@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 
 import httpx
@@ -25,6 +24,7 @@ from ..project import (
     data,
     errors,
     features,
+    files,
     flavor,
     handover,
     model,
@@ -277,14 +277,6 @@ def test_it_is_not_ready_before_the_model_is_loaded(config, bundle, row):
     assert metric(client, "ml_ready") == 1
 
 
-def test_the_application_loads_its_bundle_when_it_starts(config, bundle):
-    with TestClient(app.application(serving.Service(config, bundle))) as client:
-        end = time.monotonic() + 20
-        while client.get("/readyz").status_code != 200 and time.monotonic() < end:
-            time.sleep(0.05)
-        assert client.get("/readyz").status_code == 200
-
-
 def refused(config, bundle):
     """Why the bundle is not served."""
     service = serving.Service(config, bundle)
@@ -354,6 +346,7 @@ def test_serve_ends_with_one_line_where_a_golden_score_differs(workplace, change
     kept["scores"] = (np.asarray(kept["scores"]) + 0.5).tolist()
     (folder / "golden.json").write_text(json.dumps(kept), encoding="utf-8")
     about = {"version": version.number, "run_id": version.run_id, "digest": version.digest}
+    about["bundle"] = files.sha256_folder(folder)
     (folder.parent / "release.json").write_text(json.dumps(about), encoding="utf-8")
     monkeypatch.setenv("ML_PORT", str(free_port()))
     done = subprocess.run(
@@ -366,15 +359,28 @@ def test_serve_ends_with_one_line_where_a_golden_score_differs(workplace, change
 
 def test_a_release_about_another_model_is_refused(config, bundle):
     about = bundle.parent / "release.json"
-    about.write_text('{"version": "3", "run_id": "r", "digest": "0"}', encoding="utf-8")
+    release = {"version": "3", "run_id": "r", "digest": "0", "bundle": files.sha256_folder(bundle)}
+    about.write_text(json.dumps(release), encoding="utf-8")
     assert "not of one model" in refused(config, bundle)
     about.write_text("{", encoding="utf-8")
     assert "is damaged; deploy again" in refused(config, bundle)
 
 
+@pytest.mark.parametrize("name", ["golden.json", "reference.json", "model/MLmodel"])
+def test_files_that_are_not_the_release_s_are_refused_unread(config, bundle, monkeypatch, name):
+    manifest = json.loads((bundle / "provenance.json").read_text(encoding="utf-8"))
+    about = {"version": "3", "run_id": "r", "digest": manifest["model_digest"]}
+    about["bundle"] = files.sha256_folder(bundle)
+    (bundle.parent / "release.json").write_text(json.dumps(about), encoding="utf-8")
+    (bundle / name).write_bytes((bundle / name).read_bytes() + b" ")
+    monkeypatch.setattr(flavor, "load", pytest.fail)
+    assert "are not of one model" in refused(config, bundle)
+
+
 def test_a_release_names_the_version(config, bundle, row):
     manifest = json.loads((bundle / "provenance.json").read_text(encoding="utf-8"))
     about = {"version": "3", "run_id": "r", "digest": manifest["model_digest"]}
+    about["bundle"] = files.sha256_folder(bundle)
     (bundle.parent / "release.json").write_text(json.dumps(about), encoding="utf-8")
     service = serving.Service(config, bundle)
     service.load()

@@ -42,7 +42,7 @@ def test_nothing_is_registered_where_the_registry_cannot_be_read(workplace, fail
     made = []
     monkeypatch.setattr(failing, "create_registered_model", made.append)
     with pytest.raises(errors.UserError, match="MLflow: "):
-        registry.register(workplace.config, failing, "r", workplace.trained.manifest)
+        registry.register(workplace.config, failing, "r", workplace.trained.manifest, "b")
     assert made == []
 
 

@@ -17,6 +17,7 @@ from ..project import (
     git,
     machine,
     manifest,
+    process,
     registry,
     reproduce,
     runs,
@@ -124,7 +125,7 @@ def test_a_run_is_done_again_on_its_own_device_with_as_many_workers(monkeypatch,
         seen.update(env)
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(workspace.subprocess, "run", run)
+    monkeypatch.setattr(process.subprocess, "run", run)
     monkeypatch.setenv("ML_DEVICE", "cpu")
     made_on = machine.describe_machine("cuda", 4).model_copy(update={"blas": "Prescott"})
     workspace.run_task(tmp_path / "python", tmp_path, "retrain", "a", "b", platform=made_on)

@@ -34,7 +34,6 @@ from ..project import (
     manifest,
     model,
     package,
-    predict,
     record,
     registry,
     reproduce,
@@ -268,7 +267,7 @@ def test_no_personal_value_leaves_the_data_folder(workplace):
 def test_predictions_carry_identifiers_and_the_version(workplace, split, tmp_path):
     rows = split.holdout.drop(columns=schema.TARGET)
     rows.to_csv(tmp_path / "in.csv", index=False)
-    told = predict.predict_file(
+    told = bundle.predict_file(
         workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv"
     )
     answers = pd.read_csv(tmp_path / "out.csv", dtype={schema.IDENTIFIER: str})
@@ -287,7 +286,7 @@ def test_identifiers_come_back_byte_for_byte(workplace, inputs, tmp_path):
     names = ["00017", "12345678901234567", "", "NA", "1e5", "é, ü"]
     rows = inputs.head(len(names)).assign(**{schema.IDENTIFIER: names})
     rows.to_csv(tmp_path / "in.csv", index=False)
-    predict.predict_file(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
+    bundle.predict_file(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
     answers = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
     assert answers[schema.IDENTIFIER].tolist() == names
 
@@ -296,9 +295,7 @@ def test_predictions_for_invalid_rows_leave_the_old_file(workplace, inputs, tmp_
     inputs.assign(unknown=1).to_csv(tmp_path / "in.csv", index=False)
     (tmp_path / "out.csv").write_text("old")
     with pytest.raises(errors.UserError, match="unknown: is not allowed"):
-        predict.predict_file(
-            workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv"
-        )
+        bundle.predict_file(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "old"
 
 

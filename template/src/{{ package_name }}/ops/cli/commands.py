@@ -1,9 +1,9 @@
 """The project's one command line. Each command is a thin layer over the module of its concern."""
 
-import json
 import os
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +12,8 @@ import typer
 import yaml
 
 from ..core import optional
-from ..core.errors import UserError
-from ..core.files import append_line
+from ..core.errors import UserError, without_secrets
+from ..core.files import append_lines, write_json
 from ..core.settings import EVENTS, NAME, settings, thread_variables
 
 app = typer.Typer(
@@ -26,7 +26,8 @@ app = typer.Typer(
 )
 
 Reference = Annotated[str, typer.Argument(help="champion, challenger or a version number.")]
-Source = Annotated[Path, typer.Argument(help="A CSV file.")]
+Inputs = Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")]
+Model = Annotated[str, typer.Option("--model", help="champion, challenger or a version number.")]
 Metrics = Annotated[Path | None, typer.Option(help="Write them to this file, too, rounded.")]
 
 
@@ -83,8 +84,7 @@ def train(
     trained = train.train(
         settings(**_overrides(replace)), register=register, quick=quick, say=typer.echo
     )
-    typer.echo(f"run: {trained.run_id}")
-    typer.echo(f"digest: {trained.manifest.model_digest}")
+    _say([f"run: {trained.run_id}", f"digest: {trained.manifest.model_digest}"])
     found = trained.manifest.metrics
     learnt = {name: found[name] for name in found if name.startswith(("train.", "baseline."))}
     _record(metrics, learnt)
@@ -102,7 +102,6 @@ def evaluate(
     metrics: Metrics = None,
 ) -> None:
     """Judge a version on the holdout or on a file of labelled rows."""
-    from ..core.files import write_file
     from ..core.project import model, schema
     from ..data import dataset
     from ..tracking import registry
@@ -124,11 +123,10 @@ def evaluate(
             )
         found = model.metrics(rows[schema.TARGET], score(bundle.model, rows))
     typer.echo(f"version {version.number} on {len(rows)} rows")
-    for name, value in found.items():
-        typer.echo(f"  {name:<10} {value:.4f}")
+    _say(f"  {name:<10} {value:.4f}" for name, value in found.items())
     if record:
         target = config.root / "tests" / "yours" / "baseline.json"
-        write_file(target, (json.dumps(found, indent=2) + "\n").encode())
+        write_json(target, found)
         typer.echo(f"recorded in {target}; commit it")
     _record(metrics, found)
 
@@ -171,10 +169,8 @@ def reproduce(
     config = settings()
     verdict = again.reproduce(config, run, here=here, full=full)
     event = {"action": "reproduce", "run": verdict.run_id, "exact": verdict.exact}
-    append_line(config.var_dir / EVENTS, event)
-    typer.echo(f"run: {verdict.run_id}")
-    for line in verdict.lines():
-        typer.echo(line)
+    append_lines(config.var_dir / EVENTS, event)
+    _say([f"run: {verdict.run_id}", *verdict.lines()])
     if not here and (changed := again.since(config, verdict.manifest)):
         typer.echo(f"note: the working tree has moved on since, in {', '.join(changed)}")
     raise typer.Exit(0 if verdict.exact else 1)
@@ -196,8 +192,7 @@ def compare(
     """Show which layers, parameters and metrics of two runs differ."""
     from ..tracking import compare
 
-    for line in compare.compare(settings(), first, second):
-        typer.echo(line)
+    _say(compare.compare(settings(), first, second))
 
 
 @app.command()
@@ -213,12 +208,12 @@ def ui(
 
 @app.command()
 def predict(
-    source: Source,
+    source: Annotated[Path, typer.Argument(help="A CSV file.")],
     out: Annotated[Path, typer.Argument(help="Where the scores go.")],
-    reference: Annotated[str, typer.Option("--model", help="Which version answers.")] = "champion",
+    reference: Model = "champion",
 ) -> None:
     """Score a file of inputs."""
-    from ..training.predict import predict_file
+    from ..training.bundle import predict_file
 
     rows = predict_file(settings(), reference, source, out)
     typer.echo(f"predicted: {rows} rows, in {out}")
@@ -226,16 +221,15 @@ def predict(
 
 @app.command()
 def explain(
-    source: Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")] = None,
+    source: Inputs = None,
     row: Annotated[int, typer.Option(min=0, help="Which of its rows, from 0.")] = 0,
     prediction: Annotated[str, typer.Option(help="A served prediction's id instead.")] = "",
-    reference: Annotated[str, typer.Option("--model", help="Which version.")] = "champion",
+    reference: Model = "champion",
 ) -> None:
     """Show what one score came from: inputs, features, version."""
     from ..monitoring import explain
 
-    for line in explain.report(settings(), source, row, prediction, reference):
-        typer.echo(line)
+    _say(explain.report(settings(), source, row, prediction, reference))
 
 
 @app.command()
@@ -243,8 +237,7 @@ def tune() -> None:
     """Cross-validate all that model.SEARCH allows; record it."""
     from ..training import tuning
 
-    for line in tuning.tune(settings(), say=typer.echo):
-        typer.echo(line)
+    _say(tuning.tune(settings(), say=typer.echo))
 
 
 @app.command()
@@ -252,8 +245,7 @@ def backtest() -> None:
     """Show how quality falls as the training data ages."""
     from ..training import tuning
 
-    for line in tuning.backtest(settings()):
-        typer.echo(line)
+    _say(tuning.backtest(settings()))
 
 
 @app.command()
@@ -263,8 +255,7 @@ def bench(
     """Measure speed against the recorded baseline, as ratios."""
     from ..training import benchmark
 
-    for line in benchmark.compare(settings(), record=record):
-        typer.echo(line)
+    _say(benchmark.compare(settings(), record=record))
 
 
 @app.command()
@@ -272,8 +263,7 @@ def status() -> None:
     """Show commit, data, lock, the last run and the versions."""
     from . import status
 
-    for line in status.lines(settings()):
-        typer.echo(line)
+    _say(status.lines(settings()))
 
 
 @app.command()
@@ -296,7 +286,7 @@ def serve(
 
 @app.command(hidden=True)
 def export(
-    reference: Annotated[str, typer.Argument(help="champion, challenger or a version number.")],
+    reference: Reference,
     folder: Annotated[Path, typer.Argument(help="Where bundle/ and release.json go.")],
 ) -> None:
     """Bring to a folder what an image of a version holds, for scripts/build.sh --release."""
@@ -308,9 +298,9 @@ def export(
 
 @app.command()
 def drift(
-    source: Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")] = None,
+    source: Inputs = None,
     logged: Annotated[bool, typer.Option("--logged", help="The served features instead.")] = False,
-    reference: Annotated[str, typer.Option("--model", help="Whose training.")] = "champion",
+    reference: Model = "champion",
 ) -> None:
     """Compare inputs or served features with those of training."""
     from ..monitoring import monitor
@@ -329,14 +319,13 @@ def monitor(
         Path | None, typer.Option(help="A CSV file of prediction_id and label.")
     ] = None,
     days: Annotated[int, typer.Option(min=0, help="How far to look back.")] = 30,
-    reference: Annotated[str, typer.Option("--model", help="Which version.")] = "champion",
+    reference: Model = "champion",
 ) -> None:
     """Judge what was served: age, failures, drift, quality."""
     from ..monitoring import monitor
 
     health = monitor.monitor(settings(), labels, reference, days)
-    for line in health.lines:
-        typer.echo(line)
+    _say(health.lines)
     for finding in health.findings:
         typer.echo(f"finding: {finding}", err=True)
     raise typer.Exit(1 if health.findings else 0)
@@ -403,8 +392,7 @@ def deploy(
         )
     if number is not None and action is not Action.ROLLBACK:
         raise typer.BadParameter("only rollback takes a release's number")
-    for line in deployments.act(drivers[environment], action, number, reference):
-        typer.echo(line)
+    _say(deployments.act(drivers[environment], action, number, reference))
 
 
 @app.command()
@@ -413,9 +401,12 @@ def report() -> None:
     from ..delivery import report as work
 
     found, page = work.write(settings())
-    for figure in found:
-        typer.echo(figure)
-    typer.echo(f"report: {page}")
+    _say([*found, f"report: {page}"])
+
+
+def _say(lines: Iterable[object]) -> None:
+    for line in lines:
+        typer.echo(line)
 
 
 def _overrides(replacements: list[str] | None) -> dict[str, dict[str, Any]]:
@@ -434,11 +425,8 @@ def _overrides(replacements: list[str] | None) -> dict[str, dict[str, Any]]:
 
 def _record(path: Path | None, metrics: Mapping[str, float]) -> None:
     """Write `metrics` to `path`, with the decimals that any processor gives."""
-    from ..core.files import write_file
-
     if path is not None:
-        rounded = {name: round(value, 3) for name, value in metrics.items()}
-        write_file(path, (json.dumps(rounded, indent=2) + "\n").encode())
+        write_json(path, {name: round(value, 3) for name, value in metrics.items()})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -446,11 +434,19 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, standalone_mode=True)
     except UserError as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {error}")
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
         sys.exit(f"error: {error.filename or 'the system'}: {error.strerror}")
+    except Exception:
+        sys.excepthook = _show  # typer has set its own
+        raise
+
+
+def _show(_kind: type[BaseException], error: BaseException, _at: object) -> None:
+    """Show a fault of this code or of a library as Python does, but without passwords."""
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
 
 
 def train_main() -> None:

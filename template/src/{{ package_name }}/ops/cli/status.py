@@ -5,52 +5,46 @@ takes long to import is imported by the line that needs it.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import partial
 
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
 from ..core.settings import Settings
 from ..tracking.summary import Summary, summary
+
+# What is said of the runs and versions in the store.
+STORED: dict[str, Callable[[Summary], str]] = {
+    "last run": Summary.latest,
+    "champion": lambda store: store.behind("champion"),
+    "challenger": lambda store: store.behind("challenger"),
+    "versions": lambda store: str(len(store.versions)),
+}
 
 
 def lines(settings: Settings) -> Iterator[str]:
     """Return one line for each thing that matters, each as soon as it is known."""
-    for name, read in _lines(settings).items():
-        try:
-            text = read()
-        except UserError as error:
-            text = f"- ({error})"
-        yield f"{name:<11}{text}"
-
-
-def _lines(settings: Settings) -> dict[str, Callable[[], str]]:
     from ..provenance import lock
 
-    @cache
-    def asked() -> Summary | UserError:
-        """Ask the store once: a server that does not answer makes nobody wait twice."""
-        try:
-            return summary(settings)
-        except UserError as error:
-            return error
+    yield _line("commit", lambda: _commit(settings))
+    yield _line("data", lambda: _data(settings))
+    agrees = "agrees with pyproject.toml"
+    yield _line("lock", lambda: "; ".join(lock.problems(settings.root)) or agrees)
+    yield _line("packages", lambda: "; ".join(lock.drifted(settings.root)) or "as locked")
+    yield _line("serving", lambda: _serving(settings))
+    yield _line("tracking", lambda: clean(settings.tracking_uri))
+    try:
+        store = summary(settings)
+    except UserError as error:  # a server that does not answer makes nobody wait twice
+        yield from (f"{name:<11}- ({error})" for name in STORED)
+        return
+    for name, read in STORED.items():
+        yield _line(name, partial(read, store))
 
-    def store() -> Summary:
-        found = asked()
-        if isinstance(found, UserError):
-            raise found
-        return found
 
-    return {
-        "commit": lambda: _commit(settings),
-        "data": lambda: _data(settings),
-        "lock": lambda: "; ".join(lock.problems(settings.root)) or "agrees with pyproject.toml",
-        "packages": lambda: "; ".join(lock.drifted(settings.root)) or "as locked",
-        "serving": lambda: _serving(settings),
-        "tracking": lambda: settings.tracking_uri,
-        "last run": lambda: store().latest(),
-        "champion": lambda: store().behind("champion"),
-        "challenger": lambda: store().behind("challenger"),
-        "versions": lambda: str(len(store().versions)),
-    }
+def _line(name: str, read: Callable[[], str]) -> str:
+    try:
+        return f"{name:<11}{read()}"
+    except UserError as error:
+        return f"{name:<11}- ({error})"
 
 
 def _commit(settings: Settings) -> str:

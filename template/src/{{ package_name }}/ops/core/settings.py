@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from .errors import UserError
-from .files import first_problem
+from .files import first_problem, read_file
 
 PACKAGE = __package__.split(".")[0]
 NAME = PACKAGE.replace("_", "-")
@@ -232,7 +232,7 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     Raises UserError naming the first thing that is wrong.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_file(path))
         for key, value in (overrides or {}).items():
             *parents, last = key.split(".")
             part = reduce(lambda found, name: found[name], parents, values)
@@ -242,9 +242,7 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
         return Params.model_validate(values)
     except (KeyError, TypeError):
         raise UserError(f"{path.name} has no parameter {key}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {error}") from None
     except ValidationError as error:
         raise UserError(first_problem(error, f"{path}: ")) from None

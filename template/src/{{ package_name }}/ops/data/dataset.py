@@ -12,8 +12,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from ..core.errors import UserError
-from ..core.files import load_json, write_file
+from ..core.errors import UserError, without_secrets
+from ..core.files import load_json, private, read_file, write_file
 from ..core.project import schema
 from ..core.settings import NAME, Settings
 from ..core.settings import settings as load_settings
@@ -83,21 +83,24 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
         lost = [column for column in part if not _same(part[column], again[column])]
         _refuse("the source", [Violation(str(column), UNSTABLE, []) for column in lost])
     made = DataManifest(
-        source=data.SOURCE,
+        source=without_secrets(data.SOURCE),
         columns=list(rows.columns),
         rows={name: len(part) for name, part in parts.items()},
         files={name: hashlib.sha256(text).hexdigest() for name, text in contents.items()},
     )
     path = settings.data_dir / "manifest.json"
     if path.exists() and not accept and (recorded := load_json(path, DataManifest)) != made:
-        names = [field for field in ("source", "columns", "rows", "files")
-                 if getattr(recorded, field) != getattr(made, field)]  # fmt: skip
+        old, new = recorded.model_dump(), made.model_dump()
+        names = [field for field in new if old[field] != new[field]]
         raise UserError(
             f"the source no longer gives what {path.name} records ({', '.join(names)} differ); "
             f"if that is meant, run `{NAME} prepare --accept` and commit {path.name}"
         )
+    private(settings.data_dir)
     for name, text in contents.items():
-        write_file(settings.data_dir / name, text)
+        rows_file = settings.data_dir / name
+        shared = rows_file.stat().st_mode & 0o044 if rows_file.exists() else 0
+        write_file(rows_file, text, 0o600 | shared)
     write_file(path, (made.model_dump_json(indent=2) + "\n").encode())
     return made
 
@@ -131,11 +134,7 @@ def read_csv(path: Path, types: Mapping[str, pa.Column] | None = None) -> pd.Dat
     Identifiers, and columns without a type, are text. An empty cell is a missing value, no other
     is. Raises UserError where the file cannot be read, or a cell is not of its column's type.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    return _typed(content, str(path), types)
+    return _typed(read_file(path), str(path), types)
 
 
 def _typed(content: bytes, name: str, types: Mapping[str, pa.Column] | None = None) -> pd.DataFrame:
@@ -146,7 +145,7 @@ def _typed(content: bytes, name: str, types: Mapping[str, pa.Column] | None = No
     try:
         rows: pd.DataFrame = pd.read_csv(BytesIO(content), dtype=object, **how)
     except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{name} is not CSV: {' '.join(str(error).split())}") from None
+        raise UserError(f"{name} is not CSV: {error}") from None
     if not isinstance(rows.index, pd.RangeIndex):
         raise UserError(f"{name} is not CSV: its rows have more cells than its first line")
     if types is None:
@@ -219,11 +218,16 @@ def _violations(cases: pd.DataFrame, rules: Mapping[str, str]) -> list[Violation
     """Say in `cases`, pandera's table of failures, one line for each rule of each column."""
     # A missing or unknown column stands where the failing value does.
     names = {"column_in_schema": "is not allowed", "column_in_dataframe": "is missing"}
+    # Without a header, values of the first row stand where names do.
+    header = "column_in_dataframe" not in set(cases["check"])
     found = [
         Violation(str(case), names[rule], [])
         for rule, case in zip(cases["check"], cases["failure_case"], strict=True)
-        if rule in names
+        if rule in names and (header or rule != "column_in_schema")
     ]
+    if strange := 0 if header else int((cases["check"] == "column_in_schema").sum()):
+        unknown = f"{strange} columns have names that the schema has not; is there a header?"
+        found.insert(0, Violation(None, unknown, []))
     cases = cases[~cases["check"].isin(names)]
     # A check over whole rows is reported once a column, all with the same rows.
     where = cases["column"].mask(cases["schema_context"] == "DataFrameSchema", "")

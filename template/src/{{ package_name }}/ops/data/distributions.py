@@ -16,7 +16,7 @@ Neither is enough alone: on few rows the index is large by chance (Yurdakul and 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,10 @@ from ..core.errors import UserError
 from ..core.settings import Drift
 
 BINS = 10
-
-
 # A column with no more distinct values than this is compared value by value.
 FEW = 10
-
-
 # The fewest rows that a bin is expected to hold in either sample; smaller ones are pooled.
 THIN = 5.0
-
-
 MISSING, OTHER = "missing", "other"
 
 
@@ -69,10 +63,6 @@ class Report:
     def drifted(self) -> list[str]:
         """The columns that moved by much and not by chance."""
         return [column.name for column in self.columns if column.drifted]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything in it as plain values."""
-        return {**asdict(self), "drifted": self.drifted}
 
     def __str__(self) -> str:
         """Lay it out as a table."""

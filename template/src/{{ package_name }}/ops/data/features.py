@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import UserError
+from ..core.project import schema
 
 # Between a block's name and those of its columns.
 DOT = "."
@@ -39,8 +40,10 @@ class Features:
     def build(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the matrix (rows, columns), float64, with the rows' own index.
 
-        Raises UserError for a feature that is not numbers, one or one block a row.
+        Raises UserError for a feature that is not numbers, one or one block a row, and for one that
+        asks for what no feature may see; see `visible`.
         """
+        rows = visible(rows)
         names: list[str] = []
         values: list[np.ndarray] = []
         for name in self.functions:
@@ -57,7 +60,15 @@ class Features:
 
     def columns(self, name: str, rows: pd.DataFrame) -> pd.Series | pd.DataFrame:
         """Return one feature's columns, float64, checked to stand row for row beside `rows`."""
-        values: object = self.functions[name](rows)
+        try:
+            values: object = self.functions[name](rows)
+        except KeyError as error:
+            if error.args[:1] in [(column,) for column in unseen()]:
+                raise UserError(
+                    f"feature {name} asks for column {error.args[0]}; no feature may see the "
+                    "identifier, the label or a column of schema.PERSONAL"
+                ) from None
+            raise
         if isinstance(values, pd.DataFrame):
             values = values.rename(columns=lambda column: f"{name}{DOT}{column}")
         if not isinstance(values, pd.Series | pd.DataFrame) or not values.index.equals(rows.index):
@@ -68,12 +79,12 @@ class Features:
             return values
         try:
             return values.astype("float64")
-        except (TypeError, ValueError) as error:
-            raise UserError(f"feature {name} must be numbers: {error}") from None
+        except (TypeError, ValueError):  # which repeat a value
+            raise UserError(f"feature {name} must be numbers, not text or other objects") from None
 
     def cost(self, rows: pd.DataFrame, repeats: int = 5) -> dict[str, float]:
         """Return milliseconds a feature takes per 1,000 rows: the best of `repeats` timings."""
-        sample = rows.sample(1000, replace=True, random_state=0).reset_index(drop=True)
+        sample = visible(rows).sample(1000, replace=True, random_state=0).reset_index(drop=True)
         costs = {}
         for name in self.functions:
             timings = []
@@ -83,6 +94,17 @@ class Features:
                 timings.append(time.perf_counter() - start)
             costs[name] = min(timings) * 1000
         return costs
+
+
+def unseen() -> set[str]:
+    """Return the columns that stand beside the inputs: identifier, label and personal ones."""
+    return {schema.IDENTIFIER, schema.TARGET, *schema.PERSONAL}
+
+
+def visible(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what features may see of `rows`: what a service has, and nothing that is personal."""
+    own = unseen().intersection(rows.columns)
+    return rows.drop(columns=list(own)) if own else rows
 
 
 def by_feature(x: pd.DataFrame) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ..core.errors import UserError
 from ..core.settings import Settings
-from .release import Address, request
+from .release import Address, get
 
 # How much worse than the old one: a share of requests, and of their mean time.
 FAILED, REFUSED, SLOWER = 0.01, 0.1, 2.0
@@ -44,7 +44,7 @@ def counter(address: Address) -> Counter:
 
     def count() -> Count:
         try:
-            return read(request(address, "GET", "/metrics", timeout=10)[1].decode())
+            return read(get(address, "/metrics", timeout=10)[1].decode())
         except UserError as error:
             raise UserError(f"canary: {error}") from None
 

@@ -17,8 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..core import optional
-from ..core.errors import UserError
-from ..core.files import append_line, read_lines, write_json
+from ..core.errors import UserError, clean
+from ..core.files import append_lines, private, read_lines, write_json
 from ..core.settings import Settings
 from . import canary
 from .local import Local
@@ -156,6 +156,7 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     }
     lock = FileLock(folder / "deploy.lock")
     try:
+        private(driver.settings.var_dir)
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
@@ -166,20 +167,20 @@ def _attempt(driver: Driver, action: str) -> Iterator[dict[str, Any]]:
     try:
         with contextlib.suppress(OSError, ValueError):
             left = json.loads(pending.read_text(encoding="utf-8"))
-            append_line(folder / HISTORY, left)
+            append_lines(folder / HISTORY, left)
         write_json(pending, entry)
         yield entry
         entry |= {"outcome": "ok", "reason": None}
     except BaseException as error:
         if isinstance(error, Exception):
-            entry |= {"outcome": "failed", "reason": str(error)}
+            entry |= {"outcome": "failed", "reason": clean(error)}
         if isinstance(error, OSError):
             raise UserError(f"{error.filename or folder}: {error.strerror}") from error
         raise
     finally:
         entry["seconds"] = round(time.monotonic() - start, 2)
         with contextlib.suppress(OSError):  # a full disk must not hide what happened
-            append_line(folder / HISTORY, entry)
+            append_lines(folder / HISTORY, entry)
         pending.unlink(missing_ok=True)
         lock.release()
         _audit(driver, *filter(None, [left, entry]))
@@ -195,10 +196,17 @@ def _audit(driver: Driver, *entries: dict[str, Any]) -> None:
 
 
 def _prune(driver: Driver) -> None:
-    """Remove the oldest releases, but neither the one that answers nor the one before it."""
+    """Remove the oldest releases, but neither the one that answers nor the one before it.
+
+    One that a killed deployment left before it proved right keeps no other from staying.
+    """
     status = driver.status()
-    for number in driver.releases.kept()[:-KEEP]:
-        if number not in {status["release"], status["previous"]}:
+    now = {status["release"], status["previous"]}
+    good = now | {entry.get("release") for entry in read_lines(driver.folder / HISTORY)
+                  if entry.get("outcome") == "ok"}  # fmt: skip
+    kept = [number for number in driver.releases.kept() if number in good][-KEEP:]
+    for number in driver.releases.kept():
+        if number not in {*kept, *now}:
             driver.releases.drop(number)
 
 

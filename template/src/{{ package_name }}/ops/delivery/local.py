@@ -121,10 +121,11 @@ class Local:
         """Bring bundle, code and environment of a registered version together."""
         from ..provenance import workspace
         from ..provenance.manifest import Manifest
+        from ..tracking import registry
 
-        version = self.releases.resolve(reference)
-        folder = self.releases.fetch(number, version)
-        recorded = load_json(folder / "bundle" / "provenance.json", Manifest)
+        version, folder = self.releases.resolve(reference), self.releases.path(number)
+        bundle = registry.fetch(self.settings, version, folder)
+        recorded = load_json(bundle / "provenance.json", Manifest)
         code = workspace.checkout(self.settings.root, version.commit, folder / "code")
         return self.releases.complete(
             number,

@@ -7,12 +7,12 @@ environment is here; what differs is a driver's: local.py, and one for each depl
 import contextlib
 import http.client
 import json
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from ..core import process
 from ..core.errors import UserError
 from ..core.files import load_json, write_json
 from ..core.settings import Settings
@@ -25,6 +25,8 @@ _State = TypeVar("_State", bound=BaseModel)
 Address = tuple[str, int]
 # What the history keeps of a release.
 RECORDED = {"version", "digest", "run_id", "commit", "image"}
+# How a driver runs the program of its engine.
+tool = process.run
 
 
 class Release(BaseModel):
@@ -36,6 +38,7 @@ class Release(BaseModel):
     digest: str
     run_id: str
     commit: str
+    bundle: str = ""
     package: str = ""
     python: str = ""
     source: str = ""
@@ -45,7 +48,7 @@ class Release(BaseModel):
     @classmethod
     def of(cls, version: "Version", **how: Any) -> "Release":
         """Return the release of a registered version."""
-        known = {name: getattr(version, name) for name in ("digest", "run_id", "commit")}
+        known = {name: getattr(version, name) for name in ("digest", "run_id", "commit", "bundle")}
         return cls(version=str(version.number), **known, **how)
 
 
@@ -113,12 +116,6 @@ class Releases:
         with contextlib.suppress(UserError):  # git may be what is missing
             workspace.discard(self.settings.root, self.path(number))
 
-    def clear(self) -> None:
-        """Remove what deployments left behind that were killed while they built."""
-        for folder in self._folders():
-            if not (folder / "release.json").exists():
-                self.drop(int(folder.name))
-
     def resolve(self, reference: str) -> "Version":
         """Return the registered version to release. Raises UserError where its code is not known.
 
@@ -133,15 +130,10 @@ class Releases:
                 f"version {version.number} was trained without a commit, so its code is not "
                 "available; commit, train and promote again"
             )
-        self.clear()
+        for folder in self._folders():
+            if not (folder / "release.json").exists():
+                self.drop(int(folder.name))
         return version
-
-    def fetch(self, number: int, version: "Version") -> Path:
-        """Bring a version's bundle into the release's folder, and return that."""
-        from ..tracking import registry
-
-        registry.fetch(self.settings, version, self.path(number))
-        return self.path(number)
 
     def complete(self, number: int, version: "Version", **how: Any) -> Release:
         """Write release.json, the last of all: a release that has it is complete."""
@@ -159,63 +151,46 @@ def load_state(path: Path, kind: type[_State]) -> _State | None:
 
     Raises UserError if it is damaged.
     """
-    if not path.exists():
-        return None
-    try:
-        return load_json(path, kind)
-    except UserError:
-        raise UserError(
-            f"{path} is damaged; delete it and deploy again (what answers goes on answering)"
-        ) from None
-
-
-def tool(
-    *command: str | Path, cwd: Path, env: dict[str, str] | None = None, given: str | None = None
-) -> str:
-    """Run a program and return what it printed. Raises UserError with its own last line."""
-    try:
-        done = subprocess.run(  # noqa: S603
-            command, cwd=cwd, env=env, input=given, capture_output=True, text=True, check=False
-        )
-    except OSError as error:
-        raise UserError(f"{command[0]} cannot be run: {error.strerror}") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()
-        raise UserError(f"{Path(command[0]).name}: {last}")
-    return done.stdout
+    mend = "delete it and deploy again, what answers goes on answering"
+    return load_json(path, kind, mend) if path.exists() else None
 
 
 def is_ready(address: Address, release: Release) -> None:
     """Raise UserError unless the service there is ready and serves this release's model."""
-    status, body = ask(address, "GET", "/readyz")
+    status, body = readiness(address)
     if status != http.HTTPStatus.OK:
         raise UserError(f"the service is not ready: {body.get('detail', f'status {status}')}")
-    if body.get("model_digest") != release.digest:
+    if not serves(body, release):
         raise UserError("the service serves another model than the release's")
 
 
-def ask(
-    address: Address, method: str, path: str, body: object = None
-) -> tuple[int, dict[str, Any]]:
-    """Return status and answer of a request. Raises UserError where there is no answer in JSON."""
-    status, text = request(address, method, path, json.dumps(body) if body is not None else None)
+def serves(ready: dict[str, Any], release: Release) -> bool:
+    """Tell whether what a service says of itself on /readyz is this release, file by file.
+
+    One of an older standard says nothing of its files.
+    """
+    files = ready.get("bundle", release.bundle)
+    return (ready.get("model_digest"), files) == (release.digest, release.bundle)
+
+
+def readiness(address: Address) -> tuple[int, dict[str, Any]]:
+    """Return status and answer of /readyz. Raises UserError where there is no answer in JSON."""
+    status, text = get(address, "/readyz")
     try:
         return status, json.loads(text)
     except ValueError as error:
-        raise UserError(f"{method} {path} failed: {error}") from None
+        raise UserError(f"GET /readyz failed: {error}") from None
 
 
-def request(
-    address: Address, method: str, path: str, body: str | None = None, *, timeout: float = 30
-) -> tuple[int, bytes]:
-    """Return status and body of an answer. Raises UserError where there is none."""
+def get(address: Address, path: str, timeout: float = 30) -> tuple[int, bytes]:
+    """Return status and body of the answer to GET. Raises UserError where there is none."""
     connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
-        connection.request(method, path, body)
+        connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise UserError(f"{method} {path} failed: {str(error) or type(error).__name__}") from None
+        raise UserError(f"GET {path} failed: {str(error) or type(error).__name__}") from None
     finally:
         connection.close()
 

@@ -1,6 +1,5 @@
 """How the work goes: set-up, deployments, restoring, reproduction, from what was recorded."""
 
-import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,10 @@ from .deploy import HISTORY
 
 # What a team should reach: see docs/runbook.md.
 FIRST_TIME, REPRODUCED, SETUP_SECONDS = 0.95, 1.0, 600.0
+# The attempts that the page lists, and what it says of each.
+SHOWN = 20
+COLUMNS = ["time", "environment", "action", "release", "outcome", "seconds", "reason"]
+VERDICTS = {None: "", True: "reached", False: "missed"}
 
 Entry = dict[str, Any]
 
@@ -29,8 +32,8 @@ class Figure:
 
     def __str__(self) -> str:
         """Return one line."""
-        verdict = {None: "", True: "  reached", False: "  missed"}[self.reached]
-        return f"{self.name:<24}{self.found:<36}{self.target}{verdict}".rstrip()
+        line = f"{self.name:<24}{self.found:<36}{self.target}  {VERDICTS[self.reached]}"
+        return line.rstrip()
 
 
 def figures(settings: Settings) -> tuple[list[Figure], list[Entry]]:
@@ -64,50 +67,18 @@ def write(settings: Settings) -> tuple[list[Figure], Path]:
 
 
 def page(found: list[Figure], attempts: list[Entry]) -> str:
-    """Return the measures and the attempts as one HTML page that needs no other file."""
-    rows = "".join(
-        f"<tr><th>{html.escape(one.name)}<td>{html.escape(one.found)}<td>{html.escape(one.target)}"
-        f"<td class='{'ok' if one.reached else 'no'}'>"
-        f"{ {None: '', True: '✓ reached', False: '✗ missed'}[one.reached] }"
-        for one in found
-    )
-    last = "".join(
-        f"<tr><td>{str(one.get('time', ''))[:16].replace('T', ' ')}<td>{one['environment']}"
-        f"<td>{one.get('action')} {one.get('release') or ''}"
-        f"<td class='{'ok' if one.get('outcome') == 'ok' else 'no'}'>{one.get('outcome')}"
-        f"<td>{one.get('seconds', 0)} s<td>{one.get('reason') or ''}"
-        for one in ({k: html.escape(str(v)) if v else v for k, v in entry.items()}
-                    for entry in reversed(attempts[-20:]))
-    )  # fmt: skip
-    return (
-        f"<!doctype html><meta charset='utf-8'><title>{NAME}</title><style>"
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;"
-        "border-bottom:1px solid #ddd;vertical-align:top;white-space:nowrap}"
-        "td:last-child{white-space:normal}.ok{color:#17803d}.no{color:#b42318}"
-        f"</style><h1>{NAME}: how the work goes</h1>{_bars(attempts)}"
-        f"<table><tr><th>measure<th>found here<th>target<th>{rows}</table>"
-        f"<h2>Last attempts to deploy</h2><table>{last}</table>\n"
-    )
+    """Return the measures and the last attempts as one HTML page that needs no other file."""
+    import pandas as pd  # only here: the other commands of this layer answer sooner without it
 
-
-def _bars(attempts: list[Entry], height: int = 90, width: int = 12) -> str:
-    """Draw the last attempts as bars: how long each took, green where it succeeded."""
-    shown = attempts[-60:]
-    most = max([1.0, *(float(one.get("seconds", 0)) for one in shown)])
-    bars = "".join(
-        f"<rect x='{i * width}' width='{width - 3}' y='{height - tall}' height='{tall}' "
-        f"fill='{'#17803d' if one.get('outcome') == 'ok' else '#b42318'}'>"
-        f"<title>{html.escape(one['environment'])}: {one.get('seconds')} s</title></rect>"
-        for i, one in enumerate(shown)
-        for tall in [max(3, round(height * float(one.get("seconds", 0)) / most))]
-    )
-    if not shown:
-        return ""
+    measures = [(one.name, one.found, one.target, VERDICTS[one.reached]) for one in found]
+    named = pd.DataFrame(measures, columns=["measure", "found here", "target", "verdict"])
+    last = pd.DataFrame(attempts[: -SHOWN - 1 : -1], columns=COLUMNS).astype(object)
+    how: Any = {"index": False, "border": 0, "justify": "left", "na_rep": ""}
     return (
-        f"<svg role='img' aria-label='seconds of the last deployments' height='{height}' "
-        f"width='{len(shown) * width}'>{bars}</svg><p>The last {len(shown)} deployments. "
-        f"Green bars succeeded, red bars failed. The longest took {most:.0f} s.</p>"
+        f"<!doctype html><meta charset='utf-8'><title>{NAME}</title>"
+        "<style>body{font:15px/1.5 sans-serif;margin:2rem}td,th{padding:.3rem .6rem}</style>"
+        f"<h1>{NAME}: how the work goes</h1>{named.to_html(**how)}"
+        f"<h2>Last attempts to deploy</h2>{last.to_html(**how)}\n"
     )
 
 

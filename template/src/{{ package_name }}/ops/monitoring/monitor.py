@@ -2,7 +2,6 @@
 
 import json
 import math
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
 from ..core.files import load_json, write_file
 from ..core.project import model, schema
 from ..core.settings import Params, Settings
@@ -97,7 +96,7 @@ def quality(
     try:
         online = model.metrics(joined["label"], np.array(joined["score"].tolist(), "float64"))
     except ValueError as error:
-        return Health(lines, [f"quality: cannot be judged: {' '.join(str(error).split())}"])
+        return Health(lines, [f"quality: cannot be judged: {clean(error)}"])
     lines += [
         _line(name, f"{value:.4f} online, {manifest.metrics.get(name, math.nan):.4f} offline")
         for name, value in online.items()
@@ -155,11 +154,12 @@ def drifted(
 
 def _trained(settings: Settings, reference: str) -> tuple[str, Manifest, dict[str, Any]]:
     """Return a registered version's name, manifest and training distributions."""
+    from ..provenance import workspace
     from ..tracking import registry
 
     version = registry.resolve(settings, reference)
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = registry.fetch(settings, version, Path(folder))
+    with workspace.scratch(settings.var_dir) as folder:
+        bundle = registry.fetch(settings, version, folder)
         distributions = json.loads((bundle / "reference.json").read_text(encoding="utf-8"))
         manifest = load_json(bundle / "provenance.json", Manifest)
     return f"version {version.number}", manifest, distributions

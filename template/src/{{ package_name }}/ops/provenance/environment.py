@@ -1,6 +1,5 @@
 """docs/environment.md: what this project runs in, written from the lock, Python and settings."""
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from packaging.utils import canonicalize_name
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
-from ..core.errors import UserError
-from ..core.files import sha256_file
+from ..core.files import load_toml, read_file, sha256_file, write_file
 from ..core.settings import Settings
 from . import lock
 
@@ -39,14 +37,8 @@ def render(root: Path) -> str:
 
 def write(root: Path) -> Path:
     """Write the page and return its path. Raises UserError where that cannot be done."""
-    page = root / PAGE
-    text = render(root)
-    try:
-        page.parent.mkdir(exist_ok=True)
-        page.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{page} cannot be written: {error.strerror}") from None
-    return page
+    write_file(root / PAGE, render(root).encode())
+    return root / PAGE
 
 
 def problems(root: Path) -> list[str]:
@@ -65,25 +57,14 @@ def variable(name: str, field: FieldInfo) -> str:
 
 
 def _lines(root: Path) -> Iterator[str]:
-    try:
-        pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-        python = (root / ".python-version").read_text(encoding="utf-8").strip()
-        locked = sha256_file(root / "poetry.lock")[:16]
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UserError(
-            f"pyproject.toml, poetry.lock and .python-version are needed: {error}"
-        ) from None
+    pyproject = load_toml(root / "pyproject.toml")
     project = pyproject["project"]
-    runtime, training, development = (
-        lock.requirements(root / "requirements" / f"{group}.txt")
-        for group in (*lock.RUNTIME, "dev")
-    )
+    runtime, training, development = (lock.export(root, group) for group in (*lock.RUNTIME, "dev"))
     yield _INTRO
-    yield "| what | version |"
-    yield "| --- | --- |"
-    yield f"| Python | {python} |"
+    yield from _table("what", "version")
+    yield f"| Python | {read_file(root / '.python-version').decode().strip()} |"
     yield f"| Pythons that the lock holds for | {project['requires-python']} |"
-    yield f"| SHA-256 of poetry.lock | `{locked}` |"
+    yield f"| SHA-256 of poetry.lock | `{sha256_file(root / 'poetry.lock')[:16]}` |"
     yield f"| runtime packages | {len(runtime)} |"
     yield f"| with training | {_count(runtime, training)} |"
     yield f"| with development | {_count(runtime, training, development)} |"
@@ -105,21 +86,24 @@ def _lines(root: Path) -> Iterator[str]:
     yield "The lock holds them all. Installed are those that `groups` in pyproject.toml's"
     yield "`[tool.groundwork]` lists; an answer, where the framework has the choice, puts one there"
     yield "and brings the files that use it: [how to](how-to/packages-and-updates.md#options).\n"
-    yield "| group | answer | asked for | packages beside those above |"
-    yield "| --- | --- | --- | --- |"
+    yield from _table("group", "answer", "asked for", "packages beside those above")
     usual = {pin.name for pin in (*runtime, *training, *development)}
     for name, declared in groups.items():
-        pins = lock.requirements(root / "requirements" / f"{name}.txt")
+        pins = lock.export(root, name)
         named = [f"{pin.name} {pin.version}" for pin in _direct(pins, declared)]
         answer = f"`{_ANSWERS[name]}`" if name in _ANSWERS else ""
         more = len({pin.name for pin in pins} - usual)
         yield f"| {name} | {answer} | {', '.join(named) or 'nothing'} | {more} |"
     yield "\n## Settings\n"
     yield "Set as environment variables, or in `.env`; `.env.example` has them all.\n"
-    yield "| variable | default | meaning |"
-    yield "| --- | --- | --- |"
+    yield from _table("variable", "default", "meaning")
     for name, field in Settings.model_fields.items():
         yield f"| `{variable(name, field)}` | {_default(field)} | {field.description} |"
+
+
+def _table(*columns: str) -> Iterator[str]:
+    yield f"| {' | '.join(columns)} |"
+    yield f"| {' | '.join('---' for _ in columns)} |"
 
 
 def _count(*exports: list[lock.Pin]) -> int:
@@ -136,8 +120,7 @@ def _packages(pins: list[lock.Pin], declared: list[str]) -> Iterator[str]:
     ranges = {}
     for entry in map(Requirement, declared):
         ranges[canonicalize_name(entry.name)] = f"`{entry.specifier}`"
-    yield "| package | version | asked for |"
-    yield "| --- | --- | --- |"
+    yield from _table("package", "version", "asked for")
     for pin in sorted(pins, key=lambda pin: (pin.name, pin.version)):
         yield f"| {pin.name} | {pin.version} | {ranges.get(canonicalize_name(pin.name), '')} |"
 

@@ -2,9 +2,9 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
+from ..core import process
 from ..core.errors import UserError
 
 # By these, a hook of git leads every git command to the hook's own repository.
@@ -14,30 +14,23 @@ OF_HOOKS = {
     "GIT_QUARANTINE_PATH",
 }
 # What git says where there is no repository, and where one has no commit: nothing, and status 1.
-_NO_REPOSITORY, _NO_COMMIT = "not a git repository", "it ended with status 1"
+_NO_REPOSITORY = "not a git repository (or any"
+_NO_COMMIT = "it ended with status 1 and said nothing"
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Return what `git` prints in `root`. Raises UserError with git's own last line."""
+    """Return what `git` prints in `root`. Raises UserError with git's own reason."""
+    if shutil.which("git") is None:
+        raise UserError("git is not installed; a run is tied to its commit")
     environment = {name: value for name, value in os.environ.items() if name not in OF_HOOKS}
+    environment["LC_ALL"] = "C"
     try:
-        done = subprocess.run(  # noqa: S603
-            ["git", "-C", str(root), *arguments],  # noqa: S607
-            check=True,
-            capture_output=True,
-            text=True,
-            env=environment | {"LC_ALL": "C"},
-        )
-    except FileNotFoundError:
-        raise UserError("git is not installed; a run is tied to its commit") from None
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or [f"it ended with status {error.returncode}"]
-        # What is fatal says why; the lines after it say what to type.
-        reason = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
-        if "dubious ownership" in reason:
-            reason += "; become its owner, or add it to git's setting safe.directory"
-        raise UserError(f"git {arguments[0]}: {reason.removeprefix('fatal: ')}") from None
-    return done.stdout
+        return process.run("git", *arguments, cwd=root, env=environment, name=f"git {arguments[0]}")
+    except UserError as error:
+        if "dubious ownership" not in str(error):
+            raise
+        mend = "become its owner, or add it to git's setting safe.directory"
+        raise UserError(f"{error}; {mend}") from None
 
 
 def git_state(root: Path) -> tuple[str | None, list[str]]:
@@ -55,9 +48,12 @@ def git_state(root: Path) -> tuple[str | None, list[str]]:
     try:
         commit = git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
     except UserError as error:
-        if _NO_REPOSITORY in str(error) or str(error).endswith(_NO_COMMIT):
-            return given or None, []
-        raise
+        if _NO_REPOSITORY not in str(error):
+            if not str(error).endswith(_NO_COMMIT):
+                raise
+            # It says the same of a branch whose file was damaged; this fails then.
+            git(root, "symbolic-ref", "HEAD")
+        return given or None, []
     prefix = git(root, "rev-parse", "--show-prefix").strip()
     lines = git(root, "status", "--porcelain", "-z", "--no-renames", "-uall", ".").split("\0")
     changes = [(line[:2], line[3:].removeprefix(prefix)) for line in lines if line]

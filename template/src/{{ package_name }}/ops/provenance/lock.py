@@ -10,14 +10,13 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ..core.errors import UserError
-from ..core.files import sha256_files
+from ..core.files import load_toml, read_file, sha256_files
 from . import exports
 
 MEND = "run scripts/lock.sh"
@@ -27,29 +26,29 @@ RUNTIME = ("main", "train")
 
 @dataclass(frozen=True)
 class Pin:
-    """One requirement of an export: the version, where it applies, and what may be installed."""
+    """One requirement of an export: the version, and where it applies."""
 
     name: str
     version: str
     marker: Marker | None
-    hashes: frozenset[str]
 
     def applies(self) -> bool:
         """Whether it is wanted on this machine."""
         return self.marker is None or self.marker.evaluate()
 
 
-def requirements(path: Path) -> list[Pin]:
-    """Read an export. Raises UserError where it is missing or a line is not `name==version`."""
+def export(root: Path, group: str) -> list[Pin]:
+    """Read a group's export. Raises UserError where a line of it is not `name==version`."""
+    path = root / "requirements" / f"{group}.txt"
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; {MEND}") from None
+        text = read_file(path).decode()
+    except UserError as error:
+        raise UserError(f"{error}; {MEND}") from None
     found = []
     for line in text.replace("\\\n", " ").splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        wanted, *hashes = (part.strip() for part in line.split("--hash="))
+        wanted = line.partition("--hash=")[0].strip()
         try:
             requirement = Requirement(wanted)
         except InvalidRequirement:
@@ -58,17 +57,17 @@ def requirements(path: Path) -> list[Pin]:
         if not version or str(requirement.specifier) != f"=={version}":
             raise UserError(f"{path} does not pin {requirement.name} to a version; {MEND}")
         name = canonicalize_name(requirement.name)
-        found.append(Pin(name, version, requirement.marker, frozenset(hashes)))
+        found.append(Pin(name, version, requirement.marker))
     return found
 
 
 def groups(root: Path) -> tuple[str, ...]:
     """Return what an environment for training holds: `main`, `train`, and the optional groups.
 
-    Raises:
-        UserError: pyproject.toml cannot be read, or names them otherwise than as a list of texts.
+    Raises UserError where pyproject.toml cannot be read, or does not name them as a list of texts.
     """
-    chosen = _toml(root / "pyproject.toml").get("tool", {}).get("groundwork", {}).get("groups", [])
+    tools = load_toml(root / "pyproject.toml").get("tool", {})
+    chosen = tools.get("groundwork", {}).get("groups", [])
     if not isinstance(chosen, list) or not all(isinstance(group, str) for group in chosen):
         raise UserError('pyproject.toml: groups in [tool.groundwork] must be a list, as in ["ray"]')
     return (*RUNTIME, *chosen)
@@ -77,10 +76,9 @@ def groups(root: Path) -> tuple[str, ...]:
 def problems(root: Path) -> list[str]:
     """Return what changed since Poetry locked it, one line a problem; empty where nothing did.
 
-    Raises:
-        UserError: a file is missing or pyproject.toml is not TOML.
+    Raises UserError where a file is missing or pyproject.toml is not TOML.
     """
-    declared = _toml(root / "pyproject.toml").get("dependency-groups", {})
+    declared = load_toml(root / "pyproject.toml").get("dependency-groups", {})
     absent = [
         f"requirements/{group}.txt is missing; {MEND}"
         for group in sorted({"main", *declared})
@@ -99,8 +97,7 @@ def problems(root: Path) -> list[str]:
 def drifted(root: Path, *further: str) -> list[str]:
     """Return how this Python's packages differ from the exports of `groups(root)` and `further`.
 
-    Raises:
-        UserError: pyproject.toml or an export is missing or cannot be read.
+    Raises UserError where pyproject.toml or an export is missing or cannot be read.
     """
     # By the names of their folders: to read what is in them takes a second.
     folders = [path for place in sys.path for path in Path(place).glob("*.dist-info")]
@@ -108,7 +105,7 @@ def drifted(root: Path, *further: str) -> list[str]:
     installed = {canonicalize_name(name): version for name, _, version in named}
     found = []
     for group in (*groups(root), *further):
-        for pin in requirements(root / "requirements" / f"{group}.txt"):
+        for pin in export(root, group):
             version = installed.get(canonicalize_name(pin.name))
             if pin.applies() and version != pin.version:
                 found.append(f"{pin.name} {version or 'missing'} (locked: {pin.version})")
@@ -118,12 +115,10 @@ def drifted(root: Path, *further: str) -> list[str]:
 def pins(root: Path) -> list[str]:
     """Return `name==version` of every runtime package that this interpreter and system take.
 
-    Raises:
-        UserError: an export is missing or cannot be read.
+    Raises UserError where an export is missing or cannot be read.
     """
-    runtime = (requirements(root / "requirements" / f"{group}.txt") for group in RUNTIME)
-    found = {f"{pin.name}=={pin.version}" for each in runtime for pin in each if pin.applies()}
-    return sorted(found)
+    found = [pin for group in RUNTIME for pin in export(root, group) if pin.applies()]
+    return sorted({f"{pin.name}=={pin.version}" for pin in found})
 
 
 def moves(before: str, after: str) -> list[str]:
@@ -141,15 +136,6 @@ def _versions(text: str) -> dict[str, str]:
     for package in tomllib.loads(text).get("package", []):
         found.setdefault(package["name"], []).append(package["version"])
     return {name: ", ".join(sorted(versions)) for name, versions in found.items()}
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}") from None
 
 
 def lock_sha256(root: Path) -> str:

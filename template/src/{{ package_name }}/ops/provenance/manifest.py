@@ -78,13 +78,12 @@ class Manifest(_Record):
 
     def differences(self, other: "Manifest") -> dict[str, str]:
         """Return why `other` is not this run, a line for each layer that differs, in order."""
-        return {
-            layer: reason
-            for layer in LAYERS
-            if (reason := getattr(self, f"_{layer}")(other)) is not None
-        }
+        reasons = {layer: getattr(self, f"_{layer}")(other) for layer in LAYERS}
+        return {layer: reason for layer, reason in reasons.items() if reason}
 
-    def _code(self, other: "Manifest") -> str | None:
+    # Each layer's method returns the reason, empty where nothing differs.
+
+    def _code(self, other: "Manifest") -> str:
         # params.yaml, the lock and the data have layers of their own, which say more.
         own = ("params.yaml", "poetry.lock", "requirements/", "data/")
         dirty = [path for path in self.code.dirty if not path.startswith(own)]
@@ -95,45 +94,37 @@ class Manifest(_Record):
         if self.code.sha256 != other.code.sha256:
             return "files under src/ differ"
         edited = [path for path in other.code.dirty if not path.startswith(own)]
-        return f"uncommitted changes in {_some(edited)}" if edited else None
+        return f"uncommitted changes in {_some(edited)}" if edited else ""
 
-    def _lock(self, other: "Manifest") -> str | None:
+    def _lock(self, other: "Manifest") -> str:
         if self.lock.sha256 != other.lock.sha256:
             return "poetry.lock or its exports differ"
         drifted = self.lock.drifted or other.lock.drifted
-        return f"packages not as locked: {_some(drifted)}" if drifted else None
+        return f"packages not as locked: {_some(drifted)}" if drifted else ""
 
-    def _data(self, other: "Manifest") -> str | None:
-        changed = [
-            name
-            for name in sorted({*self.data.files, *other.data.files})
-            if self.data.files.get(name) != other.data.files.get(name)
-        ]
-        return f"{_some(changed)} differ from the run's" if changed else None
+    def _data(self, other: "Manifest") -> str:
+        changed = list(changes(self.data.files, other.data.files))
+        return f"{_some(changed)} differ from the run's" if changed else ""
 
-    def _params(self, other: "Manifest") -> str | None:
+    def _params(self, other: "Manifest") -> str:
         changed = _changed(self.params, other.params)
-        return f"params.yaml: {_some(changed)}" if changed else None
+        return f"params.yaml: {_some(changed)}" if changed else ""
 
-    def _platform(self, other: "Manifest") -> str | None:
-        names = ["python", "system", "machine", "blas", "device", "workers"]
+    def _platform(self, other: "Manifest") -> str:
+        compared = {"python", "system", "machine", "blas", "device", "workers"}
         if self.platform.device != "cpu":
-            names.append("gpu")
-        changed = [
-            f"{name} {mine} became {theirs}"
-            for name in names
-            if (mine := getattr(self.platform, name)) != (theirs := getattr(other.platform, name))
-        ]
-        return _some(changed) if changed else None
+            compared.add("gpu")
+        mine, theirs = (one.platform.model_dump(include=compared) for one in (self, other))
+        moved = changes(mine, theirs).items()
+        return _some([f"{name} {old} became {new}" for name, (old, new) in moved])
 
-    def _model(self, other: "Manifest") -> str | None:
+    def _model(self, other: "Manifest") -> str:
         if self.model_digest == other.model_digest:
-            return None
+            return ""
         return f"digest {self.model_digest[:12]} became {other.model_digest[:12]}"
 
-    def _metrics(self, other: "Manifest") -> str | None:
-        changed = _changed(self.metrics, other.metrics)
-        return _some(changed) if changed else None
+    def _metrics(self, other: "Manifest") -> str:
+        return _some(_changed(self.metrics, other.metrics))
 
 
 def collect_manifest(
@@ -161,11 +152,7 @@ def collect_manifest(
 def describe_code(root: Path) -> Code:
     """Describe the code under `root`: its commit and the contents of src/."""
     commit, dirty = git_state(root)
-    return Code(
-        commit=commit,
-        dirty=dirty,
-        sha256=code_sha256(root / "src"),
-    )
+    return Code(commit=commit, dirty=dirty, sha256=code_sha256(root / "src"))
 
 
 def code_sha256(source: Path) -> str:

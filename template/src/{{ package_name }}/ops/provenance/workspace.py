@@ -2,15 +2,17 @@
 
 import os
 import shutil
-import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from ..core import process
 from ..core.errors import UserError
+from ..core.files import private
 from ..core.settings import PACKAGE, Settings
 from . import lock
 from .git import git
@@ -33,7 +35,9 @@ def checkout(root: Path, commit: str, into: Path) -> Path:
     git(root, "worktree", "prune")
     try:
         git(root, "cat-file", "-e", commit + "^{commit}")
-    except UserError:
+    except UserError as error:
+        if "Not a valid object name" not in str(error):
+            raise
         raise UserError(f"commit {commit[:12]} is not in this repository; fetch it") from None
     into.parent.mkdir(parents=True, exist_ok=True)
     quiet = ("-c", "core.hooksPath=/dev/null")
@@ -45,6 +49,29 @@ def discard(root: Path, folder: Path) -> None:
     """Remove a worktree that `checkout` made, or what is left of one."""
     shutil.rmtree(folder, ignore_errors=True)
     git(root, "worktree", "prune")
+
+
+@contextmanager
+def scratch(var_dir: Path) -> Iterator[Path]:
+    """Have a private folder in var/scratch for the length of the block.
+
+    What killed processes left there goes first: the lock beside a folder ends with its process.
+    """
+    top = private(private(var_dir) / "scratch")
+    folder = top / uuid.uuid4().hex
+    with FileLock(top / "making"):
+        for left in top.glob("*.lock"):
+            with suppress(Timeout), FileLock(left, timeout=0):
+                shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+                left.unlink()
+        held = FileLock(f"{folder}.lock")
+        held.acquire()
+    try:
+        yield private(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(held.lock_file).unlink(missing_ok=True)
+        held.release()
 
 
 @contextmanager
@@ -107,31 +134,36 @@ def run_task(
 
     The process gets another hash seed and another thread count than this one: what depends on
     either would show. It runs as `platform` did: on its device, with as many workers, and with
-    OpenBLAS's kernels for its processor; `given` are variables of its environment. Raises UserError
-    with the task's own error line.
+    OpenBLAS's kernels for its processor; `given` are variables of its environment. It ends with
+    this process, however that ends. Raises UserError with the task's own error line.
     """
     dropped = {"ML_OVERRIDES", "ML_ROOT", "ML_DATA_DIR", "ML_VAR_DIR", "VIRTUAL_ENV", "PYTHONHOME"}
     hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     threads = "2" if os.environ.get("OMP_NUM_THREADS") == "3" else "3"
-    done = subprocess.run(  # noqa: S603
-        [str(python), "-m", f"{PACKAGE}.ops.training.tasks", *arguments],
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if name not in dropped}
-        | {
-            "PYTHONPATH": str(project / "src"),
-            "PYTHONHASHSEED": hash_seed,
-            "OMP_NUM_THREADS": threads,
-        }
-        | _as_on(platform)
-        | dict(given or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        silent = f"it ended with status {done.returncode} and said nothing"
-        last = (done.stderr.strip().splitlines() or [silent])[-1]
-        raise UserError(f"in the separate process: {last.removeprefix('error: ')}")
+    alive, held = os.pipe()  # the task reads from it until nobody holds the other end
+    try:
+        process.run(
+            python,
+            "-m",
+            f"{PACKAGE}.ops.training.tasks",
+            *arguments,
+            cwd=project,
+            env={name: value for name, value in os.environ.items() if name not in dropped}
+            | {
+                "ML_ROOT": str(project),
+                "ML_CALLER": str(alive),
+                "PYTHONPATH": str(project / "src"),
+                "PYTHONHASHSEED": hash_seed,
+                "OMP_NUM_THREADS": threads,
+            }
+            | _as_on(platform)
+            | dict(given or {}),
+            inherits=[alive],
+            name="in the separate process",
+        )
+    finally:
+        os.close(alive)
+        os.close(held)
 
 
 def _as_on(platform: Platform | None) -> dict[str, str]:
@@ -145,15 +177,6 @@ def _uv(project: Path, *arguments: str) -> str:
     """Run uv by the settings of `project`, not by those of the folder that the caller is in."""
     from uv import find_uv_bin
 
-    done = subprocess.run(  # noqa: S603
-        [find_uv_bin(), *arguments],
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if name not in _OF_CALLERS},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].strip()
-        raise UserError(f"uv {' '.join(arguments[:2])}: {last.removeprefix('error: ')}")
-    return done.stdout
+    env = {name: value for name, value in os.environ.items() if name not in _OF_CALLERS}
+    name = f"uv {' '.join(arguments[:2])}"
+    return process.run(find_uv_bin(), *arguments, cwd=project, env=env, name=name)

@@ -2,8 +2,6 @@
 
 import contextlib
 import gc
-import logging
-import threading
 import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -13,7 +11,6 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..core.errors import UserError
 from ..core.settings import NAME
 from . import requests
 from .answers import Answer
@@ -26,16 +23,12 @@ from .service import Service
 MAX_BATCH, MAX_BATCH_BYTES = 64, 128 * 1024
 PATHS = ("/predict", "/healthz", "/readyz", "/metrics")
 
-log = logging.getLogger("uvicorn.error")
-
 
 def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small routes
-    """Return a service's application. One that is not loaded loads while it already answers."""
+    """Return a service's application. Until the service is loaded, it is not ready."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        if service.bundle is None:
-            threading.Thread(target=_load_and_tell, args=(service,), daemon=True).start()
         # What is loaded by now stays: no request has to wait while it is searched for garbage.
         gc.collect()
         gc.freeze()
@@ -77,7 +70,8 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
         if service.bundle is None:
             raise RefusedError(503, f"not ready: {service.reason}")
         digest = service.bundle.manifest.model_digest
-        return {"status": "ready", "model_version": service.version, "model_digest": digest}
+        which = {"model_version": service.version, "model_digest": digest, "bundle": service.files}
+        return {"status": "ready", **which}
 
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:
@@ -114,10 +108,3 @@ class _Measured:
         finally:
             self.service.metrics.requests.labels(path, str(status)).inc()
             self.service.metrics.seconds.labels(path).observe(time.perf_counter() - start)
-
-
-def _load_and_tell(service: Service) -> None:
-    try:
-        service.load()
-    except UserError as error:
-        log.error("%s", error)  # noqa: TRY400 - the reason is all there is to know

@@ -17,6 +17,13 @@ EXACT = 2**53
 TYPES: Mapping[str, tuple[type, ...]] = {"i": (int,), "u": (int,), "f": (int, float), "b": (bool,)}
 # Of two limits of a kind, the one that counts.
 STRICTER = {"ge": max, "gt": max, "min_length": max, "le": min, "lt": min, "max_length": min}
+# What pydantic calls the checks of pandera that have one limit.
+LIMITS = {
+    "greater_than": "gt",
+    "greater_than_or_equal_to": "ge",
+    "less_than": "lt",
+    "less_than_or_equal_to": "le",
+}
 # The limit in whole numbers that says the same.
 NEAREST = {"ge": math.ceil, "gt": math.floor, "le": math.floor, "lt": math.ceil}
 
@@ -83,21 +90,14 @@ def _of_text(name: str, given: Mapping[str, Any]) -> dict[str, Any] | list[Any] 
 
 def _limits(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a check of a range as pydantic's limits; empty for any other."""
-    match name:
-        case "in_range":
-            low = "ge" if given["include_min"] else "gt"
-            high = "le" if given["include_max"] else "lt"
-            return {low: given["min_value"], high: given["max_value"]}
-        case "greater_than":
-            return {"gt": given["min_value"]}
-        case "greater_than_or_equal_to":
-            return {"ge": given["min_value"]}
-        case "less_than":
-            return {"lt": given["max_value"]}
-        case "less_than_or_equal_to":
-            return {"le": given["max_value"]}
-        case _:
-            return {}
+    if name == "in_range":
+        low = "ge" if given["include_min"] else "gt"
+        high = "le" if given["include_max"] else "lt"
+        return {low: given["min_value"], high: given["max_value"]}
+    if name not in LIMITS:
+        return {}
+    (limit,) = given.values()
+    return {LIMITS[name]: limit}
 
 
 def _is_exact(limit: object) -> bool:

@@ -6,8 +6,7 @@ of training (drift.py). Raw inputs and personal columns are never written.
 
 import contextlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.files import write_json
+from ..core.files import append_lines, private, read_lines, write_json
 from ..core.project import schema
 
 ABOUT = ["prediction_id", "time", "model_version", "model_digest", "score", "problem"]
@@ -40,35 +39,23 @@ class Log:
         personal = [name for name in personal if name in features]
         kept = features.drop(columns=personal) if personal else features
         self._append(
-            [
-                {"prediction_id": name, "score": score, "features": row}
-                for name, score, row in zip(ids, scores.tolist(), records(kept), strict=True)
-            ]
+            {"prediction_id": name, "score": score, "features": row}
+            for name, score, row in zip(ids, scores.tolist(), records(kept), strict=True)
         )
 
     def problem(self, what: str) -> None:
         """Add a line for an answer that could not be given."""
         self._append([{"problem": what}])
 
-    def _append(self, entries: Sequence[Mapping[str, object]]) -> None:
+    def _append(self, entries: Iterable[dict[str, object]]) -> None:
         now = datetime.now(UTC)
         about = {"time": now.isoformat(timespec="milliseconds"), **self.about}
-        text = "".join(json.dumps({**entry, **about}) + "\n" for entry in entries)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private(self.folder.parent)
+        private(self.folder)
         path = self.folder / f"{now.date().isoformat()}.jsonl"
-        target = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            # One write on a file opened for appending: lines of two processes never mix. What a
-            # full disk or a kill cut short is ended first, or the next line would be lost with it.
-            size = os.fstat(target).st_size
-            torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"
-            content = ("\n" + text if torn else text).encode()
-            written = os.write(target, content)
-        finally:
-            os.close(target)
-        if written < len(content):
-            raise OSError("the disk is full")
-        if not size:
+        first = not path.exists()
+        append_lines(path, *(entry | about for entry in entries), mode=0o600)
+        if first:
             self._prune(now.date() - timedelta(days=self.days))
 
     def _prune(self, oldest: date) -> None:
@@ -100,11 +87,9 @@ def read(var_dir: Path, since: date | None = None) -> pd.DataFrame:
     for path in sorted((var_dir / FOLDER).rglob(DAYS), key=lambda path: path.stem):
         if since and path.stem < since.isoformat():
             continue
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(ValueError, AttributeError):
-                entry = json.loads(line)
-                features = entry.pop("features", {})
-                entries.append({**entry, **{FEATURE + key: features[key] for key in features}})
+        for entry in read_lines(path):
+            features = entry.pop("features", {})
+            entries.append({**entry, **{FEATURE + key: features[key] for key in features}})
     frame = pd.DataFrame(entries)
     return frame.reindex(columns=[*ABOUT, *(name for name in frame if name not in ABOUT)])
 

@@ -4,23 +4,25 @@ import json
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
+from ..core.files import load_json, sha256_folder
 from ..core.settings import Settings
 from ..data.distributions import gauge
 from ..data.values import NOT_FINITE
+from ..provenance.manifest import Manifest
 from ..training import evaluation
 from ..training.bundle import Bundle, load_bundle
 from . import prediction_log, requests
 from .answers import Answer, Predictor, Scored, ScoringError, answer
 from .metrics import OTHER, Metrics
-from .prediction_log import records
+from .prediction_log import Log, records
 from .requests import RefusedError
 
 # The drift gauges look at this many last rows, and say nothing before there are so many.
@@ -38,9 +40,11 @@ class Service:
         self.folder = folder
         self.version = "unregistered"
         self.run_id: str | None = None
+        self.files = ""
         self.metrics = Metrics(list(requests.COLUMNS))
         self.bundle: Bundle | None = None
         self.predictor: Predictor | None = None
+        self.predictions: Log | None = None
         self.reason = "the model is being loaded"
         # While it is tried out, its answers are not for the record.
         self.live = True
@@ -55,8 +59,8 @@ class Service:
     def load(self) -> None:
         """Load the bundle and prove it. Raises UserError, and stays unready, if it is not right."""
         try:
+            self._identify()
             bundle = load_bundle(self.folder)
-            self._identify(bundle)
             digest = bundle.manifest.model_digest
             predictor = Predictor(bundle.model, self.version, digest, self.run_id)
             prove(bundle, predictor)
@@ -64,16 +68,12 @@ class Service:
             self.reason = str(error)
             raise
         except Exception as error:
-            what = " ".join(str(error).split()) or type(error).__name__
+            what = clean(error) or type(error).__name__
             self.reason = f"{self.folder} cannot be loaded: {what}"
             raise UserError(self.reason) from error
-        self.predictions = (
-            prediction_log.Log(
-                self.settings.var_dir, self.version, digest, self.settings.keep_predictions_days
-            )
-            if self.settings.log_predictions
-            else None
-        )
+        if self.settings.log_predictions:
+            days = self.settings.keep_predictions_days
+            self.predictions = Log(self.settings.var_dir, self.version, digest, days)
         self.metrics.info.labels(
             self.version, digest, self.run_id or "", bundle.manifest.code.commit or ""
         ).set(1)
@@ -115,10 +115,10 @@ class Service:
                         self.metrics.drift.labels(kind, column).set(moved)
         return self.metrics.exposition()
 
-    def _identify(self, bundle: Bundle) -> None:
+    def _identify(self) -> None:
         """Take version and run from the release around the bundle, if there is one.
 
-        Raises UserError where it is another model's.
+        Raises UserError where the bundle's files are not the release's.
         """
         path = self.folder.parent / "release.json"
         if not path.exists():
@@ -126,10 +126,11 @@ class Service:
         try:
             release = json.loads(path.read_text(encoding="utf-8"))
             self.version, self.run_id = str(release["version"]), str(release["run_id"])
-            digest = str(release["digest"])
+            digest, self.files = str(release["digest"]), str(release["bundle"])
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is damaged; deploy again") from None
-        if digest != bundle.manifest.model_digest:
+        made = load_json(self.folder / "provenance.json", Manifest)
+        if (digest, self.files) != (made.model_digest, sha256_folder(self.folder)):
             raise UserError(f"{path} and the bundle beside it are not of one model; deploy again")
 
     def _record(self, scored: Scored) -> None:
@@ -145,12 +146,7 @@ class Service:
         if self.metrics.scores:
             for score in highest:
                 self.metrics.scores.observe(score)
-        if self.predictions:
-            try:
-                self.predictions.predictions(scored.ids, scored.x, scored.scores)
-            except OSError as error:  # monitoring suffers, the caller does not
-                self.metrics.unlogged.inc(len(scored.ids))
-                log.error("predictions not logged: %s", error)  # noqa: TRY400 - the reason is in it
+        self._keep(len(scored.ids), Log.predictions, scored.ids, scored.x, scored.scores)
 
     def _count(self, refused: RefusedError) -> None:
         """Count what is wrong with a request, and log a failure that is the service's own."""
@@ -167,11 +163,16 @@ class Service:
         self.metrics.failures.inc()
         if refused.where:
             log.error("%s: %s", refused.problem, refused.where)
-        if self.predictions:
-            try:
-                self.predictions.problem(refused.problem)
-            except OSError:
-                self.metrics.unlogged.inc()
+        self._keep(1, Log.problem, refused.problem)
+
+    def _keep(self, rows: int, write: Callable[..., None], *what: Any) -> None:
+        """Have the log write something, if there is one; where that fails, monitoring suffers."""
+        try:
+            if self.predictions:
+                write(self.predictions, *what)
+        except OSError as error:
+            self.metrics.unlogged.inc(rows)
+            log.error("predictions not logged: %s", error)  # noqa: TRY400 - the reason is in it
 
 
 def prove(bundle: Bundle, predictor: Predictor) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from ..core.errors import UserError
+from ..core.errors import UserError, clean
 from ..core.settings import Settings
 from . import runs
 
@@ -21,7 +21,7 @@ def show(settings: Settings, host: str, port: int, say: Callable[[str], None]) -
     # Without that word MLflow shows an experiment as one of generative AI.
     page = f"#/experiments/{experiment}?workflowType=machine_learning"
     if urlsplit(settings.tracking_uri).scheme in {"http", "https"}:
-        say(f"{runs.without_password(settings.tracking_uri).rstrip('/')}/{page}")
+        say(f"{clean(settings.tracking_uri).rstrip('/')}/{page}")
         return
     if find_spec("flask") is None:
         raise UserError("MLflow's page is not installed here; scripts/setup.sh installs it")

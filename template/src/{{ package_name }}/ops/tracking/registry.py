@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ..core.errors import UserError
-from ..core.files import write_json
+from ..core.files import load_json, sha256_folder, write_json
 from ..core.settings import NAME, Settings
 from ..provenance.manifest import Manifest
 from . import runs
@@ -24,8 +24,10 @@ HISTORY = "champions"
 
 
 @runs.explained
-def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Manifest) -> Version:
-    """Register a run's model as the challenger.
+def register(
+    settings: Settings, client: MlflowClient, run_id: str, manifest: Manifest, bundle: str
+) -> Version:
+    """Register a run's model as the challenger; `bundle` is the hash of the files that it logged.
 
     The same model from the same commit is not registered twice: its version becomes challenger
     again.
@@ -37,20 +39,20 @@ def register(settings: Settings, client: MlflowClient, run_id: str, manifest: Ma
         if not runs.is_absent(error):
             raise
         client.create_registered_model(name)
-    number = next(
-        (
-            version.number
-            for version in versions(settings, client)
-            if (version.digest, version.commit) == (manifest.model_digest, manifest.code.commit)
-        ),
-        None,
-    )
-    if number is None:
+    what = (manifest.model_digest, manifest.code.commit or "")
+    known = [
+        one.number
+        for one in versions(settings, client)
+        if (one.digest, one.commit) == what and one.bundle
+    ]
+    if known:
+        number = str(known[0])
+    else:
         source = f"{client.get_run(run_id).info.artifact_uri}/model"
-        tags = {"digest": manifest.model_digest, "commit": manifest.code.commit or ""}
-        number = int(client.create_model_version(name, source, run_id, tags).version)
-    client.set_registered_model_alias(name, CHALLENGER, str(number))
-    return _version(client.get_model_version(name, str(number)))
+        tags = dict(zip(("digest", "commit", "bundle"), (*what, bundle), strict=True))
+        number = client.create_model_version(name, source, run_id, tags).version
+    client.set_registered_model_alias(name, CHALLENGER, number)
+    return _version(client.get_model_version(name, number))
 
 
 @runs.explained
@@ -139,27 +141,51 @@ def rollback(settings: Settings) -> tuple[Version, int]:
 
 @runs.explained
 def fetch(settings: Settings, version: Version, into: Path) -> Path:
-    """Download all that serving needs of `version` into `into`/bundle; return that folder."""
+    """Download all that serving needs of `version` into `into`/bundle; return that folder.
+
+    Raises UserError where its files are not those that were registered: nothing was loaded then.
+    """
     client = runs.connect(settings)
     bundle = into / "bundle"
-    bundle.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(bundle, ignore_errors=True)  # what is left of another time is not the version's
+    bundle.mkdir(parents=True)
     try:
-        return Path(client.download_artifacts(version.run_id, "", str(bundle)))
+        client.download_artifacts(version.run_id, "", str(bundle))
     except MlflowException:  # which does not say why
         here = sum(path.stat().st_size for path in bundle.rglob("*"))
         missing = _size(client, version.run_id, "") - here
         if shutil.disk_usage(into).free < missing:
             raise UserError(f"{into}: {os.strerror(errno.ENOSPC)}") from None
         raise
+    # MLflow leaves it in the store where somebody loads a version; nothing reads it.
+    (bundle / "model" / "registered_model_meta").unlink(missing_ok=True)
+    _prove(bundle, version)
+    return bundle
 
 
 def export(settings: Settings, reference: str, into: Path) -> Version:
     """Bring all that a service needs of a version into a folder: bundle/ and release.json."""
     version = resolve(settings, reference)
     fetch(settings, version, into)
-    about = {"version": str(version.number), "run_id": version.run_id, "digest": version.digest}
-    write_json(into / "release.json", about | {"commit": version.commit})
+    about = {name: getattr(version, name) for name in ("run_id", "digest", "bundle", "commit")}
+    write_json(into / "release.json", {"version": str(version.number), **about})
     return version
+
+
+def _prove(bundle: Path, version: Version) -> None:
+    """Raise UserError unless `bundle` is, byte for byte, what the registry says of `version`."""
+    found = sha256_folder(bundle)
+    if not version.bundle:
+        raise UserError(
+            f"version {version.number} has no tag `bundle`, so nothing vouches for its files; "
+            f"train again, or set the tag in MLflow to {found} if you know that they are right"
+        )
+    made = load_json(bundle / "provenance.json", Manifest) if found == version.bundle else None
+    if made is None or (made.model_digest, made.code.commit) != (version.digest, version.commit):
+        raise UserError(
+            f"the files of version {version.number} are not those that were registered: "
+            f"they, or the tags in the registry, were changed; train again"
+        )
 
 
 def _size(client: MlflowClient, run_id: str, path: str) -> int:
@@ -204,4 +230,5 @@ def _version(found: ModelVersion) -> Version:
         digest=str(found.tags.get("digest", "")),
         commit=str(found.tags.get("commit", "")),
         aliases=tuple(sorted(found.aliases)),
+        bundle=str(found.tags.get("bundle", "")),
     )

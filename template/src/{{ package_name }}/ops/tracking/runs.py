@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from ..core import optional
-from ..core.errors import UserError
-from ..core.files import load_json
+from ..core.errors import UserError, clean
+from ..core.files import load_json, private
 from ..core.settings import NAME, Settings
 from ..provenance.manifest import Manifest, flatten
 
@@ -34,14 +34,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
 import requests
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    Metric,
-    Param,
-    RunTag,
-)
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
@@ -115,7 +108,7 @@ def connect(settings: Settings) -> MlflowClient:
     address = urlsplit(settings.tracking_uri)
     if address.scheme in {"http", "https"}:
         _knock(settings.tracking_uri)
-    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    private(settings.var_dir)
     # The first use of a database makes its tables, which two processes must not do at once.
     with FileLock(settings.var_dir / "mlflow.lock"):
         client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
@@ -138,44 +131,23 @@ def _knock(uri: str) -> None:
             cause = cause.__cause__ or cause.__context__ or cause
         reason = getattr(cause, "strerror", None) or cause
         raise UserError(
-            f"MLflow at {without_password(uri)} cannot be reached ({reason}); "
+            f"MLflow at {uri} cannot be reached ({reason}); "
             "start it, or correct MLFLOW_TRACKING_URI"
         ) from None
-
-
-def without_password(uri: str) -> str:
-    """Return an address as it may be shown."""
-    address = urlsplit(uri)
-    return address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
-
-
-class Tracker(Protocol):
-    """What keeps a run. MLflow's is one; a module that an answer brought may be another."""
-
-    def steps(self, steps: Sequence[Step]) -> None:
-        """Take what the fit reported of some steps."""
-
-    def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
-        """Take the run's params, metrics, tags and data, and each feature's cost, in ms."""
-
-    def files(self, folder: Path) -> None:
-        """Take the run's bundle."""
-
-    def end(self, status: str) -> None:
-        """Close the run: FINISHED, FAILED or KILLED."""
 
 
 class Record:
     """One run, written to MLflow and to every mirror.
 
-    MLflow decides: what it refuses is the run's error. A mirror that fails is reported and skipped.
+    A mirror is a module's class `Run`, made with settings, run id and name. It gets the calls of
+    `steps`, `log`, `files` and `end`. MLflow decides: what it refuses is the run's error. A mirror
+    that fails is reported and skipped.
     """
 
-    def __init__(
-        self, run_id: str, main: Tracker, mirrors: Mapping[str, Tracker], say: Say
-    ) -> None:
+    def __init__(self, client: MlflowClient, run_id: str, say: Say) -> None:
         """Write the run that MLflow knows as `run_id`; `say` gets a line now and then."""
-        self.run_id, self.main, self.mirrors, self.say = run_id, main, dict(mirrors), say
+        self.client, self.run_id, self.say = client, run_id, say
+        self.mirrors: dict[str, Any] = {}
         self.waiting: list[Step] = []
         self.passed_on = time.monotonic()
 
@@ -192,40 +164,11 @@ class Record:
         """Pass on what is waiting."""
         waiting, self.waiting, self.passed_on = self.waiting, [], time.monotonic()
         if waiting:
-            self._to_all(lambda tracker: tracker.steps(waiting))
-
-    def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
-        """Log what the run was made of and what it gave."""
-        self.flush()
-        self._to_all(lambda tracker: tracker.log(manifest, data, costs))
-
-    def files(self, folder: Path) -> None:
-        """Log the run's bundle."""
-        self._to_all(lambda tracker: tracker.files(folder))
-
-    def end(self, status: str) -> None:
-        """Close the run."""
-        self._to_all(lambda tracker: tracker.end(status))
-
-    def _to_all(self, job: Callable[[Tracker], None]) -> None:
-        job(self.main)
-        for name, mirror in list(self.mirrors.items()):
-            try:
-                job(mirror)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the run
-                del self.mirrors[name]
-                self.say(f"{name} has no copy of this run ({_first_line(error)}); MLflow has it")
-
-
-class _Mlflow:
-    """A run in MLflow."""
-
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
-        self.client, self.run_id = client, run_id
+            self.steps(waiting)
 
     @explained
     def steps(self, steps: Sequence[Step]) -> None:
-        """Log each metric as `fit.<name>`."""
+        """Log each metric that the fit reported as `fit.<name>`."""
         found = [
             Metric(f"fit.{name}", value, step.milliseconds, step.number)
             for step in steps
@@ -233,10 +176,12 @@ class _Mlflow:
         ]
         for start in range(0, len(found), 1000):  # as many as MLflow takes at once
             self.client.log_batch(self.run_id, metrics=found[start : start + 1000])
+        self._copy(lambda mirror: mirror.steps(steps))
 
     @explained
     def log(self, manifest: Manifest, data: "DataManifest", costs: Mapping[str, float]) -> None:
-        """Log params, metrics, tags and the data sets by their hashes."""
+        """Log params, metrics, tags, features' costs in ms, and the data sets by their hashes."""
+        self.flush()
         when = int(manifest.created.timestamp() * 1000)
         self.client.log_batch(
             self.run_id,
@@ -247,31 +192,40 @@ class _Mlflow:
                 *(RunTag(*pair) for pair in tags(manifest).items()),
             ],
         )
-        contexts = zip(data.files.items(), ("training", "holdout"), strict=True)
-        inputs = [
-            DatasetInput(
-                Dataset(
-                    name,
-                    sha256[:36],
-                    "code",
-                    data.source,
-                    profile=json.dumps({"rows": data.rows[name]}),
-                ),
-                [InputTag("mlflow.data.context", context)],
-            )
-            for (name, sha256), context in contexts
-        ]
+        inputs = []
+        contexts = zip(("training", "holdout"), data.files.items(), strict=True)
+        for context, (name, sha256) in contexts:
+            profile = json.dumps({"rows": data.rows[name]})
+            table = Dataset(name, sha256[:36], "code", data.source, profile=profile)
+            inputs.append(DatasetInput(table, [InputTag("mlflow.data.context", context)]))
         self.client.log_inputs(self.run_id, inputs)
+        self._copy(lambda mirror: mirror.log(manifest, data, costs))
 
     @explained
     def files(self, folder: Path) -> None:
         """Log the bundle as the run's artifacts."""
         self.client.log_artifacts(self.run_id, str(folder))
+        self._copy(lambda mirror: mirror.files(folder))
 
     @explained
     def end(self, status: str) -> None:
-        """Close the run."""
+        """Close the run: FINISHED, FAILED or KILLED."""
         self.client.set_terminated(self.run_id, status)
+        self._copy(lambda mirror: mirror.end(status))
+
+    def _copy(self, job: Callable[[Any], None]) -> None:
+        for name, mirror in list(self.mirrors.items()):
+            with self.spared(name):
+                job(mirror)
+
+    @contextmanager
+    def spared(self, mirror: str) -> Iterator[None]:
+        """Report a mirror that fails in the block, and skip it from then on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the run
+            self.mirrors.pop(mirror, None)
+            self.say(f"{mirror} has no copy of this run ({_first_line(error)}); MLflow has it")
 
 
 def measured(manifest: Manifest, costs: Mapping[str, float]) -> dict[str, float]:
@@ -296,14 +250,17 @@ def run(
     A run that a killed training left open on this machine is closed first. Raises UserError where
     a mirror of the settings is not part of this project.
     """
-    modules = {mirror: _module(mirror) for mirror in settings.mirrors}
+    modules = {mirror: optional.load(f"tracking.{mirror}_mirror") for mirror in settings.mirrors}
+    for mirror in settings.mirrors:
+        if modules[mirror] is None:
+            raise UserError(
+                f"this project has no {mirror}: `copier update -d tracking={mirror}` adds it"
+            )
     run_id = _open(settings, client, name)
-    record = Record(run_id, _Mlflow(client, run_id), {}, say)
+    record = Record(client, run_id, say)
     for mirror, module in modules.items():
-        try:
+        with record.spared(mirror):
             record.mirrors[mirror] = module.Run(settings, run_id, name)
-        except Exception as error:  # noqa: BLE001 - as above
-            say(f"{mirror} has no copy of this run ({_first_line(error)}); MLflow has it")
     try:
         yield record
     except BaseException as error:
@@ -323,18 +280,11 @@ def _open(settings: Settings, client: MlflowClient, name: str) -> str:
     return str(client.create_run(experiment, run_name=name, tags=origin).info.run_id)
 
 
-def _module(mirror: str) -> Any:
-    if (module := optional.load(f"tracking.{mirror}_mirror")) is None:
-        raise UserError(
-            f"this project has no {mirror}: `copier update -d tracking={mirror}` adds it"
-        )
-    return module
-
-
 def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split("\n", maxsplit=1)[0].split()) or type(error).__name__
+    return clean(str(error).split("\n", maxsplit=1)[0]) or type(error).__name__
 
 
+@explained
 def experiment_id(settings: Settings, client: MlflowClient) -> str:
     """Return the id of this project's experiment. Raises UserError where there is none."""
     found = client.get_experiment_by_name(settings.experiment)

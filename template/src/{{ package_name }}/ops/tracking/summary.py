@@ -27,7 +27,9 @@ select version, run_id,
   (select value from model_version_tags t
    where t.name = v.name and t.version = v.version and key = 'commit'),
   (select group_concat(alias) from registered_model_aliases a
-   where a.name = v.name and a.version = v.version)
+   where a.name = v.name and a.version = v.version),
+  (select value from model_version_tags t
+   where t.name = v.name and t.version = v.version and key = 'bundle')
 from model_versions v where name = ? and current_stage != 'Deleted_Internal'
 order by version desc
 """
@@ -35,7 +37,7 @@ order by version desc
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version."""
+    """One registered version; `bundle` is the hash of all its files."""
 
     name: str
     number: int
@@ -43,6 +45,7 @@ class Version:
     digest: str
     commit: str
     aliases: tuple[str, ...]
+    bundle: str = ""
 
     def __str__(self) -> str:
         """Say in one line what it is."""
@@ -91,8 +94,8 @@ def _from_tables(settings: Settings, database: Path) -> Summary:
         found = tables.execute(VERSIONS, [settings.model_name]).fetchall()
     versions = [
         Version(settings.model_name, number, run_id, digest or "", commit or "",
-                tuple(sorted(aliases.split(","))) if aliases else ())
-        for number, run_id, digest, commit, aliases in found
+                tuple(sorted(aliases.split(","))) if aliases else (), bundle or "")
+        for number, run_id, digest, commit, aliases, bundle in found
     ]  # fmt: skip
     return Summary(f"{run[0]}, {run[1]}" if run else None, versions)
 

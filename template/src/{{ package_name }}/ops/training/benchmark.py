@@ -1,24 +1,20 @@
 """Has training or prediction become slower? Measured as ratios, so machines can be compared."""
 
-import json
 import statistics
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from ..core.context import Context
 from ..core.errors import UserError
-from ..core.files import write_file
-from ..core.project import features, schema
+from ..core.files import load_json, write_json
+from ..core.project import features
 from ..core.seeding import deterministic
 from ..core.settings import NAME, Settings
 from ..data import dataset
 from . import evaluation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FILE = "benchmark.json"
 
@@ -33,7 +29,7 @@ def measure(settings: Settings, repeats: int = 5) -> dict[str, float]:
     rows = dataset.read(settings).train
     batch = rows.sample(1000, replace=True, random_state=0).reset_index(drop=True)
     with deterministic(context):
-        x, y = features.features.build(rows), rows[schema.TARGET]
+        x, y = evaluation.matrix(rows)
         fitted = evaluation.fit(x, y, params.model, context)
         work: dict[str, Callable[[], object]] = {
             "train": lambda: evaluation.fit(x, y, params.model, context),
@@ -46,7 +42,7 @@ def measure(settings: Settings, repeats: int = 5) -> dict[str, float]:
         }
 
 
-def _multiple(job: "Callable[[], object]") -> float:
+def _multiple(job: Callable[[], object]) -> float:
     """Time `job`, and the yardstick for as long right after it: a busy machine slows both."""
     took, spent, turns = _seconds(job), 0.0, 0
     while spent < took:
@@ -55,7 +51,7 @@ def _multiple(job: "Callable[[], object]") -> float:
     return took / (spent / turns)
 
 
-def _seconds(job: "Callable[[], object]") -> float:
+def _seconds(job: Callable[[], object]) -> float:
     start = time.perf_counter()
     job()
     return time.perf_counter() - start
@@ -69,12 +65,9 @@ def compare(settings: Settings, *, record: bool = False) -> list[str]:
     path = settings.root / FILE
     now = measure(settings)
     if record:
-        write_file(path, (json.dumps(now, indent=2) + "\n").encode())
+        write_json(path, now)
         return [f"recorded in {FILE}; commit it"]
-    try:
-        before = {name: float(ratio) for name, ratio in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, AttributeError):
-        raise UserError(f"{path} is missing or damaged; run `{NAME} bench --record`") from None
+    before = load_json(path, dict[str, float], f"run `{NAME} bench --record`")
     slower = {name: ratio / before.get(name, ratio) for name, ratio in now.items()}
     limit = settings.params.budgets.slowdown
     if late := [f"{name} {times:.1f} times" for name, times in slower.items() if times > limit]:

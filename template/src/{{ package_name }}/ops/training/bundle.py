@@ -1,7 +1,5 @@
 """A run's bundle: the model, and all that serving needs to know of it."""
 
-import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ import pandas as pd
 
 from ..core import flavor
 from ..core.errors import UserError
-from ..core.files import load_json, write_file
+from ..core.files import load_json, write_file, write_json
 from ..core.project import features, model, schema
 from ..core.settings import NAME, Settings
 from ..data import columns, dataset
@@ -62,12 +60,14 @@ def write_bundle(
     checks: list[Check],
 ) -> None:
     """Write a run's bundle and its plots to `folder`. No personal column gets into it."""
+    from mlflow.models import infer_signature
+
     from ..data.distributions import describe
     from ..provenance import lock
     from . import plots
 
     x = features.features.build(split.train)
-    signature = _signature(x, outcome.scores)
+    signature = infer_signature(x, outcome.scores[:1])
     options = {"pip_requirements": lock.pins(settings.root), "signature": signature}
     flavor.save(outcome.model, folder / "model", **options)
     inputs = split.train[input_columns()]
@@ -82,16 +82,12 @@ def write_bundle(
         scores=outcome.scores[:ROWS].tolist(),
         tolerance=flavor.TOLERANCE,
     )
-    contents = {
-        "provenance.json": manifest.model_dump_json(indent=2),
-        "reference.json": json.dumps(reference, indent=2),
-        "golden.json": golden.model_dump_json(indent=2),
-        "metrics.json": json.dumps(manifest.metrics, indent=2),
-        "gate.json": json.dumps([check.model_dump() for check in checks], indent=2),
-        "model_card.md": card(manifest, checks),
-    }
-    for name, text in contents.items():
-        write_file(folder / name, (text.rstrip("\n") + "\n").encode())
+    write_json(folder / "provenance.json", manifest.model_dump(mode="json"))
+    write_json(folder / "reference.json", reference)
+    write_json(folder / "golden.json", golden.model_dump())
+    write_json(folder / "metrics.json", manifest.metrics)
+    write_json(folder / "gate.json", [check.model_dump() for check in checks])
+    write_file(folder / "model_card.md", card(manifest, checks).encode())
     decided = model.decide(outcome.scores)
     drawn = plots.figures(outcome.labels, outcome.scores, decided, outcome.metrics)
     for name, figure in drawn.items():
@@ -105,10 +101,7 @@ def load_bundle(folder: Path) -> Bundle:
     fitted = flavor.load(folder / "model")
     if model_digest(fitted) != manifest.model_digest:
         raise UserError(f"the model in {folder} is not the one that its run recorded")
-    try:
-        reference = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UserError(f"{folder}/reference.json is missing or damaged") from None
+    reference = load_json(folder / "reference.json", dict[str, Any])
     return Bundle(folder, fitted, manifest, reference, load_json(folder / "golden.json", Golden))
 
 
@@ -118,10 +111,11 @@ def fetched(settings: Settings, version: "Version") -> Iterator[Bundle]:
 
     Raises UserError where this code gives other golden scores than the version's own.
     """
+    from ..provenance import workspace
     from ..tracking import registry
 
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = load_bundle(registry.fetch(settings, version, Path(folder)))
+    with workspace.scratch(settings.var_dir) as folder:
+        bundle = load_bundle(registry.fetch(settings, version, folder))
         try:
             replay(bundle)
         except UserError as error:
@@ -130,6 +124,31 @@ def fetched(settings: Settings, version: "Version") -> Iterator[Bundle]:
                 f"here ({error}); check out {version.commit[:12]}, or train again"
             ) from None
         yield bundle
+
+
+def predict_file(settings: Settings, reference: str, source: Path, out: Path) -> int:
+    """Score the rows of a CSV file with a registered version and write them to `out`.
+
+    Identifiers are carried through, other columns must be schema.Inputs'. Returns the number of
+    rows. Raises UserError, with `out` untouched, for rows that break the schema.
+    """
+    from ..tracking import registry
+
+    rows = dataset.read_csv(source)
+    own = rows.filter(items=[schema.IDENTIFIER])
+    checked = dataset.check(rows.drop(columns=own.columns), schema.Inputs, source.name)
+    version = registry.resolve(settings, reference)
+    with fetched(settings, version) as bundle:
+        scores = score(bundle.model, checked)
+    names = dataset.classes(scores)
+    found = (
+        {"score": scores}
+        if names is None
+        else {f"score_{name}": column for name, column in zip(names, scores.T, strict=True)}
+    )
+    answers = own.assign(**found, label=model.decide(scores), model_version=version.number)
+    write_file(out, answers.to_csv(index=False, lineterminator="\n").encode())
+    return len(answers)
 
 
 def replay(bundle: Bundle) -> None:
@@ -143,8 +162,7 @@ def replay(bundle: Bundle) -> None:
     except UserError:
         raise
     except Exception as error:
-        what = " ".join(str(error).split())
-        raise UserError(f"golden predictions: {type(error).__name__}: {what}") from error
+        raise UserError(f"golden predictions: {type(error).__name__}: {error}") from error
     bundle.golden.compare(scores.tolist())
 
 
@@ -183,9 +201,3 @@ def card(manifest: Manifest, checks: list[Check]) -> str:
 | --- | --- |
 {metrics}
 """
-
-
-def _signature(x: pd.DataFrame, scores: np.ndarray) -> Any:
-    from mlflow.models import infer_signature
-
-    return infer_signature(x, scores[:1])

@@ -1,7 +1,7 @@
 """The part of a run that must come out the same every time: fit, score, judge. No tracking here."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from ..data.features import by_feature
 
 PERMUTATIONS, FOLDS = 10, 5
 NOISE = "noise"
+# Words of so few letters say nothing of a person: they may be in a group's name by chance.
+SHORT = 3
 # Metrics that take fits of their own: of the simpler model, and of ones with a column of noise.
 COMPARISONS = ("baseline.", "importance.")
 
@@ -54,8 +56,7 @@ def run(
     """
     context = context or Context(params.seed, params.threads)
     with deterministic(context):
-        x, y = features.features.build(split.train), split.train[schema.TARGET]
-        x_held, y_held = features.features.build(split.holdout), split.holdout[schema.TARGET]
+        (x, y), (x_held, y_held) = matrix(split.train), matrix(split.holdout)
         start = time.monotonic()
         fitted = fit(x, y, params.model, context)
         scores = predict(fitted, x_held)
@@ -66,16 +67,26 @@ def run(
                 raise UserError(f"params.yaml: gate.{key} {name} is none of {', '.join(judged)}")
         found = {
             **judged,
-            f"train.{metric}": model.metrics(y, predict(fitted, x))[metric],
+            f"train.{metric}": quality(fitted, x, y, params),
             **sliced(split.holdout, y_held, scores, params),
         }
         say(f"fitted: {metric} {judged[metric]:.4f}, in {time.monotonic() - start:.1f} s")
         if comparisons:
             say(f"comparing: the simpler model, and importance over {FOLDS} folds")
             simple = model.baseline(x, y, context.beside())
-            found[f"baseline.{metric}"] = model.metrics(y_held, predict(simple, x_held))[metric]
+            found[f"baseline.{metric}"] = quality(simple, x_held, y_held, params)
             found |= importance(x, y, params, context.beside())
     return Outcome(fitted, found, scores, y_held)
+
+
+def matrix(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the features of labelled rows, and the labels."""
+    return features.features.build(rows), rows[schema.TARGET]
+
+
+def quality(fitted: Any, x: pd.DataFrame, y: pd.Series, params: Params) -> float:
+    """Return the gate's metric of a model on rows with labels."""
+    return model.metrics(y, predict(fitted, x))[params.gate.metric]
 
 
 def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], context: Context) -> Any:
@@ -91,7 +102,7 @@ def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], context: C
     try:
         return how.fit(x, y, parameters, context)
     except (TypeError, ValueError) as error:
-        raise UserError(f"model.fit refused: {' '.join(str(error).split())}") from None
+        raise UserError(f"model.fit refused: {error}") from None
 
 
 def predict(fitted: Any, x: pd.DataFrame) -> np.ndarray:
@@ -126,6 +137,7 @@ def sliced(
     found = {}
     gate = params.gate
     for kind, groups in schema.groups(rows).items():
+        _refuse_personal(str(kind), set(map(str, groups)), rows)
         compared = []
         for group in sorted(groups.unique()):
             member = (groups == group).to_numpy()
@@ -139,6 +151,27 @@ def sliced(
     return found
 
 
+def _refuse_personal(kind: str, groups: set[str], rows: pd.DataFrame) -> None:
+    """Raise UserError where a group is, or has as a word, a value of a personal column.
+
+    A group's name is in those of metrics, which go into the manifest, to MLflow and into messages.
+    """
+    words = groups | {word for group in groups for word in group.split() if len(word) > SHORT}
+    for name in set(schema.PERSONAL).intersection(rows.columns):
+        if not words.isdisjoint(rows[name].dropna().astype(str)):
+            raise UserError(
+                f"schema.groups: {kind} shows values of the personal column {name}; "
+                "group by something that does not"
+            )
+
+
+def folds(rows: int, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield of each fold, drawn by chance, which rows are outside of it and which are in it."""
+    drawn = generator.permutation(rows) % FOLDS
+    for fold in range(FOLDS):
+        yield drawn != fold, drawn == fold
+
+
 def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) -> dict[str, float]:
     """Return how much of the gate's metric each feature carries, beside one of pure noise.
 
@@ -148,18 +181,15 @@ def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) 
     """
     generator = np.random.default_rng(context.seed)
     x = x.assign(**{NOISE: generator.standard_normal(len(x))})
-    folds = generator.permutation(len(x)) % FOLDS
     parts = by_feature(x)
     drops: dict[str, list[float]] = {name: [] for name in parts}
-    for fold in range(FOLDS):
-        inside, outside = folds != fold, folds == fold
+    for inside, outside in folds(len(x), generator):
         fitted = fit(x[inside], y[inside], params.model, context)
         x_out, y_out = x[outside], y[outside]
-        before = model.metrics(y_out, predict(fitted, x_out))[params.gate.metric]
+        before = quality(fitted, x_out, y_out, params)
         for name, columns in parts.items():
             for _ in range(PERMUTATIONS // FOLDS):
                 shuffled = x_out.copy()
                 shuffled[columns] = x_out[columns].to_numpy()[generator.permutation(len(x_out))]
-                after = model.metrics(y_out, predict(fitted, shuffled))[params.gate.metric]
-                drops[name].append(before - after)
+                drops[name].append(before - quality(fitted, shuffled, y_out, params))
     return {f"importance.{name}": float(np.mean(values)) for name, values in drops.items()}

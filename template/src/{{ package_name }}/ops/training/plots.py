@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from ..data import dataset
 from .evaluation import highest
@@ -29,13 +31,10 @@ def figures(
         return {"predictions": against(labels, decided), **made}
     if scores.ndim > 1:  # of several classes, how often the likeliest one is right
         observed = decided == labels.to_numpy()
+    elif pd.api.types.is_numeric_dtype(labels):
+        observed = (labels == 1).to_numpy()
     else:  # of two with names, the score is that of the second
-        second = (
-            1
-            if pd.api.types.is_numeric_dtype(labels)
-            else (dataset.labels() or sorted(set(labels)))[-1]
-        )
-        observed = (labels == second).to_numpy()
+        observed = (labels == (dataset.labels() or sorted(set(labels)))[-1]).to_numpy()
     return {
         "confusion": confusion(labels, decided),
         "calibration": calibration(observed, highest(scores)),
@@ -46,30 +45,22 @@ def figures(
 def confusion(labels: pd.Series, decided: np.ndarray) -> Figure:
     """Count the rows by label and by what was decided for them."""
     names = sorted({*labels, *decided.tolist()})
-    counts = pd.crosstab(labels.to_numpy(), decided).reindex(
-        index=names, columns=names, fill_value=0
-    )
+    counts = confusion_matrix(labels.to_list(), decided.tolist(), labels=names)
     size = 3 + 0.5 * len(names)
-    figure = Figure(figsize=(size, size), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(counts, cmap="Blues")
-    for (row, column), count in np.ndenumerate(counts.to_numpy()):
-        dark = count > counts.to_numpy().max() / 2
-        axes.text(column, row, str(count), ha="center", color="white" if dark else "black")
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="predicted", ylabel="observed", title="confusion")
+    figure, axes = _axes(size, size, title="confusion")
+    ConfusionMatrixDisplay(counts, display_labels=names).plot(
+        ax=axes, cmap="Blues", colorbar=False, values_format="d"
+    )
+    axes.set(xlabel="predicted", ylabel="observed")
     return figure
 
 
 def against(labels: pd.Series, decided: np.ndarray) -> Figure:
     """Plot what was predicted against what was observed."""
-    figure = Figure(figsize=(4, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(4, 4, xlabel="predicted", ylabel="observed", title="predictions")
     ends = [min(labels.min(), decided.min()), max(labels.max(), decided.max())]
     axes.plot(ends, ends, color="grey", linestyle=":")
     axes.scatter(decided, labels, s=12, alpha=0.6)
-    axes.set(xlabel="predicted", ylabel="observed", title="predictions")
     return figure
 
 
@@ -78,11 +69,10 @@ def calibration(observed: np.ndarray, predicted: np.ndarray, bins: int = 8) -> F
     table = pd.DataFrame({"predicted": predicted, "observed": observed.astype("float64")})
     table["bin"] = pd.qcut(table["predicted"], bins, labels=False, duplicates="drop")
     means = table.groupby("bin").mean()
-    figure = Figure(figsize=(4, 4), layout="constrained")
-    axes = figure.subplots()
+    names = {"xlabel": "predicted probability", "ylabel": "observed share"}
+    figure, axes = _axes(4, 4, title="calibration", **names)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
     axes.plot(means["predicted"], means["observed"], marker="o")
-    axes.set(xlabel="predicted probability", ylabel="observed share", title="calibration")
     return figure
 
 
@@ -91,17 +81,21 @@ def bars(metrics: Mapping[str, float], prefix: str, title: str) -> Figure:
     named = {name.removeprefix(prefix): value for name, value in metrics.items()
              if name.startswith(prefix)}  # fmt: skip
     order = sorted(named, key=lambda name: named[name])
-    figure = Figure(figsize=(6, 1 + 0.3 * len(order)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(6, 1 + 0.3 * len(order), title=title)
     axes.barh(order, [named[name] for name in order])
-    axes.set(title=title)
     return figure
 
 
 def line(values: Mapping[float, float], xlabel: str, ylabel: str, title: str) -> Figure:
     """Plot `values` over their keys."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(6, 4, xlabel=xlabel, ylabel=ylabel, title=title)
     axes.plot(list(values), list(values.values()), marker="o")
-    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     return figure
+
+
+def _axes(width: float, height: float, **names: str) -> tuple[Figure, Axes]:
+    """Return an empty plot of this size, in inches, with its title and labels."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set(**names)
+    return figure, axes

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +11,12 @@ from typing import Any
 
 from ..core import optional
 from ..core.errors import UserError
-from ..core.files import load_json, sha256_file, write_file
+from ..core.files import load_json, sha256_file, write_json
 from ..core.settings import Settings, load_params
 from ..data.record import DataManifest
 from ..provenance import workspace
-from ..provenance.git import git_state
 from ..provenance.lock import lock_sha256
-from ..provenance.manifest import LAYERS, Code, Data, Lock, Manifest, code_sha256
+from ..provenance.manifest import LAYERS, Data, Lock, Manifest, code_sha256, describe_code
 from ..tracking import runs
 from . import evaluation
 
@@ -49,19 +47,15 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """Return the report, a line for each layer and one that sums it up."""
-        report = []
-        for layer in LAYERS:
-            if layer in self.differences:
-                state = f"DIFFERS  {self.differences[layer]}"
-            elif self.retrained or layer not in {"platform", "model", "metrics"}:
-                state = "same"
-                if layer == "data" and self.origin:
-                    state = f"same, from {self.origin}"
-                if layer == "metrics" and not self.full:
-                    state = "same; comparisons with other models are repeated by --full"
-            else:
-                state = "not reached"
-            report.append(f"  {layer:<9} {state}")
+        states = dict.fromkeys(LAYERS, "same")
+        if self.origin:
+            states["data"] = f"same, from {self.origin}"
+        if not self.full:
+            states["metrics"] = "same; comparisons with other models are repeated by --full"
+        if not self.retrained:
+            states |= dict.fromkeys(("platform", "model", "metrics"), "not reached")
+        states |= {layer: f"DIFFERS  {reason}" for layer, reason in self.differences.items()}
+        report = [f"  {layer:<9} {state}" for layer, state in states.items()]
         return [*report, f"reproduced: {self.summary}"]
 
     @property
@@ -86,13 +80,11 @@ def reproduce(
     client = runs.connect(settings)
     run_id = runs.find(settings, client, reference)
     wanted = runs.manifest_of(client, run_id)
-    with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
-        place = Path(folder)
+    with workspace.scratch(settings.var_dir) as place:
         if here:
             return _again(settings, run_id, wanted, settings.root, place, here=True, full=full)
         if wanted.code.commit is None:
-            reason = {"code": "the run was made without a commit"}
-            verdict = Verdict(run_id, wanted, reason, retrained=False)
+            verdict = Verdict(run_id, wanted, wanted.differences(wanted), retrained=False)
         else:
             with workspace.borrowed(settings.root, wanted.code.commit, place / "code") as project:
                 verdict = _again(settings, run_id, wanted, project, place, here=False, full=full)
@@ -102,7 +94,7 @@ def reproduce(
         "commit": wanted.code.commit,
         "verdict": verdict.summary,
     }
-    write_file(settings.var_dir / "reproduced.json", f"{json.dumps(record, indent=2)}\n".encode())
+    write_json(settings.var_dir / "reproduced.json", record)
     return verdict
 
 
@@ -117,16 +109,11 @@ def _again(  # noqa: PLR0913 - what reproduce was asked for, and where
     full: bool,
 ) -> Verdict:
     # What can be compared without training comes first: if it differs, training adds nothing.
-    commit, dirty = git_state(project)
-    code = code_sha256(project / "src")
+    code = describe_code(project)
     recorded = load_json(project / "data" / "manifest.json", DataManifest)
     expected = wanted.model_copy(
         update={
-            "code": Code(
-                commit=commit,
-                dirty=dirty if here else [],
-                sha256=code,
-            ),
+            "code": code if here else code.model_copy(update={"dirty": []}),
             "lock": Lock(sha256=lock_sha256(project), drifted=[]),
             "data": Data(source=wanted.data.source, files=recorded.files),
             "params": load_params(project / "params.yaml", wanted.overrides).model_dump(),

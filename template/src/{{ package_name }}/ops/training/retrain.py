@@ -1,9 +1,7 @@
 """Training on fresh rows, as a scheduler does it: recorded by a commit of its own, then gated."""
 
 import shutil
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from ..core import optional
 from ..core.errors import UserError
@@ -11,6 +9,7 @@ from ..core.files import load_json, sha256_text, write_file
 from ..core.settings import Settings
 from ..data import dataset
 from ..data.record import DataManifest
+from ..provenance import workspace
 from ..provenance.git import git, git_state
 from ..tracking import registry, runs
 from . import gate, train
@@ -34,8 +33,8 @@ def retrain(settings: Settings, say: Callable[[str], None]) -> None:
         raise UserError(f"a retraining starts from a commit; commit {what} first")
     path = settings.data_dir / "manifest.json"
     before = load_json(path, DataManifest)
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = dataset.prepare(settings.model_copy(update={"data_dir": Path(folder)}))
+    with workspace.scratch(settings.var_dir) as folder:
+        fresh = dataset.prepare(settings.model_copy(update={"data_dir": folder}))
         if fresh == before:
             say("the rows are as recorded: nothing to retrain")
             return
@@ -44,8 +43,9 @@ def retrain(settings: Settings, say: Callable[[str], None]) -> None:
             say(f"the branch {branch} has these rows already: nothing to retrain")
             return
         git(root, "switch", "--quiet", "--create", branch)
-        for made in Path(folder).iterdir():
-            shutil.copyfile(made, settings.data_dir / made.name)
+        for made in folder.iterdir():
+            (target := settings.data_dir / made.name).touch(0o600)
+            shutil.copyfile(made, target)
     old = before.rows
     rows = ", ".join(f"{name} {old.get(name, 0)} → {now}" for name, now in fresh.rows.items())
     git(root, "commit", "--quiet", "--message", f"Fresh rows: {rows}", "--", str(path))

@@ -7,15 +7,16 @@
 It knows nothing of MLflow, so it starts quickly, and its results cannot reach the registry.
 """
 
-import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 from ..core import flavor
 from ..core.context import Context
 from ..core.errors import UserError
-from ..core.files import write_file
-from ..core.project import features, model, schema
+from ..core.files import write_file, write_json
+from ..core.project import model
 from ..core.seeding import deterministic
 from ..core.settings import settings
 from ..data import dataset
@@ -36,19 +37,25 @@ def main(arguments: list[str]) -> None:
             write_file(Path(out), manifest.model_dump_json().encode())
         case ["score", stored, data, out]:
             config = settings(data_dir=Path(data))
-            rows = dataset.read(config).holdout
             with deterministic(Context.of(config.params, config)):
-                fitted = flavor.load(Path(stored))
-                scores = evaluation.predict(fitted, features.features.build(rows))
-            found = model.metrics(rows[schema.TARGET], scores)
-            write_file(Path(out), json.dumps(found).encode())
+                x, y = evaluation.matrix(dataset.read(config).holdout)
+                scores = evaluation.predict(flavor.load(Path(stored)), x)
+            write_json(Path(out), model.metrics(y, scores))
         case ["prepare", data]:
             dataset.prepare(settings(data_dir=Path(data)))
         case _:
             raise UserError("tasks: retrain DATA OUT [full] | score MODEL DATA OUT | prepare DATA")
 
 
+def end_with(caller: int) -> None:
+    """End this process as soon as the one that started it has closed its end of a pipe, or died."""
+    os.read(caller, 1)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    if "ML_CALLER" in os.environ:
+        threading.Thread(target=end_with, args=[int(os.environ["ML_CALLER"])], daemon=True).start()
     try:
         main(sys.argv[1:])
     except UserError as error:

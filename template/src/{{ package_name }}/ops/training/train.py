@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,11 +13,13 @@ from filelock import FileLock, Timeout
 
 from ..core.context import Context
 from ..core.errors import UserError
+from ..core.files import private, sha256_folder
 from ..core.project import features
 from ..core.settings import Settings
 from ..data import dataset
 from ..data.dataset import Split
 from ..data.record import HOLDOUT
+from ..provenance import workspace
 from ..provenance.digest import value_digest
 from ..provenance.lock import lock_sha256
 from ..provenance.manifest import Data, Manifest, code_sha256, collect_manifest
@@ -81,18 +82,20 @@ def _train(
         costs = features.features.cost(split.train)
         champion = champion_metric(settings, client, manifest, say)
         checks = gate.judge(manifest, params, costs, champion)
-        with tempfile.TemporaryDirectory() as folder:
-            write_bundle(Path(folder), settings, split, outcome, manifest, checks)
+        with workspace.scratch(settings.var_dir) as folder:
+            write_bundle(folder, settings, split, outcome, manifest, checks)
+            bundle = sha256_folder(folder)
             record.log(manifest, split.manifest, costs)
-            record.files(Path(folder))
+            record.files(folder)
     # All is logged: what an interrupted training would have gone on from is of no more use.
     if not quick:
         shutil.rmtree(settings.var_dir / "checkpoints", ignore_errors=True)
     failed = gate.failures(checks)
     say(f"gate: {failed or 'passed'}")
     wanted = register and not failed
-    version = registry.register(settings, client, record.run_id, manifest) if wanted else None
-    return Trained(record.run_id, manifest, checks, version)
+    made = (record.run_id, manifest)
+    version = registry.register(settings, client, *made, bundle) if wanted else None
+    return Trained(*made, checks, version)
 
 
 def _name(settings: Settings) -> str:
@@ -121,8 +124,7 @@ def _checkpoints(settings: Settings, data: Data, say: Callable[[str], None]) -> 
 @contextmanager
 def alone(settings: Settings) -> Iterator[None]:
     """Be the only training of this project. Raises UserError where one is running."""
-    settings.var_dir.mkdir(parents=True, exist_ok=True)
-    busy = FileLock(settings.var_dir / "train.lock", timeout=0)
+    busy = FileLock(private(settings.var_dir) / "train.lock", timeout=0)
     try:
         busy.acquire()
     except Timeout:
@@ -144,7 +146,6 @@ def champion_metric(
     On the same holdout that is what its run recorded. On another one, or where that record cannot
     be read, the champion is evaluated again, by its own code in its own environment.
     """
-    from ..provenance import workspace
     from ..tracking import registry, runs
 
     if registry.CHAMPION not in registry.aliases(settings, client):
@@ -159,8 +160,7 @@ def champion_metric(
         same = recorded.data.files.get(HOLDOUT) == manifest.data.files[HOLDOUT]
         if same and metric in recorded.metrics:
             return recorded.metrics[metric]
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+    with workspace.scratch(settings.var_dir) as place:
         bundle = registry.fetch(settings, champion, place / "bundle")
         with workspace.borrowed(settings.root, champion.commit, place / "code") as project:
             python = workspace.environment(project, settings)

@@ -12,15 +12,13 @@ import pandas as pd
 
 from ..core import optional
 from ..core.context import Context
-from ..core.files import write_file
-from ..core.project import features, model, schema
+from ..core.files import write_json
+from ..core.project import model
 from ..core.seeding import deterministic
 from ..core.settings import NAME, Params, Settings
 from ..data import dataset
 from ..data.record import TRAIN, DataManifest
 from . import evaluation, plots
-
-FOLDS = 5
 
 
 def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> list[str]:
@@ -32,12 +30,11 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
     context = Context.of(params, settings).beside()
     spread = optional.load("training.cluster") if settings.workers > 1 else None
     split = dataset.read(settings)
-    names = list(model.SEARCH)
     combinations = [
-        dict(zip(names, values, strict=True))
+        dict(zip(model.SEARCH, values, strict=True))
         for values in itertools.product(*model.SEARCH.values())
     ]
-    x, y = features.features.build(split.train), split.train[schema.TARGET]
+    x, y = evaluation.matrix(split.train)
     judge = partial(_judge, x, y, params, context)
 
     def report(number: int, result: dict[str, Any]) -> None:
@@ -56,14 +53,14 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
     record = {
         "metric": params.gate.metric,
         "seed": params.seed,
-        "folds": FOLDS,
+        "folds": evaluation.FOLDS,
         "data": split.manifest.files[TRAIN],
         "tried": tried,
     }
-    text = json.dumps(record, indent=2) + "\n"
-    write_file(settings.root / "tuning.json", text.encode())
+    write_json(settings.root / "tuning.json", record)
     best = tried[0]["params"]
-    now = "as in params.yaml" if best == _searched(params) else "not what params.yaml has"
+    same = best.items() <= params.model.items()
+    now = "as in params.yaml" if same else "not what params.yaml has"
     return [f"best: {best}, {now}", "recorded in tuning.json; commit it with params.yaml"]
 
 
@@ -97,14 +94,11 @@ def backtest(settings: Settings) -> list[str]:
     with deterministic(context):
         for age in (0.0, 0.1, 0.2, 0.3, 0.4):
             end = int((0.8 - age) * len(rows))
-            window = rows.iloc[end - size : end]
-            fitted = evaluation.fit(
-                features.features.build(window), window[schema.TARGET], params.model, context
-            )
-            scores = evaluation.predict(fitted, features.features.build(newest))
-            found[age] = model.metrics(newest[schema.TARGET], scores)[params.gate.metric]
+            x, y = evaluation.matrix(rows.iloc[end - size : end])
+            fitted = evaluation.fit(x, y, params.model, context)
+            found[age] = evaluation.quality(fitted, *evaluation.matrix(newest), params)
     reports = settings.var_dir / "reports"
-    write_file(reports / "staleness.json", (json.dumps(found, indent=2) + "\n").encode())
+    write_json(reports / "staleness.json", found)
     figure = plots.line(found, "age of the training data, share of all rows", params.gate.metric,
                         "what stale training data costs")  # fmt: skip
     figure.savefig(reports / "staleness.png", dpi=100)
@@ -114,20 +108,14 @@ def backtest(settings: Settings) -> list[str]:
             f"`{NAME} monitor` warns from {params.monitoring.max_age_days:g} days on"]  # fmt: skip
 
 
-def _searched(params: Params) -> dict[str, Any]:
-    return {name: params.model.get(name) for name in model.SEARCH}
-
-
 def _judge(
     x: pd.DataFrame, y: pd.Series, params: Params, context: Context, chosen: dict[str, Any]
 ) -> dict[str, Any]:
     """Judge one combination. It comes out the same in whatever process, after whatever others."""
-    folds = np.random.default_rng(params.seed).permutation(len(x)) % FOLDS
+    generator = np.random.default_rng(params.seed)
     found = []
     with deterministic(context):
-        for fold in range(FOLDS):
-            inside, outside = folds != fold, folds == fold
+        for inside, outside in evaluation.folds(len(x), generator):
             fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, context)
-            judged = model.metrics(y[outside], evaluation.predict(fitted, x[outside]))
-            found.append(judged[params.gate.metric])
+            found.append(evaluation.quality(fitted, x[outside], y[outside], params))
     return {"params": chosen, "mean": float(np.mean(found)), "std": float(np.std(found))}
