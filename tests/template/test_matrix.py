@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -37,7 +38,7 @@ from tests.combinations import (
 )
 from tests.conftest import ROOT, copy_template, files, git
 
-from .test_lint import run
+from .test_lint import run, scan
 from .test_render import parse, show_no_trace
 
 pytestmark = pytest.mark.xdist_group("matrix")
@@ -260,6 +261,14 @@ def test_all_dockerfiles_pass_hadolint(matrix: Matrix) -> None:
 def test_all_yaml_passes_yamllint(matrix: Matrix) -> None:
     for folder, names in matrix.files(".yml", ".yaml"):
         run("yamllint", "--strict", *names, cwd=folder)
+
+
+def test_no_file_has_a_secret(matrix: Matrix) -> None:
+    for folder, names in matrix.files(""):
+        config = yaml.safe_load((folder / ".pre-commit-config.yaml").read_text("utf-8"))
+        (hook,) = (one for one in config["repos"][0]["hooks"] if one["id"] == "secrets")
+        if chosen := [name for name in names if not re.match(hook["exclude"], name)]:
+            run(*scan(hook), *chosen, cwd=folder)
 
 
 def test_all_workflows_pass_actionlint_and_zizmor(matrix: Matrix) -> None:
