@@ -81,12 +81,9 @@ if [ -n "$pythons" ]; then
     # uv looks on PATH and not under pyenv, so the interpreters found are put on PATH.
     environments=''
     for version in 3.11 3.12 3.13; do
-        if python=$(find_python "$version"); then
-            environments=${environments:+$environments,}py${version/./}
-            PATH=$(dirname "$python"):$PATH
-        else
-            echo "not run, this machine has no Python $version"
-        fi
+        python=$(find_python "$version") || { echo "not run, this machine has no Python $version" && continue; }
+        environments=${environments:+$environments,}py${version/./}
+        PATH=$(dirname "$python"):$PATH
     done
     .venv/bin/tox run -e "$environments" -- "${arguments[@]}" || failed=1
 elif [ ${#folders[@]} -gt 0 ]; then
@@ -95,12 +92,10 @@ fi
 wait
 
 echo
-for line in "$work"/*.line; do
-    [ -f "$line" ] || continue
-    ! grep -qE 'passed|not run' "$line" || continue
+while read -r line; do
     failed=1
     sed "s/^/$(basename "$line" .line): /" "${line%.line}.out"
-done
+done < <(grep -LE 'passed|not run' "$work"/*.line 2>/dev/null)
 cat "$work"/*.line 2>/dev/null || true
 echo
 [ -z "$failed" ] || die "not all checks passed ($(took "$started") s)"
