@@ -10,8 +10,8 @@
 #   --image STAGE    build this stage of the Dockerfile as well: serving, training, tracking, test.
 #                    Its tag names commit and lock. Buildah and Podman give the same digest each
 #                    time; Docker's own builder does not.
-#   --release        build the image of a release instead: a registered version, the champion or
-#                    VERSION, with the code and packages of its commit. Its tag names the version.
+#   --release        build a release instead: the champion or VERSION, with its commit's code and packages,
+#                    tagged by it; dist/image/ gets its archive, for a scanner, and bill of materials
 #   --engine ENGINE  docker, podman or buildah; otherwise the first of them that works here
 #   --secret ID=FILE index=FILE or ca=FILE, for a company's network: see the Dockerfile
 #   --push NAME      push each image, as NAME with its tag, such as registry.example.com/team/model;
@@ -131,14 +131,32 @@ build_packages() {
     .venv/bin/python -m build --no-isolation --outdir "$work/dist" "$work/source"
 }
 
-# cyclonedx-py stumbles over a [tool.poetry] without a name, so it sees [project] alone. Packages are
-# named by package URL: which index or mirror they came from is no part of what they are. Validating
-# takes five times as long as writing; a test looks at what is written.
-build_sbom() {
-    awk '/^\[/ { on = /^\[project/ } on' pyproject.toml >"$work/project.toml"
-    .venv/bin/cyclonedx-py requirements --pyproject "$work/project.toml" --index-url pkg:pypi \
-        --no-validate --output-reproducible --output-format JSON --output-file "$work/dist/sbom.cdx.json" \
-        requirements/main.txt
+# bill FILE ARGUMENT…: write a bill of materials. cyclonedx-py stumbles over a [tool.poetry] without a
+# name, so it sees [project] alone. Tests look at what is written: validating takes five times as long.
+bill() {
+    awk '/^\[/ { on = /^\[project/ } on' "$work/source/pyproject.toml" >"$work/project.toml"
+    .venv/bin/cyclonedx-py "${@:2}" --pyproject "$work/project.toml" \
+        --no-validate --output-reproducible --output-format JSON --output-file "$1"
+}
+
+build_sbom() { bill "$work/dist/sbom.cdx.json" requirements --index-url pkg:pypi requirements/main.txt; }
+
+# describe NAME: put into dist/image/ the image's archive, which scanners read, and its bill of
+# materials: each Python package in it, and which others that requires. Nothing in it is run.
+describe() {
+    mkdir -p "$work/image" "$work/layers" "$work/root"
+    case $engine in
+    buildah) buildah push --quiet "$1" "docker-archive:$work/image/image.tar:$1" || return ;;
+    *) "$engine" save --output "$work/image/image.tar" "$1" || return ;;
+    esac
+    tar -xf "$work/image/image.tar" -C "$work/layers" || return
+    find "$work/layers" -type f | while IFS= read -r layer; do # what is no archive has no such names
+        names=$(tar -tf "$layer" 2>/dev/null | grep '\.dist-info/METADATA$') || continue
+        tar -xf "$layer" -C "$work/root" -T - <<<"$names" || exit 1
+    done || return
+    PYTHONPATH=$(find "$work/root" -name '*.dist-info' -exec dirname {} \; | sort -u | paste -sd : -) \
+        bill "$work/image/image.cdx.json" environment -S .venv/bin/python || return
+    rm -rf dist/image && mkdir -p dist && mv "$work/image" dist/image
 }
 
 # image STAGE: the name that its image gets.
@@ -167,6 +185,7 @@ build_image() {
             "${arguments[@]}" "$work/source" || return
         "$engine" images --no-trunc --format '{{.Digest}}' "$name" | sort -u >"$work/digest" # a line a name
     fi
+    [ -z "$release" ] || describe "$name" || return
     [ -z "$push" ] || push_image "$name" || return
     printf '%s %s %s %s\n' "$stage" "$name" "$engine" "$(cat "$work/digest")" >>"$work/images"
 }
@@ -227,8 +246,6 @@ if [ -z "$release" ]; then
     [ ! -d dist ] || mv dist "$work/old"
     mv "$work/dist" dist
 fi
-while read -r _ name _ digest; do
-    echo "  $digest  $name"
-done <"$work/images"
+awk '{ print "  " $4 "  " $2 }' "$work/images"
 [ -z "$push" ] || sed 's/^/  pushed /' "$work/pushed"
 echo "Built ${release:-dist/} in $(took "$started") s"

@@ -59,12 +59,8 @@ sha256() {
 # cause WHAT OUTPUT: end with one line that says why WHAT failed, read from the tool's OUTPUT.
 cause() {
     case $2 in
-    *"No space left on device"* | *"os error 28"*)
-        die "$1: the disk is full; free some space and run this again"
-        ;;
-    *"Read-only file system"* | *"os error 30"*)
-        die "$1: the file system is read-only; run this on one that can be written"
-        ;;
+    *"No space left on device"* | *"os error 28"*) die "$1: the disk is full; free some space and run this again" ;;
+    *"Read-only file system"* | *"os error 30"*) die "$1: the file system is read-only; run this on one that can be written" ;;
     *"ermission denied"* | *"os error 13"*)
         die "$1: not allowed to write there; check who owns $ROOT and the cache"
         ;;
@@ -75,12 +71,8 @@ cause() {
         *"network connectivity is disabled"* | *"onnection refused"* | *"ConnectError"*)
         die "$1: a package is not in the cache and the package index cannot be reached"
         ;;
-    *"MATCH THE HASHES"* | *"Hash mismatch"*)
-        die "$1: a package from the index does not have the hash that the lock names; nothing was installed"
-        ;;
-    *"not a git repository"* | *"a single revision"*)
-        die "$1: there is no commit here; run git init, git add and git commit first"
-        ;;
+    *"MATCH THE HASHES"* | *"Hash mismatch"*) die "$1: a package from the index does not have the hash that the lock names; nothing was installed" ;;
+    *"not a git repository"* | *"a single revision"*) die "$1: there is no commit here; run git init, git add and git commit first" ;;
     *"dubious ownership"*)
         die "$1: this checkout belongs to another user, so git does not read it; become its owner," \
             "or run git config --global --add safe.directory '$ROOT'"

@@ -66,6 +66,8 @@ if [ -n "$lint" ]; then
         check ruff .venv/bin/ruff check .
         check format .venv/bin/ruff format --check .
         check yamllint .venv/bin/yamllint --strict .
+        check licences .venv/bin/pip-licenses --summary
+        check secrets .venv/bin/pre-commit run --all-files secrets
         if [ -x .venv/bin/shellcheck ]; then
             check shellcheck .venv/bin/shellcheck --external-sources scripts/*.sh
         else # its package has no wheel for Linux on ARM
@@ -77,33 +79,23 @@ fi
 failed=''
 if [ -n "$pythons" ]; then
     # uv looks on PATH and not under pyenv, so the interpreters found are put on PATH.
-    environments=() missing=() places=''
+    environments=''
     for version in 3.11 3.12 3.13; do
-        if python=$(find_python "$version"); then
-            environments+=("py${version/./}")
-            places=$places$(dirname "$python"):
-        else
-            missing+=("$version")
-        fi
+        python=$(find_python "$version") || { echo "not run, this machine has no Python $version" && continue; }
+        environments=${environments:+$environments,}py${version/./}
+        PATH=$(dirname "$python"):$PATH
     done
-    [ ${#missing[@]} -eq 0 ] || printf 'not run, this machine has no Python %s\n' "${missing[@]}"
-    PATH=$places$PATH .venv/bin/tox run -e "$(
-        IFS=,
-        echo "${environments[*]}"
-    )" -- "${arguments[@]}" || failed=1
+    .venv/bin/tox run -e "$environments" -- "${arguments[@]}" || failed=1
 elif [ ${#folders[@]} -gt 0 ]; then
     .venv/bin/python -m pytest "${arguments[@]}" || failed=1
 fi
 wait
 
 echo
-for name in ruff format mypy yamllint shellcheck; do
-    [ -f "$work/$name.line" ] || continue
-    if ! grep -qE 'passed|not run' "$work/$name.line"; then
-        failed=1
-        sed "s/^/$name: /" "$work/$name.out"
-    fi
-done
+while read -r line; do
+    failed=1
+    sed "s/^/$(basename "$line" .line): /" "${line%.line}.out"
+done < <(grep -LE 'passed|not run' "$work"/*.line 2>/dev/null)
 cat "$work"/*.line 2>/dev/null || true
 echo
 [ -z "$failed" ] || die "not all checks passed ($(took "$started") s)"

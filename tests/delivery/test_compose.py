@@ -149,8 +149,8 @@ def platform(
     ports = {name: free_port() for name in names}
     environment |= ports | {
         "COMPOSE_FILE": f"compose.yaml:{STAND_INS}/compose.yml",
-        "DATABASE_PASSWORD": "of the database",
-        "GRAFANA_PASSWORD": "of nobody",
+        "DATABASE_PASSWORD": "of the database",  # pragma: allowlist secret
+        "GRAFANA_PASSWORD": "of nobody",  # pragma: allowlist secret
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['TRACKING_PORT']}",
         "ML_CANARY_SECONDS": "2",
         "ML_CANARY_SHARE": "0.5",

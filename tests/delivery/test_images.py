@@ -302,14 +302,18 @@ def test_a_release_is_one_image_of_the_model_s_commit(
     (root / "src/my_ml_project/later.py").write_text("LATER = True\n", "utf-8")
     commit_all(root, "Later")
     (root / "src/my_ml_project/uncommitted.py").write_text("LATER = True\n", "utf-8")
+    bill = (root / "dist/image/image.cdx.json").read_bytes()
+    shows_the_graph(json.loads(bill))
     # What is pushed is compressed, so its digest is another one than here, and as stable.
     assert release(project, secrets, "buildah", name)[1] == pushed
-    assert not (root / "dist").exists()
+    assert (root / "dist/image/image.cdx.json").read_bytes() == bill
+    assert {path.name for path in (root / "dist").rglob("*.*")} == {"image.tar", "image.cdx.json"}
 
     built, elsewhere = release(project, secrets, "docker", name)
     docker.ok("pull", "--quiet", elsewhere)
     (about,) = json.loads(docker.ok("image", "inspect", elsewhere))
     assert about["Id"] == built
+    assert (root / "dist/image/image.cdx.json").read_bytes() == bill, "whichever engine built it"
     labels = about["Config"]["Labels"]
     assert labels["org.opencontainers.image.revision"] == commit
     assert labels["org.opencontainers.image.version"] == "1"
@@ -329,6 +333,26 @@ def test_a_release_is_one_image_of_the_model_s_commit(
             serve(docker, container, port, tmp_path / "release")
     finally:
         docker.ok("rm", "--force", container)
+
+
+def shows_the_graph(bill: dict[str, Any]) -> None:
+    """Assert that a bill of materials has the image's packages, and what requires what."""
+    assert bill["bomFormat"] == "CycloneDX"
+    components = {one["name"].lower(): one for one in bill["components"]}
+    assert {"fastapi", "scikit-learn", "starlette"} <= components.keys()
+    assert not {"mlflow", "matplotlib", "pytest"} & components.keys(), "not in this image"
+    assert all(one["purl"].startswith("pkg:pypi/") for one in components.values())
+    requires = {one["ref"]: one.get("dependsOn", []) for one in bill["dependencies"]}
+    assert {one["bom-ref"] for one in components.values()} < requires.keys()
+    root = bill["metadata"]["component"]["bom-ref"]
+    reached, waiting = set(), [root]
+    while waiting:
+        reached.add(ref := waiting.pop())
+        waiting += set(requires[ref]) - reached
+    assert components["starlette"]["bom-ref"] in requires[components["fastapi"]["bom-ref"]]
+    assert components["starlette"]["bom-ref"] not in requires[root]
+    unreached = {name for name, one in components.items() if one["bom-ref"] not in reached}
+    assert not unreached, "each is there because something requires it"
 
 
 def serve(docker: Docker, container: str, port: str, release: Path) -> None:

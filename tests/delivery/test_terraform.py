@@ -455,7 +455,7 @@ def applying(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "PATH": f"{programs}:{os.environ['PATH']}",
         "NO_PROXY": "127.0.0.1",
         "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",  # pragma: allowlist secret
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": address,

@@ -1,12 +1,15 @@
 """Code is clean under the tools that its readers use: what is rendered, and the template's own."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from shutil import copytree
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT, Render, files, git
 
@@ -146,6 +149,23 @@ def test_own_scripts_pass_shellcheck() -> None:
         ROOT / ".ci/run",
         cwd=ROOT,
     )
+
+
+def test_own_files_have_no_secret() -> None:
+    """By what projects have, which checks their files in test_matrix.py."""
+    config = yaml.safe_load((ROOT / "template/.pre-commit-config.yaml").read_text("utf-8"))
+    (hook,) = (one for one in config["repos"][0]["hooks"] if one["id"] == "secrets")
+    names = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    # Locks and their exports; what a scanner finds of a lock of DVC's are the digests of rows.
+    known = r"(.*/)?(poetry\.lock|dvc\.lock(\.jinja)?|requirements/.*)"
+    scanned = [name for name in names if not re.fullmatch(known, name) and (ROOT / name).is_file()]
+    run(*scan(hook), *scanned, cwd=ROOT)
+
+
+def scan(hook: dict[str, str]) -> list[str]:
+    """Return the command of a project's hook, as the template's own environment has the program."""
+    program, *options = shlex.split(hook["entry"])
+    return [Path(program).name, *options]
 
 
 def test_own_yaml_passes_yamllint() -> None:

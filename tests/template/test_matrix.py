@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -37,7 +38,7 @@ from tests.combinations import (
 )
 from tests.conftest import ROOT, copy_template, files, git
 
-from .test_lint import run
+from .test_lint import run, scan
 from .test_render import parse, show_no_trace
 
 pytestmark = pytest.mark.xdist_group("matrix")
@@ -260,6 +261,22 @@ def test_all_dockerfiles_pass_hadolint(matrix: Matrix) -> None:
 def test_all_yaml_passes_yamllint(matrix: Matrix) -> None:
     for folder, names in matrix.files(".yml", ".yaml"):
         run("yamllint", "--strict", *names, cwd=folder)
+
+
+def test_no_file_has_a_secret(matrix: Matrix) -> None:
+    first = next(iter(matrix.new))  # the hook is the same in all
+    config = yaml.safe_load((first / ".pre-commit-config.yaml").read_text("utf-8"))
+    (hook,) = (one for one in config["repos"][0]["hooks"] if one["id"] == "secrets")
+    run(
+        *scan(hook),
+        *(
+            folder / name
+            for folder, names in matrix.files("")
+            for name in names
+            if not re.search(hook["exclude"], name)
+        ),
+        cwd=ROOT,
+    )
 
 
 def test_all_workflows_pass_actionlint_and_zizmor(matrix: Matrix) -> None:

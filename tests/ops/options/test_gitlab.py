@@ -31,7 +31,8 @@ def test_it_only_calls_what_runs_anywhere():
         assert not {"before_script", "after_script"} & (job.keys() | PIPELINE["default"].keys())
         for program in programs(job):
             # The scanner's image has it there; the docs say how to run it elsewhere.
-            known = {"echo", "test", "/osv-scanner"}
+            known = {"echo", "test", "sed", "touch", "/osv-scanner"}
+            known |= {"apk", "apt-get", "buildah", "cosign"}  # of an image, and how to get them
             assert program in known or program.startswith(("scripts/", ".venv/bin/"))
             assert not program.startswith("scripts/") or (ROOT / program).is_file()
 
@@ -59,7 +60,9 @@ def test_what_must_not_be_cut_short_or_run_twice_at_once_is_not():
     assert PIPELINE["default"]["interruptible"] is False
     checks = {"test", "update-check", "vulnerabilities"}
     assert {name for name in JOBS if JOBS[name].get("interruptible")} == checks
-    assert {name for name in JOBS if "resource_group" in JOBS[name]} == {"package", "retrain"}
+    assert {name for name in JOBS if "resource_group" in JOBS[name]} == {
+        *("build-image", "package", "retrain")
+    }
 
 
 def test_a_release_is_built_without_a_cache_and_published_without_the_code():
@@ -71,3 +74,13 @@ def test_a_release_is_built_without_a_cache_and_published_without_the_code():
         assert link["url"].endswith("?job=package")
     for name in ("package", "publish"):
         assert JOBS[name]["rules"] == [{"if": "$CI_COMMIT_TAG =~ /^v/"}]
+
+
+def test_an_image_is_signed_only_after_it_was_scanned_with_the_exceptions():
+    assert "--config=osv-scanner.toml" in JOBS["scan-image"]["script"][-1]
+    assert not any("allow_failure" in job for job in JOBS.values())
+    assert set(JOBS["sign-image"]["needs"]) == {"build-image", "scan-image"}
+    assert JOBS["sign-image"]["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
+    signing = [one for one in JOBS["sign-image"]["script"] if one.startswith("cosign")]
+    assert len(signing) == 2
+    assert all('"$(cat dist/image/pushed)"' in one for one in signing), "by the digest"

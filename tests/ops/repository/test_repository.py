@@ -1,5 +1,6 @@
 """The files that tools outside this project read: owners, hooks, ignores, updates."""
 
+import hashlib
 import json
 import os
 import re
@@ -74,7 +75,8 @@ def test_hooks_run_the_tools_that_the_lock_pins():
     for hook in config["repos"][0]["hooks"]:
         program = hook["entry"].split()[0]
         if program.startswith(".venv/bin/"):
-            assert re.search(rf"^{Path(program).name}(-py)?==", development, re.MULTILINE)
+            package = Path(program).name.removesuffix("-hook")
+            assert re.search(rf"^{package}(-py)?==", development, re.MULTILINE)
         else:
             assert (ROOT / program).is_file()
 
@@ -115,6 +117,61 @@ def test_an_accepted_vulnerability_expires_and_has_an_owner(changed, today, weak
     entry = {name: value for name, value in {**ACCEPTED, **changed}.items() if value}
     text = "[[IgnoredVulns]]\n" + "".join(f"{name} = {value}\n" for name, value in entry.items())
     assert weak_exceptions(text, date.fromisoformat(today)) == weak
+
+
+# Made up, and put together here: no scanner of this file finds them.
+HEXADECIMAL = hashlib.md5(b"a key").hexdigest()
+AWS, GITHUB = f"AKIA{HEXADECIMAL[:16].upper()}", f"ghp_{HEXADECIMAL}Zy9X"
+PLANTED = {
+    "an AWS key": ("src/keys.py", f'KEY = "{AWS}"', True),
+    "a GitHub token": ("deploy/run.sh", f"export GH_TOKEN={GITHUB}", True),
+    "a private key": ("id.txt", "-----BEGIN RSA PRIVATE" + " KEY-----", True),
+    "a password": ("config.yaml", "database_password: 7f" + "Qz9!pLw", True),
+    "a key of hexadecimal digits": ("a.json", f'{{"key": "{HEXADECIMAL}"}}', True),
+    "a key in a notebook": ("a.ipynb", f'{{"source": ["key = \\"{AWS}\\""]}}', True),
+    "a key in a file named as an export": ("requirements/keys.py", f'KEY = "{AWS}"', True),
+    "a digest": ("a.json", f'{{"data": "{hashlib.sha256(b"rows").hexdigest()}"}}', False),
+    "a name of a variable": ("a.sh", 'export GH_TOKEN="$TOKEN"', False),
+    "a known false alarm": ("a.py", f'KEY = "{AWS}"  # pragma: allowlist secret', False),
+}
+
+
+@pytest.mark.parametrize(("path", "line", "found"), PLANTED.values(), ids=PLANTED)
+def test_a_secret_is_found_before_it_is_committed(tmp_path, path, line, found):
+    """By the hook, which scripts/test.sh runs over all files, so CI does."""
+    for name in (".pre-commit-config.yaml", ".venv"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).write_text(f"{line}\n", encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", path], cwd=tmp_path, check=True)
+    command = [".venv/bin/pre-commit", "run", "--all-files", "secrets"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, f"Location:    {path}:1" in done.stdout) == (int(found), found)
+
+
+@pytest.mark.parametrize(
+    ("licence", "allowed"),
+    [
+        ("License-Expression: MIT", True),
+        ("Classifier: License :: OSI Approved :: BSD License", True),
+        ("License-Expression: AGPL-3.0-only", False),
+        ("License-Expression: MIT AND LicenseRef-Proprietary", False),
+        ("License: Limited to evaluation", False),
+        ("Summary: says nothing of a licence", False),
+    ],
+)
+def test_a_package_of_a_licence_that_is_not_allowed_is_named(tmp_path, licence, allowed):
+    about = tmp_path / "planted-1.0.dist-info" / "METADATA"
+    about.parent.mkdir()
+    about.write_text(f"Metadata-Version: 2.4\nName: planted\nVersion: 1.0\n{licence}\n", "utf-8")
+    command = [".venv/bin/pip-licenses", "--summary"]  # as scripts/test.sh and the hook call it
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) is allowed, done.stderr
+    assert ("package planted:1.0" in done.stderr) is not allowed
 
 
 @pytest.mark.parametrize(

@@ -125,11 +125,16 @@ def test_lint_fails_by_a_fault_and_not_by_a_tool_that_the_machine_has_no_package
     stub = "#!/bin/sh\nexit 0\n"
     (copy / "scripts" / "setup.sh").write_text(stub, encoding="utf-8")
     (copy / ".venv" / "bin").mkdir(parents=True)
-    for tool, stands_in in {"mypy": "true", "ruff": ruff, "yamllint": "true"}.items():
+    tools = dict.fromkeys(("mypy", "yamllint", "pre-commit", "pip-licenses"), "true")
+    for tool, stands_in in {**tools, "ruff": ruff}.items():
         (copy / ".venv" / "bin" / tool).symlink_to(shutil.which(stands_in))
     result = run(copy / "scripts" / "test.sh", "--layer", "lint", cwd=copy.parent)
     assert result.returncode == code, result.stdout + result.stderr
     assert re.search("^shellcheck +not run, ", result.stdout, re.MULTILINE)
+    verdicts = dict(re.findall(r"^(\w+) +(passed|failed) ", result.stdout, re.MULTILINE))
+    others = dict.fromkeys(("licences", "mypy", "secrets", "yamllint"), "passed")
+    by_ruff = "failed" if code else "passed"
+    assert verdicts == {**others, "ruff": by_ruff, "format": by_ruff}
 
 
 def test_setup_refuses_a_chosen_python_of_another_version(copy):

@@ -54,8 +54,28 @@ class TestWorkflow:
         for step in steps(workflow):
             if command := step.get("run"):
                 program = command.split()[0]
-                assert program in {"gh", "git"} or program.startswith(("scripts/", ".venv/bin/"))
+                assert program in {"buildah", "gh", "git", "sed", "touch"} or program.startswith(
+                    ("scripts/", ".venv/bin/")
+                )
                 assert not program.startswith("scripts/") or (ROOT / program).is_file()
 
     def test_no_expression_reaches_a_shell(self, workflow):
         assert not any("${{" in step.get("run", "") for step in steps(workflow))
+
+
+def test_an_image_is_signed_only_after_it_was_scanned_with_the_exceptions():
+    """What `weak_exceptions` checks is what the scan reads; a failure ends the job."""
+    release = yaml.safe_load(WORKFLOWS[1].read_text(encoding="utf-8"))["jobs"]
+    (image,) = (job["steps"] for job in release.values() if "packages" in job["permissions"])
+    used = [re.split("[/@]", step.get("uses", "/"))[1] for step in image]
+    scan = used.index("osv-scanner-action")
+    arguments = image[scan]["with"]["scan-args"].split()
+    assert arguments == [
+        *("scan", "image", "--config=osv-scanner.toml", "--archive", "dist/image/image.tar")
+    ]
+    assert not any("continue-on-error" in step for step in image)
+    signed = [used.index(name) for name in ("attest-build-provenance", "attest-sbom")]
+    assert scan < min(signed)
+    for step in (image[number]["with"] for number in signed):
+        assert step["push-to-registry"] is True
+        assert step["subject-digest"] == "${{ steps.image.outputs.digest }}"
