@@ -14,7 +14,8 @@ _INTRO = """\
 
 Two kinds of values shape a project. What differs between machines is a setting: an environment
 variable, a line in `.env`, or a default of the project under `[tool.groundwork]` in
-`pyproject.toml`, in this order. What differs between models is in `params.yaml`, which each run records.
+`pyproject.toml`, in this order. What differs between models is in `params.yaml`, which each run
+records.
 
 {note}
 
