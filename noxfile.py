@@ -42,6 +42,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """Take the pictures of docs/pictures anew, from a real project. Needs Chromium."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    session.run(BIN / "python", "scripts/pictures.py", *session.posargs, external=True)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Move every lock, or those named, to the newest versions; what moved is in var/moved.txt."""
     session.run("scripts/test.sh", "--setup", external=True)

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def blocks(page: str) -> list[Block]:
     ]
 
 
-def script(page: Path, leave_out: Set[str] = frozenset()) -> str:
+def script(page: Path, leave_out: AbstractSet[str] = frozenset()) -> str:
     """Return a page's commands as a script that stops at the first that goes wrong.
 
     `leave_out` has the first lines of blocks that are not run.

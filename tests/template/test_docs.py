@@ -1,5 +1,6 @@
 """The documentation: built strictly, true to the code, with no dead ends."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from groundwork import reference
 from groundwork.cli.main import main
 from groundwork.template.reference import markdown
+from tests import pictures
 from tests.conftest import ROOT, git
 from tests.projects import replace
 
@@ -124,6 +126,42 @@ def test_files_that_pages_name_exist(page: Path) -> None:
             or any(rendered.parent.glob(f"{{% if *{rendered.name}*"))  # a file of an option
         )
         assert found, name
+
+
+@pytest.mark.parametrize("name", pictures.MADE_OF)
+def test_a_picture_shows_what_the_pages_say_today(name: str) -> None:
+    """Cheap: the texts of the modules that write the page, not the picture."""
+    recorded = json.loads((ROOT / "docs/pictures/made-of.json").read_text("utf-8"))
+    assert recorded[name] == pictures.inputs(ROOT, name), "nox -s pictures"
+
+
+def test_a_picture_is_old_when_a_text_changes_and_not_when_code_does(
+    template: Path, tmp_path: Path
+) -> None:
+    copy = copytree(template, tmp_path / "copy", ignore=ignore_patterns(".git"))
+    before, module = pictures.inputs(copy, "report"), copy / pictures.MADE_OF["report"][0]
+    with module.open("a", encoding="utf-8") as code:
+        code.write("\n\ndef more() -> int:\n    return 1\n")
+    assert pictures.inputs(copy, "report") == before
+    replace(module, {"how the work goes": "how it goes"})
+    assert pictures.inputs(copy, "report") != before
+
+
+PICTURES = sorted(ROOT.glob("docs/**/*.png")) + sorted(ROOT.glob("docs/**/*.svg"))
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_a_picture_is_small_and_some_page_shows_it(path: Path) -> None:
+    assert path.stat().st_size < 300_000
+    shown = (re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text("utf-8")) for page in PAGES)
+    assert path.name in {Path(target).name for targets in shown for target in targets}
+
+
+def test_the_picture_of_the_layers_has_every_layer() -> None:
+    drawn = (ROOT / "docs/pictures/layers.svg").read_text("utf-8")
+    layers = {path.parent.name for path in (ROOT / OPS).glob("*/__init__.py")}
+    assert layers
+    assert layers <= {*re.findall(r'class="b"[^>]*>(\w+)</text>', drawn)}
 
 
 DECISIONS = [

@@ -25,6 +25,8 @@ in `docs/ownership.yml`.
 
 {note}
 
+![Your files beside the layers of ops/](../pictures/layers.svg)
+
 ## Yours
 
 Written once, as a working example. No update changes one, or brings it back if you deleted it.
