@@ -27,6 +27,8 @@ NEEDS = {
 }
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 HERE = [page for page, test in LISTED["run"].items() if test == Path(__file__).name]
+# The address that the pages give the template; here it is the clone's.
+SHARED = "https://git.example.com/platform/groundwork.git"
 # Where a page begins. All others are about the tutorial's project.
 FROM_THE_CLONE = {
     "docs/how-to/look-after-many-projects.md",
@@ -119,12 +121,18 @@ def prepare(page: str, machine: Machine) -> None:
 
 def run(machine: Machine, commands: str, folder: Path) -> str:
     """Run commands as somebody whom git knows; return what they printed."""
-    who = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Ada"}
-    who |= {"GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "ada@example.com"}
+    git_settings = {
+        "user.name": "Ada",
+        "user.email": "ada@example.com",
+        f"url.{machine.clone}.insteadOf": SHARED,
+    }
+    given = {"GIT_CONFIG_COUNT": str(len(git_settings)), "CLONE": str(machine.clone)}
+    for place, (name, value) in enumerate(git_settings.items()):
+        given |= {f"GIT_CONFIG_KEY_{place}": name, f"GIT_CONFIG_VALUE_{place}": value}
     done = subprocess.run(
         ["bash", "-c", commands],
         cwd=folder,
-        env=machine.environment | who | {"CLONE": str(machine.clone)},
+        env=machine.environment | given,
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
