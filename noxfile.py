@@ -35,12 +35,17 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Write the reference of the questions and build the pages into site/."""
+    """Write the generated pages of docs/reference and build all pages into site/."""
     session.run("scripts/test.sh", "--setup", external=True)
-    reference = ROOT / "docs/reference/questions.md"
-    with reference.open("w", encoding="utf-8") as page:
-        session.run(BIN / "groundwork", "questions", stdout=page, external=True)
+    session.run(BIN / "groundwork", "reference", external=True)
     session.run(BIN / "mkdocs", "build", "--strict", *session.posargs, external=True)
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Take the pictures of docs/pictures anew, from a real project. Needs Chromium."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    session.run(BIN / "python", "scripts/pictures.py", *session.posargs, external=True)
 
 
 @nox.session

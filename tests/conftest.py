@@ -15,7 +15,7 @@ from pytest_copie.plugin import Copie
 
 from groundwork.update.git import OF_HOOKS
 
-pytest_plugins = ["tests.containers", "tests.hosts", "tests.versions"]
+pytest_plugins = ["tests.containers", "tests.hosts", "tests.machine", "tests.versions"]
 
 ROOT = Path(__file__).parents[1]
 

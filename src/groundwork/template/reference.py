@@ -11,7 +11,7 @@ What `copier copy` asks, in order. Every question has a default, so `copier copy
 a working project, and `--data NAME=VALUE` answers one question in advance. A text that depends on
 earlier answers is shown here with the default answers.
 
-*Written by `groundwork questions` from `copier.yml`; a test fails when this page is out of date.*
+*Written by `groundwork reference` from `copier.yml`; a test fails when this page is out of date.*
 """
 
 _DERIVED = """\
