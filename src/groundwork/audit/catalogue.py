@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .checks import itself, rebuild
+from .checks import (
+    ci,
+    configuration,
+    containers,
+    deployment,
+    exactness,
+    inputs,
+    itself,
+    locks,
+    notebooks,
+    rebuild,
+    tests,
+)
 from .families import FAMILIES
 
 if TYPE_CHECKING:
@@ -15,7 +27,10 @@ if TYPE_CHECKING:
     from .model import Check
     from .repository import Audited
 
-MODULES = (itself, rebuild)
+MODULES = (
+    *(itself, rebuild, locks, tests, exactness, inputs, configuration, deployment),
+    *(containers, ci, notebooks),
+)
 
 
 def checks() -> dict[str, Check]:
