@@ -52,6 +52,6 @@ def audited_repository(root: Path) -> Audited:
     repo-review hands over a folder, or something like one that is on another machine: that is not
     read, and the checks are listed alone.
     """
-    from .run import opened  # noqa: PLC0415 - it imports this module
+    from .run import opened  # noqa: PLC0415
 
     return opened(root)

@@ -73,7 +73,7 @@ def exceptions(files: Files, known: Collection[str], today: date) -> Exceptions:
 
 
 def _read(  # noqa: PLR0913, PLR0917
-    listed: Any,  # noqa: ANN401 - whatever a file says
+    listed: Any,  # noqa: ANN401
     found: Exceptions,
     path: str,
     text: str,

@@ -49,18 +49,23 @@ class Files:
 
     def content(self, path: str, kind: str) -> bytes | None:
         """Return a file's bytes; None, and a note in `unread`, where that cannot be."""
-        place = self.root / path
         try:
-            if not place.resolve().is_relative_to(self.root):
-                return self.not_read(path, kind, "it is a link that leaves the repository")
-            size = place.stat().st_size
-            if size > LIMIT:
-                return self.not_read(path, kind, f"it has {size >> 20} MB, above {LIMIT >> 20} MB")
-            content = place.read_bytes()
-        except (OSError, RuntimeError) as error:
-            return self.not_read(path, kind, str(error))
+            return self._content(path)
+        except (ValueError, OSError, RuntimeError) as error:
+            self.not_read(path, kind, str(error))
+            return None
+
+    def _content(self, path: str) -> bytes:
+        """Return a file's bytes. Raises ValueError where it is not one to read."""
+        place = self.root / path
+        if not place.resolve().is_relative_to(self.root):
+            raise ValueError("it is a link that leaves the repository")
+        size = place.stat().st_size
+        if size > LIMIT:
+            raise ValueError(f"it has {size >> 20} MB, above {LIMIT >> 20} MB")
+        content = place.read_bytes()
         if b"\0" in content[:8000]:
-            return self.not_read(path, kind, "it is binary")
+            raise ValueError("it is binary")
         return content
 
     def text(self, path: str, kind: str) -> str | None:
@@ -72,7 +77,8 @@ class Files:
             return content.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            return self.not_read(path, kind, f"line {line} is not UTF-8")
+            self.not_read(path, kind, f"line {line} is not UTF-8")
+            return None
 
     def not_read(self, path: str, kind: str, why: str) -> None:
         """Note that a file was not read."""

@@ -67,7 +67,7 @@ class Check:
         """Where the rule is explained, for repo-review."""
         return self.link
 
-    def applies(self, repo: Audited) -> bool:  # noqa: ARG002 - subclasses look
+    def applies(self, repo: Audited) -> bool:  # noqa: ARG002
         """Return whether the repository has what the rule is about."""
         return True
 
@@ -75,7 +75,7 @@ class Check:
         """Return each place that breaks the rule."""
         raise NotImplementedError
 
-    def mend_with(self, repo: Audited) -> str:  # noqa: ARG002 - subclasses look
+    def mend_with(self, repo: Audited) -> str:  # noqa: ARG002
         """Return the command that mends it in this repository."""
         return self.command
 

@@ -61,7 +61,7 @@ def plan(report: Report) -> str:
     lines = [
         f"# {report.name}: 60 days, from {report.day} to {end}",
         "",
-        f"The audit gives {report.score} of 100; {failed} checks fail, about {days:g} days of work.",
+        f"The audit gives {report.score} of 100; {failed} checks fail, about {days:g} days of\nwork.",  # noqa: E501
         "The order closes the most for the least work, and what others build on comes first.",
         "",
     ]

@@ -9,7 +9,7 @@ What `groundwork audit` checks, by family. `repo-review` runs the same checks wh
 installed beside it. Each has a reason, a mend and a command; [how to audit a
 repository](../how-to/audit-a-repository.md) says how exceptions are declared.
 
-*Written by `groundwork checks` from the checks themselves; a test fails when this page is out of date.*
+*Written by `groundwork checks` from the checks; a test fails when this page is out of date.*
 """
 
 

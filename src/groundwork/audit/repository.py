@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,10 +14,12 @@ from .readers.containers import Container, Dockerfile, compose, dockerfile, work
 from .readers.documents import CI, CONTAINERS, documents, is_manifest
 from .readers.locks import Lock, compiled
 from .readers.needs import DEPENDENCIES, Declared, Need
-from .readers.python import NOTEBOOK, PYTHON, Module, Notebook, notebook, parse
+from .readers.python import CELLS, NOTEBOOK, PYTHON, Module, Notebook, notebook, parse
 from .readers.workflows import OTHERS, Workflow, github, gitlab
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from .declared import Exceptions
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ class Audited:
         found = list(self._read(self.files.named("*.ipynb"), NOTEBOOK, notebook))
         for one in found:
             if one.broken:
-                self.files.not_read(one.path, NOTEBOOK, "; ".join(one.broken))
+                self.files.not_read(one.path, CELLS, "; ".join(one.broken))
         return found
 
     @cached_property
@@ -110,6 +111,12 @@ class Audited:
         """The modules that are no tests, and the notebooks."""
         modules = [one for one in self.modules if not one.is_test]
         return modules + [one.module for one in self.notebooks]
+
+    @cached_property
+    def product(self) -> list[Module]:
+        """The code without examples and documentation, where there is other code."""
+        aside = re.compile(r"(^|/)(docs?|examples?|asv_bench\w*|tutorials?)/")
+        return [one for one in self.code if not aside.search(one.path)] or self.code
 
     @cached_property
     def tests(self) -> list[Module]:
@@ -206,7 +213,7 @@ class Audited:
         }
 
 
-def _only(text: str) -> Any:  # noqa: ANN401 - a Mapping
+def _only(text: str) -> Any:  # noqa: ANN401
     found = documents(text)
     if not found:
         raise ValueError("it has no mapping")

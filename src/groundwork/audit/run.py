@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repo_review.processor import CollectionReturn, process
 
@@ -91,7 +91,8 @@ def audit(folder: Path, *, today: date | None = None, select: Collection[str] = 
         raise UserError(f"there is no check {', '.join(unknown)}; see docs/reference/checks.md")
     # Only the repository's exceptions leave a check out: with a reason and a date.
     fixtures = {"audited_repository": repo, "pyproject": {}}
-    collected = CollectionReturn(fixtures, known, families())
+    asked: dict[str, Any] = dict(known)  # the protocol wants attributes that classes cannot have
+    collected = CollectionReturn(fixtures, asked, families())
     done = process(repo.files.root, select=frozenset(select), collected=collected)
     results = [_result(repo, known[one.name].id, one.result) for one in done.results]
     unread = [f"{path}: {why}" for path, (_, why) in sorted(repo.files.unread.items())]

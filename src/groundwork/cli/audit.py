@@ -19,8 +19,7 @@ from groundwork.errors import UserError
 from .progress import working
 
 
-
-def audit(  # noqa: PLR0913 - options of a command
+def audit(  # noqa: PLR0913
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="A repository's folder.")],
     *,
     select: Annotated[

@@ -1,11 +1,11 @@
-"""Does a machine check every change, the same way each time?"""
+"""Checks of CI: a machine checks every change, the same way each time."""
 
 import re
 from collections.abc import Iterator
 
 from groundwork.audit.model import Check, Finding
 from groundwork.audit.readers.documents import CI as KIND
-from groundwork.audit.readers.documents import mapping
+from groundwork.audit.readers.documents import Mapping, mapping
 from groundwork.audit.readers.shell import commands, unpinned
 from groundwork.audit.readers.workflows import Step
 from groundwork.audit.repository import Audited
@@ -58,7 +58,7 @@ class RunsTests(CI):
     requires = frozenset({"CI101", "TS101"})
     RUNS = re.compile(
         r"py\.?test|unittest|\btox\b|\bnox\b|hatch (run )?test|manage\.py test|nosetests|"
-        r"(make|just|task|invoke|inv|poe|pdm run|rye|uv run|poetry run|hatch run)\s+[\w:. -]*(test|check|ci)|"
+        r"(make|just|task|invoke|inv|poe|rye|run)[ \t]+[\w:. -]*(test|check|ci\b)|"
         r"[\w/.-]*tests?\.sh|\bnbmake|bazel test|reusable.*test|test.*reusable",
         re.IGNORECASE,
     )
@@ -69,10 +69,19 @@ class RunsTests(CI):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return whether no command of CI does, nor a script that it calls."""
-        called = [text for path, text in repo.scripts.items() if path in repo.ci_text]
-        if not any(self.RUNS.search(one) for one in [repo.ci_text, *called]):
+        if not any(self.RUNS.search(one) for one in _called(repo)):
             path = repo.workflows[0].path if repo.workflows else ""
             yield Finding(path, 1 if path else 0, "no command that runs tests")
+
+
+def _called(repo: Audited) -> list[str]:
+    """Return the text of CI and of what it names: scripts, and files of other services' jobs."""
+    found, left = [repo.ci_text], dict(repo.scripts)
+    left |= {path: repo.text(path) for path in repo.files.named("*.y*ml") if "/" in path}
+    for text in found:  # it grows meanwhile
+        named = [one for one in left if one in text or f"/{one.rpartition('/')[2]}" in text]
+        found += [left.pop(path) for path in named]
+    return found
 
 
 class ActionsPinned(CI):
@@ -82,7 +91,9 @@ class ActionsPinned(CI):
     reason = "Whoever can move a tag of an action runs code with this repository's tokens."
     mend = "Write the commit and the version behind it; Renovate and Dependabot move both."
     command = "uvx zizmor --fix=all .github"
-    link = "https://docs.github.com/en/actions/reference/security/secure-use#using-third-party-actions"
+    link = (
+        "https://docs.github.com/en/actions/reference/security/secure-use#using-third-party-actions"
+    )
 
     def applies(self, repo: Audited) -> bool:
         """Return whether a workflow uses any action."""
@@ -136,8 +147,10 @@ class PythonChosen(CI):
         """Return steps that leave the version open."""
         for step in self.steps(repo):
             if "actions/setup-python@" in step.uses:
-                options = step.options or {}
-                version = str(options.get("python-version") or options.get("python-version-file") or "")
+                options = step.options or Mapping()
+                version = str(
+                    options.get("python-version") or options.get("python-version-file") or ""
+                )
                 if version in {"", "3", "3.x"} and not repo.files.has(".python-version"):
                     yield Finding(step.path, step.line, "setup-python leaves the version open")
 
@@ -173,7 +186,9 @@ class Watched(CI):
     """Somebody is told of updates and of known vulnerabilities."""
 
     id = "CI107"
-    reason = "Locked versions stay as they are, and so do their vulnerabilities, until someone looks."
+    reason = (
+        "Locked versions stay as they are, and so do their vulnerabilities, until someone looks."
+    )
     mend = "Switch Dependabot or Renovate on, or let CI run osv-scanner or pip-audit."
     command = "$EDITOR .github/dependabot.yml"
     FILES = (
@@ -196,5 +211,11 @@ class Watched(CI):
 
 
 CHECKS = (
-    HasCI, RunsTests, ActionsPinned, InstallsFixed, PythonChosen, PermissionsBounded, Watched,
+    HasCI,
+    RunsTests,
+    ActionsPinned,
+    InstallsFixed,
+    PythonChosen,
+    PermissionsBounded,
+    Watched,
 )

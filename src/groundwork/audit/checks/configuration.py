@@ -1,16 +1,17 @@
-"""Is configuration documented, versioned and free of secrets?"""
+"""Checks of configuration: documented, versioned and free of secrets."""
 
 import ast
 import re
 from collections.abc import Iterator
 
 from groundwork.audit.model import Check, Finding
-from groundwork.audit.readers.documents import CONFIGURATION
-from groundwork.audit.readers.python import NOTEBOOK, PYTHON, Module
+from groundwork.audit.readers.documents import CI, CONFIGURATION, CONTAINERS
+from groundwork.audit.readers.needs import DEPENDENCIES
+from groundwork.audit.readers.python import CELLS, NOTEBOOK, PYTHON, Module
 from groundwork.audit.readers.secrets import assigned, secrets
 from groundwork.audit.repository import Audited
 
-CODE = frozenset({PYTHON, NOTEBOOK})
+CODE = frozenset({PYTHON, NOTEBOOK, CELLS})
 
 
 class Configuration(Check):
@@ -27,7 +28,7 @@ class NoSecrets(Configuration):
     reason = "What was committed once is known to everybody who ever cloned it."
     mend = "Revoke it now, then read it from the environment; removing the line is not enough."
     command = "git log -S'THE SECRET' --oneline"
-    reads = CODE | {CONFIGURATION, "container", "CI", "dependencies"}
+    reads = frozenset({PYTHON, NOTEBOOK, CONFIGURATION, CONTAINERS, CI, DEPENDENCIES})
     TEXTS = (
         *("*.py", "*.ipynb", "*.y*ml", "*.toml", "*.json", "*.cfg", "*.ini", "*.env", ".env*"),
         *("*.sh", "*.md", "*.rst", "*.tf", "*.tfvars", "*.properties", "*.conf", "Dockerfile*"),
@@ -76,11 +77,31 @@ class ParametersInFile(Configuration):
         *("conf/*", "*/conf/*", "config/*", "*/config/*", "configs/*", "*/configs/*", "params.*"),
         *("*.gin", "*hparams*", "*settings*.y*ml", "*.ini", "*parameters*.y*ml", "confs/*"),
     )
-    OPTIONS = {
-        *("argparse", "typer", "click", "hydra", "fire", "absl", "omegaconf", "tyro", "simple_parsing"),
-        *("jsonargparse", "pydantic_settings", "docopt", "configargparse", "sacred", "gin", "dynaconf"),
-        *("ml_collections", "draccus", "plac", "configparser", "environs", "decouple"),
-    }
+    OPTIONS = frozenset(
+        {
+            *(
+                "argparse",
+                "typer",
+                "click",
+                "hydra",
+                "fire",
+                "absl",
+                "omegaconf",
+                "tyro",
+                "simple_parsing",
+            ),
+            *(
+                "jsonargparse",
+                "pydantic_settings",
+                "docopt",
+                "configargparse",
+                "sacred",
+                "gin",
+                "dynaconf",
+            ),
+            *("ml_collections", "draccus", "plac", "configparser", "environs", "decouple"),
+        }
+    )
     TRAINS = re.compile(r"(^|\.)(fit|fit_transform|backward|fit_generator|Trainer)$")
 
     def applies(self, repo: Audited) -> bool:
@@ -134,20 +155,18 @@ class EnvironmentDocumented(Configuration):
 def _required(module: Module) -> Iterator[tuple[ast.AST, str]]:
     """Yield each read of `os.environ["NAME"]`, unless the module sets that name itself."""
     found, own = [], set()
-    for node in module.nodes:
-        if (
-            isinstance(node, ast.Subscript)
-            and isinstance(node.slice, ast.Constant)
-            and module.dotted(node.value) == "os.environ"
-        ):
+    for node in module.of(ast.Subscript):
+        if isinstance(node.slice, ast.Constant) and module.dotted(node.value) == "os.environ":
             name = str(node.slice.value)
             if isinstance(node.ctx, ast.Load):
                 found.append((node, name))
             else:
                 own.add(name)
-        elif isinstance(node, ast.Compare) and any(isinstance(x, ast.In | ast.NotIn) for x in node.ops):
-            if isinstance(node.left, ast.Constant):
-                own.add(str(node.left.value))
+    for compared in module.of(ast.Compare):
+        if isinstance(compared.ops[0], ast.In | ast.NotIn) and isinstance(
+            compared.left, ast.Constant
+        ):
+            own.add(str(compared.left.value))
     yield from (one for one in found if one[1] not in own)
 
 
@@ -171,7 +190,9 @@ class ConfigurationVersioned(Configuration):
                 # What the code writes somewhere else in the same file is its own.
                 written = re.search(rf"{re.escape(base)}[\"'][^\n]*[\"'][wa]", text)
                 if base not in known and not example and not written:
-                    yield Finding(module.path, module.line(node), f"opens {path}, which is not there")
+                    yield Finding(
+                        module.path, module.line(node), f"opens {path}, which is not there"
+                    )
 
 
 def _opened(module: Module) -> Iterator[tuple[ast.AST, str]]:
@@ -191,5 +212,9 @@ def _opened(module: Module) -> Iterator[tuple[ast.AST, str]]:
 
 
 CHECKS = (
-    NoSecrets, EnvironmentFileKept, ParametersInFile, EnvironmentDocumented, ConfigurationVersioned,
+    NoSecrets,
+    EnvironmentFileKept,
+    ParametersInFile,
+    EnvironmentDocumented,
+    ConfigurationVersioned,
 )

@@ -1,4 +1,4 @@
-"""Does the same Dockerfile give the same image?"""
+"""Checks of containers: the same Dockerfile gives the same image."""
 
 import re
 from collections.abc import Iterator
@@ -58,7 +58,9 @@ class BaseTagged(Containers):
         """Return bases without one."""
         for dockerfile, stage in bases(repo):
             if is_open(stage.base):
-                yield Finding(dockerfile.path, stage.line, f"FROM {stage.base} leaves the version open")
+                yield Finding(
+                    dockerfile.path, stage.line, f"FROM {stage.base} leaves the version open"
+                )
 
 
 class BaseByDigest(Containers):
@@ -129,7 +131,9 @@ class ContextBounded(Containers):
     """What `COPY .` takes is bounded by a .dockerignore."""
 
     id = "CN105"
-    reason = "Without it .git, data, secrets and caches go into the image, different on each machine."
+    reason = (
+        "Without it .git, data, secrets and caches go into the image, different on each machine."
+    )
     mend = "List in .dockerignore what no image needs: .git, .venv, .env, data/."
     command = "printf '.git\\n.venv\\n.env\\ndata\\n' > .dockerignore"
     days = 0.25

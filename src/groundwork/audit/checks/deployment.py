@@ -1,4 +1,4 @@
-"""Is it known what runs, and how to go back?"""
+"""Checks of deployment: it is known what runs, and how to go back."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,18 @@ from groundwork.audit.repository import Audited
 
 from .containers import is_open
 
+# Images of Docker Hub's without an owner: other bare names are what kustomize replaces.
+OFFICIAL = {
+    "nginx",
+    "postgres",
+    "redis",
+    "python",
+    "mysql",
+    "mongo",
+    "haproxy",
+    "busybox",
+    "alpine",
+}
 # Workloads that answer requests, where a rollout waits for them.
 SERVING = WORKLOADS - {"Job", "CronJob", "Pod", "ReplicaSet"}
 
@@ -38,9 +50,13 @@ class ImagesFixed(Deployment):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return open versions; what a variable or kustomize fills in is left out."""
         replaced = _replaced(repo)
+        kustomized = bool(repo.files.named("kustomization.y*ml"))
         for one in repo.containers:
             name = one.image.partition(":")[0]
-            if one.image and "$" not in one.image and name not in replaced and is_open(one.image):
+            placeholder = kustomized and "/" not in one.image and one.image not in OFFICIAL
+            if not one.image or "$" in one.image or name in replaced or placeholder:
+                continue
+            if is_open(one.image):
                 yield Finding(one.path, one.image_line, f"{one.image} leaves the version open")
 
 
@@ -64,7 +80,10 @@ class WayBack(Deployment):
     mend = "Write and try a command that goes back, and name it in the runbook."
     command = "kubectl rollout undo deployment/NAME"
     days = 2
-    WORDS = re.compile(r"roll(ing)?[ -]?back|rollout undo|revert(ing)? (to|the)|restore the previous", re.I)
+    WORDS = re.compile(
+        r"roll(ing)?[ -]?back|rollout undo|revert(ing)? (to|the)|restore the previous",
+        re.IGNORECASE,
+    )
 
     def applies(self, repo: Audited) -> bool:
         """Return whether something is deployed from here."""
@@ -96,7 +115,9 @@ class Ready(Deployment):
     """A workload that answers requests has a readiness probe."""
 
     id = "RD103"
-    reason = "Without one a rollout sends requests to a model that is still loading, or never loads."
+    reason = (
+        "Without one a rollout sends requests to a model that is still loading, or never loads."
+    )
     mend = "Add `readinessProbe` with a path that answers once the model is loaded."
     command = "kubectl explain deployment.spec.template.spec.containers.readinessProbe"
 
@@ -108,7 +129,9 @@ class Ready(Deployment):
         """Return containers with a port and no probe."""
         for one in _answering(repo):
             if "readinessProbe" not in one.about:
-                yield Finding(one.path, one.line, f"{one.name} of a {one.kind} has no readinessProbe")
+                yield Finding(
+                    one.path, one.line, f"{one.name} of a {one.kind} has no readinessProbe"
+                )
 
 
 def _answering(repo: Audited) -> Iterator[Container]:
@@ -144,17 +167,30 @@ class ModelsRecorded(Deployment):
     """Trained models are recorded with what they were made from."""
 
     id = "RD105"
-    reason = "A file model.pkl says neither which code and data made it, nor which one to go back to."
+    reason = (
+        "A file model.pkl says neither which code and data made it, nor which one to go back to."
+    )
     mend = "Log the model with its run in a registry, such as MLflow's, or make it a stage of DVC."
     command = "uv add mlflow"
     days = 3
     reads = frozenset({PYTHON, NOTEBOOK})
-    SAVES = {"joblib.dump", "pickle.dump", "torch.save", "skops.io.dump", "dill.dump", "cloudpickle.dump"}
-    TRACKERS = {
-        *("mlflow", "wandb", "neptune", "clearml", "comet_ml", "dvclive", "aim", "sagemaker"),
-        *("azureml", "azure", "bentoml", "zenml", "metaflow", "kedro", "hopsworks", "swanlab"),
-        *("huggingface_hub", "lightning", "pytorch_lightning", "determined", "trackio", "kfp"),
-    }
+    SAVES = frozenset(
+        {
+            "joblib.dump",
+            "pickle.dump",
+            "torch.save",
+            "skops.io.dump",
+            "dill.dump",
+            "cloudpickle.dump",
+        }
+    )
+    TRACKERS = frozenset(
+        {
+            *("mlflow", "wandb", "neptune", "clearml", "comet_ml", "dvclive", "aim", "sagemaker"),
+            *("azureml", "azure", "bentoml", "zenml", "metaflow", "kedro", "hopsworks", "swanlab"),
+            *("huggingface_hub", "lightning", "pytorch_lightning", "determined", "trackio", "kfp"),
+        }
+    )
 
     def applies(self, repo: Audited) -> bool:
         """Return whether modules train and save a model."""

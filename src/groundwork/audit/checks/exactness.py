@@ -1,4 +1,4 @@
-"""Does the same commit give the same result? What the syntax tree tells of it."""
+"""Checks of exactness, by what the syntax tree tells: seeds, determinism and order."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from groundwork.audit.model import Check, Finding
 from groundwork.audit.readers import order, randomness
-from groundwork.audit.readers.python import NOTEBOOK, PYTHON, Module
+from groundwork.audit.readers.python import CELLS, NOTEBOOK, PYTHON, Module
 from groundwork.audit.readers.randomness import keyword
 from groundwork.audit.repository import Audited
 
@@ -17,11 +17,11 @@ class Exactness(Check):
     """A check of this family."""
 
     family = "exactness"
-    reads = frozenset({PYTHON, NOTEBOOK})
+    reads = frozenset({PYTHON, NOTEBOOK, CELLS})
 
     def applies(self, repo: Audited) -> bool:
         """Return whether there is code."""
-        return bool(repo.code)
+        return bool(repo.product)
 
 
 class SplitsSeeded(Exactness):
@@ -35,7 +35,7 @@ class SplitsSeeded(Exactness):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return those without, in files that do not seed the global generator either."""
-        for module in repo.code:
+        for module in repo.product:
             if not randomness.seeds(module):
                 for call, name in randomness.unseeded_splits(module):
                     yield Finding(module.path, module.line(call), f"{name} has no random_state")
@@ -52,7 +52,7 @@ class EstimatorsSeeded(Exactness):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return those without, in files that do not seed the global generator either."""
-        for module in repo.code:
+        for module in repo.product:
             if not randomness.seeds(module):
                 for call, name in randomness.unseeded_estimators(module):
                     yield Finding(module.path, module.line(call), f"{name} has no random_state")
@@ -69,10 +69,10 @@ class NumbersSeeded(Exactness):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return numbers that nothing in the repository seeds."""
-        scripts = {one.path: randomness.seeds(one) for one in repo.code}
+        scripts = {one.path: randomness.seeds(one) for one in repo.product}
         # A notebook is a process of its own, which modules do not seed by being there.
         anywhere = any(done for path, done in scripts.items() if path.endswith(".py"))
-        for module in repo.code:
+        for module in repo.product:
             seeded = scripts[module.path] or (anywhere and module.path.endswith(".py"))
             for call, told in randomness.unseeded_numbers(module, seeded=seeded):
                 yield Finding(module.path, module.line(call), told)
@@ -80,7 +80,7 @@ class NumbersSeeded(Exactness):
 
 def trains_deep(repo: Audited) -> Iterator[tuple[Module, ast.AST]]:
     """Yield where code trains a network: a backward pass, `fit` of Keras, or a Trainer."""
-    for module in repo.code:
+    for module in repo.product:
         if not DEEP & {one.partition(".")[0] for one in module.names.values()}:
             continue
         for name, call in module.calls:
@@ -105,7 +105,7 @@ class NetworksSeeded(Exactness):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return the training if nothing seeds, neither code nor an argument named seed."""
-        if any(randomness.seeds(one) for one in repo.code):
+        if any(randomness.seeds(one) for one in repo.product):
             return
         # The Trainer of transformers seeds by itself.
         if "transformers" in repo.imports:
@@ -127,20 +127,26 @@ class DeterministicKernels(Exactness):
         r"TF_DETERMINISTIC_OPS|enable_full_determinism|full_determinism|"
         r"[\"']?deterministic[\"']?\s*[=:]\s*[\"']?(True|true|warn)"
     )
-    GPU = re.compile(r"cuda|\bgpu\b|accelerator|\.device\(", re.IGNORECASE)
+    GPU = re.compile(
+        r"\.cuda\(|cuda\.is_available|[\"']cuda\b|[\"']gpu[\"']|accelerator\s*=|MirroredStrategy"
+    )
 
     def applies(self, repo: Audited) -> bool:
-        """Return whether a network is trained, and the code knows of GPUs."""
-        return any(
-            self.GPU.search(repo.text(one.path, PYTHON)) for one, _ in trains_deep(repo)
-        )
+        """Return whether a module trains a network, and knows of GPUs."""
+        return next(self._on_gpu(repo), None) is not None
+
+    def _on_gpu(self, repo: Audited) -> Iterator[tuple[Module, ast.AST]]:
+        for module, call in trains_deep(repo):
+            script = module.path.endswith(".py")
+            if script and self.GPU.search(repo.text(module.path, PYTHON)):
+                yield module, call
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return the training if no code and no configuration has such a flag."""
-        texts = [repo.text(one.path, PYTHON) for one in repo.code]
+        texts = [repo.text(one.path, PYTHON) for one in repo.product]
         texts += [repo.text(path) for path in repo.files.named("*.yaml", "*.yml", "*.toml")]
         if not any(self.FLAGS.search(one) for one in texts):
-            module, call = next(trains_deep(repo))
+            module, call = next(self._on_gpu(repo))
             told = "trains, and nothing asks for deterministic kernels"
             yield Finding(module.path, module.line(call), told)
 
@@ -155,7 +161,7 @@ class SetsInOrder(Exactness):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return sets that become lists, numberings or texts."""
-        for module in repo.code:
+        for module in repo.product:
             for node, told in order.unordered_sets(module):
                 yield Finding(module.path, module.line(node), f"the order of {told} is not fixed")
 
@@ -170,13 +176,18 @@ class FoldersInOrder(Exactness):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return listings whose order reaches what the code makes."""
-        for module in repo.code:
+        for module in repo.product:
             for node, told in order.unordered_folders(module):
                 line = module.line(node)
                 yield Finding(module.path, line, f"{told} is in the file system's order")
 
 
 CHECKS = (
-    SplitsSeeded, EstimatorsSeeded, NumbersSeeded, NetworksSeeded, DeterministicKernels,
-    SetsInOrder, FoldersInOrder,
+    SplitsSeeded,
+    EstimatorsSeeded,
+    NumbersSeeded,
+    NetworksSeeded,
+    DeterministicKernels,
+    SetsInOrder,
+    FoldersInOrder,
 )

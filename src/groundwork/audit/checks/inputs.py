@@ -1,4 +1,4 @@
-"""Does the same commit give the same result? What comes from outside of it."""
+"""Checks of exactness, of what comes from outside a commit: the clock, data and hubs."""
 
 import ast
 import re
@@ -30,7 +30,7 @@ class ClockIsNoInput(Exactness):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return clocks that seed, and clocks that columns are computed from."""
-        for module in repo.code:
+        for module in repo.product:
             tables = {one.partition(".")[0] for one in module.names.values()} & TABLES
             for name, call in module.calls:
                 if name not in CLOCKS:
@@ -88,7 +88,9 @@ class DownloadsHashed(Exactness):
     """Data that the code downloads is checked by a hash."""
 
     id = "EX109"
-    reason = "What lies behind an address changes or goes, and a model is trained on something else."
+    reason = (
+        "What lies behind an address changes or goes, and a model is trained on something else."
+    )
     mend = "Compare the file's SHA-256 with one that is in the repository, as pooch does."
     command = "sha256sum data/FILE >> data/SHA256SUMS"
 
@@ -111,7 +113,7 @@ class DownloadsHashed(Exactness):
 
 
 def _downloads(repo: Audited) -> Iterator[tuple[Module, ast.Call, str]]:
-    for module in repo.code:
+    for module in repo.product:
         for name, call in module.calls:
             if name not in DOWNLOADS:
                 continue
@@ -150,10 +152,14 @@ class DataVersioned(Exactness):
         return next(self._reads(repo), None) is not None
 
     def _reads(self, repo: Audited) -> Iterator[tuple[Module, ast.Call]]:
-        for module in repo.code:
+        for module in repo.product:
             for name, call in module.calls:
                 first = call.args[0] if call.args else None
-                remote = isinstance(first, ast.Constant) and "://" in str(first.value)
+                written = isinstance(first, ast.Constant)
+                # An address may be in a constant of the module.
+                remote = "://" in (
+                    ast.unparse(first) if first and written else repo.text(module.path)
+                )  # noqa: E501
                 if self.READS.search(name) and not remote:
                     yield module, call
 
@@ -162,7 +168,7 @@ class DataVersioned(Exactness):
         attributes = "".join(repo.text(one) for one in repo.files.named(".gitattributes"))
         if "filter=lfs" in attributes or repo.files.has(*self.EVIDENCE, *self.DATA):
             return
-        if any(re.search(r"hashlib|pooch", repo.text(one.path)) for one in repo.code):
+        if any(re.search(r"hashlib|pooch", repo.text(one.path)) for one in repo.product):
             return
         module, call = next(self._reads(repo))
         told = "reads data, of which the repository has neither files nor hashes"
@@ -180,7 +186,7 @@ class HubPinned(Exactness):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return loads of a name written out as `owner/name`, without a revision."""
-        for module in repo.code:
+        for module in repo.product:
             libraries = {one.partition(".")[0] for one in module.names.values()}
             if not libraries & {"transformers", "datasets", "diffusers", "torch", "peft"}:
                 continue

@@ -1,4 +1,4 @@
-"""Is everything read, and is each exception explained?"""
+"""Checks of the audit itself: everything is read, and each exception explained."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Are all versions explicit, locked, hashed and in sync?"""
+"""Checks of locks: all versions are explicit, locked, hashed and in sync."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ TOOLS = {
     "pdm": "pdm lock",
     "Pipfile": "pipenv lock",
     "conda": "conda-lock --file environment.yml",
-    "requirements": "uv pip compile --universal --generate-hashes requirements.in -o requirements.txt",
+    "requirements": "uv pip compile --generate-hashes requirements.in -o requirements.txt",
 }
 
 
@@ -50,43 +50,26 @@ class Locked(Locks):
     days = 1
 
     def find(self, repo: Audited) -> Iterator[Finding]:
-        """Return whether there is none, with what a pinned list lacks to be one."""
+        """Return, where there is none, each requirement that leaves its version open."""
         if repo.locks:
             return
         for declared in repo.manifests:
-            lacks = missing(declared.needs)
-            if declared.kind == "requirements" and lacks and all(x.exact for x in declared.needs):
-                one, by = next(iter(lacks.items()))
-                told = f"{len(lacks)} indirect packages have no version, such as {one} of {by}"
-                yield Finding(declared.path, 1, told)
-                return
-        first = repo.manifests[0].path if repo.manifests else ""
-        yield Finding(first, 1, "no lock is beside it")
-
-
-class Exact(Locks):
-    """Where there is no lock, each requirement names one version."""
-
-    id = "LK102"
-    reason = "Without a version or a lock, next year's installation has next year's packages."
-    mend = "Write the version that you have now, `name==1.2.3`, until there is a lock."
-    command = "pip freeze > requirements.txt"
-
-    def applies(self, repo: Audited) -> bool:
-        """Return whether no lock answers that."""
-        return bool(repo.needs) and not repo.locks
-
-    def find(self, repo: Audited) -> Iterator[Finding]:
-        """Return the requirements that leave more than one version."""
-        for one in repo.needs:
-            if not one.exact and not one.url:
+            listed = [one for one in declared.needs if not one.exact and not one.url]
+            for one in listed:
                 yield Finding(one.path, one.line, f"{one.text} leaves the version open")
+            if not listed:
+                lacks = missing(declared.needs)
+                told = "no lock is beside it: indirect packages have no version"
+                if lacks:
+                    name, by = next(iter(lacks.items()))
+                    told += f", such as {name} of {by}"
+                yield Finding(declared.path, 1, told)
 
 
 class Hashed(Locks):
     """Every locked package has a hash."""
 
-    id = "LK103"
+    id = "LK102"
     reason = "A file may be replaced on an index or on its way; a hash makes that an error."
     mend = "Let the tool write hashes."
     command = "uv pip compile --universal --generate-hashes requirements.in -o requirements.txt"
@@ -110,7 +93,7 @@ class Hashed(Locks):
 class InSync(Locks):
     """The lock has every declared requirement, at a version that is declared."""
 
-    id = "LK104"
+    id = "LK103"
     reason = "A lock that lags behind installs what nobody declared, or is made anew in silence."
     mend = "Lock again, and let CI check it."
     command = "uv lock"
@@ -174,7 +157,7 @@ def _differences(declared: Declared, lock: Lock) -> Iterator[Finding]:
 class Agree(Locks):
     """Locks of one project agree on each version."""
 
-    id = "LK105"
+    id = "LK104"
     reason = "With two locks that differ, what is tested is not what is deployed."
     mend = "Keep one lock, and export the other from it."
     command = "poetry export --output requirements.txt"
@@ -203,4 +186,4 @@ class Agree(Locks):
                     yield Finding(other.path, line, told)
 
 
-CHECKS = (Locked, Exact, Hashed, InSync, Agree)
+CHECKS = (Locked, Hashed, InSync, Agree)

@@ -1,4 +1,4 @@
-"""Do the notebooks run from top to bottom?"""
+"""Checks of notebooks: they run from top to bottom."""
 
 import re
 from collections.abc import Iterator

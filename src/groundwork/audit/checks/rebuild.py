@@ -1,4 +1,4 @@
-"""Can anyone rebuild the environment?"""
+"""Checks of rebuild: can anyone make the environment again."""
 
 import ast
 import re
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from groundwork.audit.model import Check, Finding
 from groundwork.audit.readers.imports import undeclared
 from groundwork.audit.readers.needs import DEPENDENCIES
-from groundwork.audit.readers.python import NOTEBOOK, PYTHON, Module
+from groundwork.audit.readers.python import CELLS, NOTEBOOK, PYTHON, Module
 from groundwork.audit.repository import Audited
 
-CODE = frozenset({PYTHON, NOTEBOOK})
+CODE = frozenset({PYTHON, NOTEBOOK, CELLS})
 
 
 class Rebuild(Check):
@@ -36,7 +36,9 @@ class Declared(Rebuild):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return whether no manifest is there; standard library only needs none."""
         if not repo.manifests and undeclared(repo):
-            yield Finding("", 0, "no pyproject.toml, requirements, setup, Pipfile or environment.yml")
+            yield Finding(
+                "", 0, "no pyproject.toml, requirements, setup, Pipfile or environment.yml"
+            )
 
 
 class ImportsDeclared(Rebuild):
@@ -66,6 +68,7 @@ class PythonStated(Rebuild):
     id = "RB103"
     reason = "Wheels, hashing and syntax differ between versions of Python."
     mend = "State it as `requires-python` in pyproject.toml, or in .python-version."
+    reads = frozenset({DEPENDENCIES})
     command = "echo 3.12 > .python-version"
     days = 0.25
     FILES = (".python-version", "runtime.txt", ".tool-versions", "mise.toml", ".mise.toml")
@@ -83,6 +86,7 @@ class SetUpDescribed(Rebuild):
     id = "RB104"
     reason = "A newcomer should need a command, not a conversation."
     mend = "Write into the README the commands from a clone to a running test."
+    reads = frozenset()
     command = "$EDITOR README.md"
     HOW = re.compile(
         r"pip3? install|uv (sync|pip|venv|run)|uvx |poetry (install|sync)|pdm (install|sync)|"
@@ -90,7 +94,8 @@ class SetUpDescribed(Rebuild):
         r"conda-lock install|make \w*(setup|install|env|init|bootstrap|requirements)|"
         r"docker(-| )compose|docker (build|run)|pixi (install|run)|hatch |tox\b|nox\b|"
         r"(scripts|bin)/\w*(setup|install|bootstrap)|just \w*(setup|install|init)|setup\.sh|"
-        r"install -r|pre-commit install|invoke install|rye sync|colab\.research",
+        r"install -r|mlflow run|mise (run )?\w*(setup|install)|"
+        r"pre-commit install|invoke install|rye sync|colab\.research",
         re.IGNORECASE,
     )
 
@@ -107,6 +112,7 @@ class FixedSources(Rebuild):
     id = "RB105"
     reason = "A branch moves, and a path outside the repository is on one machine only."
     mend = "Add the commit (`git+https://…@COMMIT`), or publish the package to an index."
+    reads = frozenset({DEPENDENCIES})
     command = "uv add 'PACKAGE @ git+https://HOST/OWNER/NAME@COMMIT'"
 
     def applies(self, repo: Audited) -> bool:
@@ -145,12 +151,10 @@ class NoPathsOfOneMachine(Rebuild):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return text constants that begin with such a path; docstrings are left out."""
         for module in repo.code:
-            for node in module.nodes:
-                if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-                    continue
-                found = self.PATH.match(node.value)
+            for node in module.of(ast.Constant):
+                found = isinstance(node.value, str) and self.PATH.match(node.value)
                 if found and not _is_docstring(module, node):
-                    yield Finding(module.path, module.line(node), f"has {node.value[:60]!r}")
+                    yield Finding(module.path, module.line(node), f"has {str(node.value)[:60]!r}")
 
 
 def _is_docstring(module: Module, node: ast.Constant) -> bool:
@@ -158,5 +162,10 @@ def _is_docstring(module: Module, node: ast.Constant) -> bool:
 
 
 CHECKS = (
-    Declared, ImportsDeclared, PythonStated, SetUpDescribed, FixedSources, NoPathsOfOneMachine,
+    Declared,
+    ImportsDeclared,
+    PythonStated,
+    SetUpDescribed,
+    FixedSources,
+    NoPathsOfOneMachine,
 )

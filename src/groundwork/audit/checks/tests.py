@@ -1,4 +1,4 @@
-"""Are data, model and pipeline tested?"""
+"""Checks of tests: of data, model and pipeline."""
 
 import ast
 import re
@@ -19,9 +19,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def functions(module: Module) -> Iterator[Function]:
     """Yield the test functions and methods of a module."""
-    for node in module.nodes:
-        if isinstance(node, Function) and node.name.startswith("test"):
-            yield node
+    found: list[Function] = [*module.of(ast.FunctionDef), *module.of(ast.AsyncFunctionDef)]
+    yield from (node for node in found if node.name.startswith("test"))
 
 
 def words(repo: Audited) -> set[str]:
@@ -95,10 +94,49 @@ class DataTested(Subject):
     days = 2
     MISSING = "no test is about data, a schema, columns, rows or splits"
     WORDS = frozenset(
-        "data dataset datasets datamodule dataloader dataloaders schema schemas column columns "
-        "row rows split splits dataframe df frame csv parquet pandera expectation expectations "
-        "preprocess preprocessing clean cleaning transform transforms features feature load loader "
-        "loading read image images text tokenizer tokenize vocab corpus".split()
+        [
+            "data",
+            "dataset",
+            "datasets",
+            "datamodule",
+            "dataloader",
+            "dataloaders",
+            "schema",
+            "schemas",
+            "column",
+            "columns",
+            "row",
+            "rows",
+            "split",
+            "splits",
+            "dataframe",
+            "df",
+            "frame",
+            "csv",
+            "parquet",
+            "pandera",
+            "expectation",
+            "expectations",
+            "preprocess",
+            "preprocessing",
+            "clean",
+            "cleaning",
+            "transform",
+            "transforms",
+            "features",
+            "feature",
+            "load",
+            "loader",
+            "loading",
+            "read",
+            "image",
+            "images",
+            "text",
+            "tokenizer",
+            "tokenize",
+            "vocab",
+            "corpus",
+        ]
     )
 
 
@@ -112,9 +150,41 @@ class ModelTested(Subject):
     days = 2
     MISSING = "no test is about a model, predictions, metrics or a loss"
     WORDS = frozenset(
-        "model models predict prediction predictions predictor fit score scores metric metrics loss "
-        "forward estimator classifier regressor net network layer layers encoder decoder accuracy "
-        "proba logits inference module modules tree forest embedding embeddings weights".split()
+        [
+            "model",
+            "models",
+            "predict",
+            "prediction",
+            "predictions",
+            "predictor",
+            "fit",
+            "score",
+            "scores",
+            "metric",
+            "metrics",
+            "loss",
+            "forward",
+            "estimator",
+            "classifier",
+            "regressor",
+            "net",
+            "network",
+            "layer",
+            "layers",
+            "encoder",
+            "decoder",
+            "accuracy",
+            "proba",
+            "logits",
+            "inference",
+            "module",
+            "modules",
+            "tree",
+            "forest",
+            "embedding",
+            "embeddings",
+            "weights",
+        ]
     )
 
 
@@ -128,9 +198,40 @@ class PipelineTested(Subject):
     days = 1
     MISSING = "no test is about a pipeline, training, a command or a service"
     WORDS = frozenset(
-        "pipeline pipelines train training trainer e2e integration smoke cli runner invoke main "
-        "subprocess client api job jobs flow flows workflow script scripts run runs sweep sweeps "
-        "experiment experiments eval evaluate step steps".split()
+        [
+            "pipeline",
+            "pipelines",
+            "train",
+            "training",
+            "trainer",
+            "e2e",
+            "integration",
+            "smoke",
+            "cli",
+            "runner",
+            "invoke",
+            "main",
+            "subprocess",
+            "client",
+            "api",
+            "job",
+            "jobs",
+            "flow",
+            "flows",
+            "workflow",
+            "script",
+            "scripts",
+            "run",
+            "runs",
+            "sweep",
+            "sweeps",
+            "experiment",
+            "experiments",
+            "eval",
+            "evaluate",
+            "step",
+            "steps",
+        ]
     )
 
 
@@ -171,13 +272,11 @@ class NotSkipped(Tests):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return tests with a bare mark."""
         for module in repo.tests:
-            for node in module.nodes:
-                if not isinstance(node, Function | ast.ClassDef):
-                    continue
+            marked: list[Function | ast.ClassDef] = [*functions(module), *module.of(ast.ClassDef)]
+            for node in marked:
                 for mark in node.decorator_list:
-                    call = isinstance(mark, ast.Call)
+                    bare = not isinstance(mark, ast.Call) or not (mark.args or mark.keywords)
                     name = module.dotted(mark.func if isinstance(mark, ast.Call) else mark)
-                    bare = not call or not (mark.args or mark.keywords)  # type: ignore[attr-defined]
                     if name in {"pytest.mark.skip", "unittest.skip"} and bare:
                         yield Finding(module.path, module.line(node), f"{node.name} is skipped")
 

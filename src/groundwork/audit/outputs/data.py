@@ -44,5 +44,3 @@ def text(reports: list[Report]) -> str:
     listed = [content(one) for one in reports]
     chosen = listed[0] if len(listed) == 1 else listed
     return json.dumps(chosen, indent=2, ensure_ascii=False) + "\n"
-
-

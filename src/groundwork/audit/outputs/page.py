@@ -14,7 +14,7 @@ SIGNS = {
     Status.FAILED: "✗",
     Status.EXCEPTED: "~",
     Status.INCOMPLETE: "?",
-    Status.SKIPPED: "–",
+    Status.SKIPPED: "-",
 }
 
 

@@ -23,7 +23,7 @@ class Mapping(dict[Any, Any]):
 
 
 class _Loader(yaml.CSafeLoader):
-    """A safe loader that keeps lines and reads unknown tags, as GitLab's `!reference`, as nothing."""
+    """A safe loader that keeps lines; a tag that it does not know, as GitLab's, gives None."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[Mapping]:
@@ -42,13 +42,13 @@ def _text(loader: _Loader, node: yaml.ScalarNode) -> Text:
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:str", _text)
-_Loader.add_constructor(None, lambda _loader, _node: None)  # type: ignore[type-var]
+_Loader.add_constructor(None, lambda _loader, _node: None)
 
 
 def documents(text: str) -> list[Mapping]:
     """Return the mappings of a YAML file. Raises ValueError where it is not YAML."""
     try:
-        return [one for one in yaml.load_all(text, _Loader) if isinstance(one, Mapping)]  # noqa: S506
+        return [one for one in yaml.load_all(text, _Loader) if isinstance(one, Mapping)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise ValueError(f"line {mark.line + 1 if mark else 1}: {error.problem}") from None

@@ -69,15 +69,11 @@ def _local(repo: Audited) -> set[str]:
 def _imports(module: Module) -> Iterator[tuple[str, ast.AST]]:
     """Yield what is imported, unless in a `try` or under a condition, by which it is optional."""
     guards = (ast.Try, ast.If)
-    for node in module.nodes:
-        if isinstance(node, ast.Import):
-            names = [one.name for one in node.names]
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            names = [node.module]
-        else:
-            continue
-        if not any(isinstance(one, guards) for one in module.above(node)):
-            yield from ((name, node) for name in names)
+    plain = [(one.name, node) for node in module.of(ast.Import) for one in node.names]
+    origins = [(node.module, node) for node in module.of(ast.ImportFrom) if not node.level]
+    for name, node in [*plain, *origins]:
+        if name and not any(isinstance(one, guards) for one in module.above(node)):
+            yield name, node
 
 
 def _is_declared(name: str, declared: set[str]) -> bool:

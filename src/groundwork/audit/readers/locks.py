@@ -50,8 +50,12 @@ def toml_lock(path: str, text: str) -> Lock:
         if "version" not in package or {"virtual", "editable", "directory"} & source.keys():
             continue
         files = [*package.get("files", []), *package.get("wheels", []), package.get("sdist", {})]
-        files += old.get(package["name"], []) + old.get(f"{package['name']} {package['version']}", [])
-        remote = {"git", "url", "path"} & (source.keys() | {source.get("type", "")} | package.keys())
+        files += old.get(package["name"], []) + old.get(
+            f"{package['name']} {package['version']}", []
+        )
+        remote = {"git", "url", "path"} & (
+            source.keys() | {source.get("type", "")} | package.keys()
+        )
         hashed = any(one.get("hash") or one.get("hashes") for one in files if isinstance(one, dict))
         lock.add(package["name"], package["version"], hashed=bool(remote) or hashed)
     return lock
@@ -70,7 +74,7 @@ def pipfile_lock(path: str, text: str) -> Lock:
 
 def conda_lock(path: str, text: str) -> Lock:
     """Read the lock of conda-lock, in its one format for all platforms."""
-    lock, content = Lock(path, "conda-lock"), yaml.load(text, yaml.CSafeLoader)  # noqa: S506
+    lock, content = Lock(path, "conda-lock"), yaml.load(text, yaml.CSafeLoader)
     for package in content.get("package", []):
         hashed = bool(package.get("hash"))
         lock.add(package["name"], str(package["version"]), hashed=hashed)

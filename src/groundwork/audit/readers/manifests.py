@@ -63,7 +63,7 @@ def pyproject(path: str, text: str) -> Declared:
     return declared
 
 
-def _table(content: Any, name: str) -> dict[str, Any]:  # noqa: ANN401 - whatever a file says
+def _table(content: Any, name: str) -> dict[str, Any]:  # noqa: ANN401
     value = content.get(name) if isinstance(content, dict) else None
     return value if isinstance(value, dict) else {}
 
@@ -82,9 +82,7 @@ def _address(source: dict[str, Any]) -> str:
     return str(source.get("url") or source.get("path") or "")
 
 
-def _poetry(
-    table: dict[str, Any], path: str, whole: str, *, main: bool = True
-) -> Iterator[Need]:
+def _poetry(table: dict[str, Any], path: str, whole: str, *, main: bool = True) -> Iterator[Need]:
     for name, said in table.items():
         about = said if isinstance(said, dict) else {"version": said}
         if name == "python" or isinstance(said, list):
@@ -179,11 +177,11 @@ def setup_py(path: str, text: str) -> Declared:
     return declared
 
 
-def _literal(node: ast.AST | None) -> Any:  # noqa: ANN401 - whatever a file says
+def _literal(node: ast.AST | None) -> Any:  # noqa: ANN401
     if node is None:
         return None
     try:
-        value = ast.literal_eval(node)  # type: ignore[arg-type]
+        value = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError):
         return None
     return list(value) if isinstance(value, tuple) else value

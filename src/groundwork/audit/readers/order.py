@@ -1,4 +1,4 @@
-"""Expressions whose order is not fixed, sets and folders' contents, and whether it matters there."""
+"""Sets and listings of folders, whose order is not fixed, and whether it matters where they are."""
 
 import ast
 from collections.abc import Iterator
@@ -7,7 +7,19 @@ from .python import Module
 
 # What takes values in any order and gives the same, or puts them in order.
 ORDERLESS = {
-    *("sorted", "len", "set", "frozenset", "sum", "min", "max", "any", "all", "bool", "dict.fromkeys"),
+    *(
+        "sorted",
+        "len",
+        "set",
+        "frozenset",
+        "sum",
+        "min",
+        "max",
+        "any",
+        "all",
+        "bool",
+        "dict.fromkeys",
+    ),
     *("collections.Counter", "Counter", "natsort.natsorted", "natsorted", "numpy.unique"),
     *("math.fsum", "print", "random.choice", "isinstance", "type", "repr", "str"),
     *("os_sorted", "natsort.os_sorted", "natsort.humansorted"),
@@ -25,15 +37,11 @@ FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 def unordered_sets(module: Module) -> Iterator[tuple[ast.AST, str]]:
     """Yield each set whose order reaches a list, a numbering or a text."""
-    for node in module.nodes:
-        is_set = isinstance(node, ast.Set | ast.SetComp) or (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in {"set", "frozenset"}
-            and node.args
-        )
-        # `x in {…}` and sets of constants in annotations are told by their parents.
-        if is_set and _matters(module, node, listed=False):
+    made: list[ast.expr] = [
+        node for name, node in module.calls if name in {"set", "frozenset"} and node.args
+    ]
+    for node in [*made, *module.of(ast.Set), *module.of(ast.SetComp)]:
+        if _matters(module, node, listed=False):
             yield node, _shown(node)
 
 
@@ -52,7 +60,7 @@ def _is_filtered(name: str) -> bool:
     return name.startswith(("self.", "cls."))
 
 
-def _matters(module: Module, node: ast.AST, *, listed: bool, depth: int = 0) -> bool:
+def _matters(module: Module, node: ast.AST, *, listed: bool, depth: int = 0) -> bool:  # noqa: C901, PLR0911
     """Return whether the order of a value reaches something that keeps it.
 
     `listed` is whether the value is a sequence by now; a set that is handed on stays a set.
@@ -86,6 +94,8 @@ def _into_call(module: Module, call: ast.Call, *, listed: bool, depth: int) -> b
     name = module.dotted(call.func)
     if name in ORDERLESS:
         return False
+    if name == "enumerate" and isinstance(module.parents.get(call), ast.comprehension):
+        return True  # each value gets a number, as of a vocabulary
     if name in PASSING:
         numbered = name.rpartition(".")[2] not in {"map", "filter", "iter", "zip", "chain"}
         return _matters(module, call, listed=listed or numbered, depth=depth)
@@ -108,9 +118,9 @@ def _loop_keeps(module: Module, loop: ast.For | ast.AsyncFor) -> bool:
     for node in [one for statement in loop.body for one in ast.walk(statement)]:
         if isinstance(node, ast.Yield | ast.YieldFrom):
             return True
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in KEEPING:
-                kept.add(module.dotted(node.func.value))
+        method = node.func if isinstance(node, ast.Call) else None
+        if isinstance(method, ast.Attribute) and method.attr in KEEPING:
+            kept.add(module.dotted(method.value))
     if not kept:
         return False
     # A list that is sorted afterwards, or that is only counted, keeps nothing.

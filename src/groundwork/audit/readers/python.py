@@ -4,13 +4,16 @@ import ast
 import json
 import re
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
-PYTHON, NOTEBOOK = "Python", "notebook"
+Node = TypeVar("Node", bound=ast.AST)
+# Kinds of what is read: a notebook may be read, and a cell of it not be Python.
+PYTHON, NOTEBOOK, CELLS = "Python", "notebook", "code of a notebook"
 
 
 @dataclass
@@ -33,34 +36,49 @@ class Module:
         return self.lines[line - 1] if self.lines else line
 
     @cached_property
-    def nodes(self) -> list[ast.AST]:
-        """All nodes, in the order of `ast.walk`."""
-        return list(ast.walk(self.tree))
+    def _indexed(self) -> tuple[dict[ast.AST, ast.AST], dict[type[ast.AST], list[ast.AST]]]:
+        """The node above each node, and the nodes of each type: one walk for all checks."""
+        parents: dict[ast.AST, ast.AST] = {}
+        kinds: defaultdict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        ahead: list[ast.AST] = [self.tree]
+        for node in ahead:  # it grows meanwhile
+            kinds[type(node)].append(node)
+            for name in node._fields:
+                value = getattr(node, name, None)
+                for one in value if isinstance(value, list) else (value,):
+                    # Operators and contexts are one object in all places.
+                    if isinstance(one, ast.AST) and one._fields:
+                        parents[one] = node
+                        ahead.append(one)
+        return parents, kinds
 
-    @cached_property
+    def of(self, *types: type[Node]) -> list[Node]:
+        """Return all nodes of these types, in the order of `ast.walk` for each."""
+        return [node for one in types for node in self._indexed[1].get(one, [])]  # type: ignore[misc]
+
+    @property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """The node above each node."""
-        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
+        return self._indexed[0]
 
     @cached_property
     def names(self) -> dict[str, str]:
         """What each imported name stands for: `np` for numpy."""
         found: dict[str, str] = {}
-        for node in self.nodes:
-            if isinstance(node, ast.Import):
-                for one in node.names:
-                    first = one.name if one.asname else one.name.partition(".")[0]
-                    found[one.asname or first] = first
-            elif isinstance(node, ast.ImportFrom):
-                base = "." * node.level + (node.module or "")
-                for one in node.names:
-                    found[one.asname or one.name] = f"{base}.{one.name}"
+        for node in self.of(ast.Import):
+            for one in node.names:
+                first = one.name if one.asname else one.name.partition(".")[0]
+                found[one.asname or first] = first
+        for origin in self.of(ast.ImportFrom):
+            base = "." * origin.level + (origin.module or "")
+            for one in origin.names:
+                found[one.asname or one.name] = f"{base}.{one.name}"
         return found
 
     @cached_property
     def calls(self) -> list[tuple[str, ast.Call]]:
         """Every call with the dotted name of what is called, imports resolved."""
-        return [(self.dotted(node.func), node) for node in self.nodes if isinstance(node, ast.Call)]
+        return [(self.dotted(node.func), node) for node in self.of(ast.Call)]
 
     def dotted(self, node: ast.AST) -> str:
         """Return `numpy.random.rand` for `np.random.rand`; `?` stands for an expression."""
@@ -106,7 +124,7 @@ def parse(source: bytes | str) -> ast.Module:
         raise ValueError(f"line {error.lineno}: {error.msg}") from None
     except (RecursionError, MemoryError):
         raise ValueError("it is nested too deeply") from None
-    assert isinstance(tree, ast.Module)  # noqa: S101 - so says the flag
+    assert isinstance(tree, ast.Module)  # noqa: S101
     return tree
 
 
@@ -128,7 +146,7 @@ def notebook(path: str, text: str) -> Notebook:
     content = json.loads(text)
     cells = content.get("cells") if isinstance(content, dict) else None
     if not isinstance(cells, list):
-        raise ValueError("it has no list of cells: not a notebook of format 4")
+        raise ValueError("it has no list of cells: not a notebook of format 4")  # noqa: TRY004
     code = [one for one in cells if isinstance(one, dict) and one.get("cell_type") == "code"]
     raw = text.splitlines()
     at, starts, joined, lines, broken = 0, [], [], [], []
@@ -161,9 +179,14 @@ def _found(raw: list[str], source: str, at: int) -> int:
     return at
 
 
+MAGIC = re.compile(r"^(\s*)([%!].*|[\w, ]+\s*=\s*[%!].*|\?.*|[\w.]+\?{1,2}\s*)$")
+
+
 def _without_magics(source: str) -> list[str]:
     """Return a cell's lines with IPython's own syntax replaced by `pass`."""
-    return [
-        re.sub(r"^(\s*)([%!].*|\w[\w.]*\s*=\s*[%!].*|\?.*|[\w.]+\?{1,2}\s*)$", r"\1pass", line)
-        for line in source.splitlines()
-    ]
+    found, goes_on = [], False
+    for line in source.splitlines():
+        magic = MAGIC.match(line)
+        found.append("" if goes_on else f"{magic[1]}pass" if magic else line)
+        goes_on = line.rstrip().endswith("\\") and (goes_on or magic is not None)
+    return found

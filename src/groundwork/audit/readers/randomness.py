@@ -6,20 +6,12 @@ from collections.abc import Iterator
 
 from .python import Module
 
-# Name and, for those that shuffle only if asked, the argument that asks.
-SPLITTERS = {
-    "train_test_split": "",
-    "ShuffleSplit": "",
-    "StratifiedShuffleSplit": "",
-    "GroupShuffleSplit": "",
-    "RepeatedKFold": "",
-    "RepeatedStratifiedKFold": "",
-    "KFold": "shuffle",
-    "StratifiedKFold": "shuffle",
-    "StratifiedGroupKFold": "shuffle",
-    "shuffle": "",
-    "resample": "",
+SHUFFLING = {
+    *("train_test_split", "ShuffleSplit", "StratifiedShuffleSplit", "GroupShuffleSplit"),
+    *("RepeatedKFold", "RepeatedStratifiedKFold", "shuffle", "resample"),
 }
+# These shuffle only if asked.
+FOLDS = {"KFold", "StratifiedKFold", "StratifiedGroupKFold"}
 # Estimators of scikit-learn that draw numbers whatever their other arguments are.
 ESTIMATORS = {
     *("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier"),
@@ -33,7 +25,9 @@ ESTIMATORS = {
     *("RandomUnderSampler", "ADASYN"),
 }
 LIBRARIES = ("sklearn.", "imblearn.", "umap.", "cuml.")
-SEEDING = re.compile(r"(^|[._])(seed|set_seed|manual_seed)|seed_?(everything|all|it)|random_seed", re.I)
+SEEDING = re.compile(
+    r"(^|[._])(seed|set_seed|manual_seed)|seed_?(everything|all|it)|random_seed", re.IGNORECASE
+)
 GLOBAL_NUMPY = {
     *("rand", "randn", "randint", "random", "random_sample", "choice", "shuffle", "permutation"),
     *("normal", "uniform", "binomial", "poisson", "exponential", "beta", "gamma", "multinomial"),
@@ -55,11 +49,6 @@ def is_none(node: ast.AST | None) -> bool:
     return node is None or (isinstance(node, ast.Constant) and node.value is None)
 
 
-def is_false(node: ast.AST | None) -> bool:
-    """Return whether a value is False."""
-    return isinstance(node, ast.Constant) and node.value is False
-
-
 def spread(call: ast.Call) -> bool:
     """Return whether a call has arguments that are not written out."""
     return any(one.arg is None for one in call.keywords)
@@ -70,6 +59,15 @@ def seeds(module: Module) -> bool:
     return any(SEEDING.search(name) and not name.startswith("?") for name, _ in module.calls)
 
 
+def of_an_estimator(module: Module, call: ast.Call) -> bool:
+    """Return whether a call is within a class that takes a seed of its own, and hands it on."""
+    return any(
+        isinstance(node, ast.ClassDef)
+        and any(isinstance(one, ast.arg) and one.arg == "random_state" for one in ast.walk(node))
+        for node in module.above(call)
+    )
+
+
 def unseeded_splits(module: Module) -> Iterator[tuple[ast.Call, str]]:
     """Yield splits, folds and samples without a seed."""
     for name, call in module.calls:
@@ -78,13 +76,12 @@ def unseeded_splits(module: Module) -> Iterator[tuple[ast.Call, str]]:
             if is_none(keyword(call, "random_state", "seed", "random_seed")):
                 yield call, "sample()"
             continue
-        if last not in SPLITTERS or not f"{base}.".startswith(LIBRARIES) or spread(call):
+        if last not in SHUFFLING | FOLDS or not f"{base}.".startswith(LIBRARIES) or spread(call):
             continue
-        asks = SPLITTERS[last]
-        shuffles = not is_false(keyword(call, "shuffle"))
-        if asks:
-            asked = keyword(call, asks)
-            shuffles = isinstance(asked, ast.Constant) and asked.value is True
+        asked = keyword(call, "shuffle")
+        shuffles = asked is None or (isinstance(asked, ast.Constant) and asked.value is True)
+        if last in FOLDS:
+            shuffles &= asked is not None
         if shuffles and is_none(keyword(call, "random_state")):
             yield call, f"{last}()"
 
@@ -94,8 +91,11 @@ def _samples_a_frame(call: ast.Call) -> bool:
     named = {one.arg for one in call.keywords}
     method = isinstance(call.func, ast.Attribute)
     whole = keyword(call, "frac")
-    return method and bool(named & {"frac", "n"}) and not spread(call) and not is_none(
-        whole or keyword(call, "n")
+    return (
+        method
+        and bool(named & {"frac", "n"})
+        and not spread(call)
+        and not is_none(whole or keyword(call, "n"))
     )
 
 
@@ -103,13 +103,14 @@ def unseeded_estimators(module: Module) -> Iterator[tuple[ast.Call, str]]:
     """Yield estimators that draw numbers, without a seed."""
     for name, call in module.calls:
         base, _, last = name.rpartition(".")
-        if last in ESTIMATORS and f"{base}.".startswith(LIBRARIES) and not spread(call):
-            if is_none(keyword(call, "random_state")):
-                yield call, f"{last}()"
+        known = last in ESTIMATORS and f"{base}.".startswith(LIBRARIES)
+        seeded = spread(call) or not is_none(keyword(call, "random_state"))
+        if known and not seeded and not of_an_estimator(module, call):
+            yield call, f"{last}()"
 
 
 def unseeded_numbers(module: Module, *, seeded: bool) -> Iterator[tuple[ast.Call, str]]:
-    """Yield generators without a seed and, unless something seeds the global ones, their numbers."""
+    """Yield generators without a seed and, unless they are seeded, numbers of the global ones."""
     for name, call in module.calls:
         fresh = name in {"numpy.random.default_rng", "random.Random", "numpy.random.RandomState"}
         if fresh and not call.args and is_none(keyword(call, "seed")) and not spread(call):
