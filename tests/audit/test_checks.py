@@ -266,7 +266,7 @@ def test_a_new_project_has_full_marks(render: Render, answers: dict[str, object]
             ("\nimport ", "\nfrom sklearn.model_selection import KFold\nimport "),
         ),
         ("LK103", "pyproject.toml", ('"numpy>=2,<3"', '"numpy>=9"')),
-        ("CN101", "Dockerfile", ("BASE_IMAGE=docker.io/library/python:", "BASE_IMAGE=python #")),
+        ("CN103", "Dockerfile", ("COPY src src\n", "COPY src src\nRUN pip install polars\n")),
         ("CI106", ".github/workflows/ci.yml", ("permissions:\n  contents: read\n", "")),
     ],
 )

@@ -51,10 +51,15 @@ class Audited:
         findings = sorted(set(check.find(self))) if check.applies(self) else []
         if findings:
             return Status.FAILED, findings
-        kinds = {kind for kind, _ in self.files.unread.values()}
+        kinds = {kind for path, (kind, _) in self.files.unread.items() if not self._excused(path)}
         if check.id != UNREAD and kinds & check.reads:
             return Status.INCOMPLETE, []
         return (Status.PASSED if check.applies(self) else Status.SKIPPED), []
+
+    def _excused(self, path: str) -> bool:
+        """Return whether a valid exception says why a file is not read."""
+        valid = self.exceptions.of(UNREAD) if self.exceptions else []
+        return any(one.covers(Finding(path, 0, "")) for one in valid)
 
     def text(self, path: str, kind: str = "text") -> str:
         """Return a file's text; an empty one, and a note, where it is not read."""

@@ -159,7 +159,7 @@ class DataVersioned(Exactness):
                 # An address may be in a constant of the module.
                 remote = "://" in (
                     ast.unparse(first) if first and written else repo.text(module.path)
-                )  # noqa: E501
+                )
                 if self.READS.search(name) and not remote:
                     yield module, call
 
