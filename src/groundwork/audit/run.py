@@ -103,6 +103,9 @@ def audit(folder: Path, *, today: date | None = None, select: Collection[str] = 
 def _result(repo: Audited, name: str, passed: bool | None) -> Result:  # noqa: FBT001
     check = checks()[name]
     if passed is None:
+        before = {repo.outcome(checks()[one])[0] for one in check.requires}
+        if Status.INCOMPLETE in before and Status.FAILED not in before:
+            return Result(check, Status.INCOMPLETE)
         needed = ", ".join(sorted(check.requires))
         note = f"after {needed}" if needed and check.applies(repo) else ""
         return Result(check, Status.SKIPPED, note=note)

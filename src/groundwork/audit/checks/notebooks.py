@@ -54,8 +54,8 @@ class NoErrors(Notebooks):
         """Return cells with an error for an output, unless a tag says that it is meant."""
         for notebook in repo.notebooks:
             for line, cell in zip(notebook.lines, notebook.cells, strict=True):
-                meant = "raises-exception" in (cell.get("metadata") or {}).get("tags", [])
-                for output in cell.get("outputs") or []:
+                meant = "raises-exception" in (cell["metadata"].get("tags") or [])
+                for output in cell["outputs"]:
                     if output.get("output_type") == "error" and not meant:
                         name = output.get("ename") or "an error"
                         yield Finding(notebook.path, line, f"was saved with {name}")

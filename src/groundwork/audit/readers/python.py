@@ -153,7 +153,11 @@ def notebook(path: str, text: str) -> Notebook:
     for number, cell in enumerate(code, 1):
         said = cell.get("source", "")
         source = "".join(said) if isinstance(said, list) else str(said)
+        outputs, metadata = cell.get("outputs"), cell.get("metadata")
+        listed = outputs if isinstance(outputs, list) else []
         cell["source"] = source
+        cell["outputs"] = [one for one in listed if isinstance(one, dict)]
+        cell["metadata"] = metadata if isinstance(metadata, dict) else {}
         at = start = _found(raw, source, at)
         starts.append(start + 1)
         python = [] if source.lstrip().startswith("%%") else _without_magics(source)
