@@ -82,7 +82,7 @@ class Files:
 
     def not_read(self, path: str, kind: str, why: str) -> None:
         """Note that a file was not read."""
-        self.unread[path] = (kind, " ".join(why.split()))
+        self.unread.setdefault(path, (kind, " ".join(why.split())))
 
 
 def is_template(path: str) -> bool:
