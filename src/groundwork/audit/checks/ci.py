@@ -44,7 +44,8 @@ class HasCI(CI):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return whether there is no file of any service."""
-        if not repo.ci_text:
+        broken = any(kind == KIND for kind, _ in repo.files.unread.values())
+        if not repo.ci_text and not broken:
             yield Finding("", 0, "no workflow of GitHub, GitLab or another service")
 
 

@@ -76,8 +76,9 @@ def _matters(module: Module, node: ast.AST, *, listed: bool, depth: int = 0) -> 
         return node is parent.iter and _into_comprehension(module, parent, depth)
     if isinstance(parent, ast.For | ast.AsyncFor):
         return node is parent.iter and _loop_keeps(module, parent)
-    if isinstance(parent, ast.List | ast.Tuple) and isinstance(node, ast.Starred):
-        return _matters(module, parent, listed=True, depth=depth)
+    if isinstance(parent, ast.List | ast.Tuple):
+        kept = listed or isinstance(node, ast.Starred)
+        return kept and _matters(module, parent, listed=True, depth=depth)
     if isinstance(parent, ast.BinOp):
         # Of two sets the result is a set, of two lists a list.
         return _matters(module, parent, listed=listed, depth=depth)
