@@ -146,7 +146,7 @@ SAMPLES = [
             "uv.lock": uv_lock({"fastapi": "0.115.0", "starlette": "0.40.0"}),
             "x/app.py": "from fastapi import FastAPI\nfrom starlette.requests import Request\n",
             "Dockerfile": "FROM python:3.12-slim AS b\nRUN pip install uv && uv sync --locked\n"
-            'FROM b\nCOPY . .\nCMD ["x"]\n',  # noqa: Q003
+            'FROM b\nCOPY . .\nCMD ["x"]\n',
         },
         BARE | {"CN102", "CN104", "CN105"},
     ),

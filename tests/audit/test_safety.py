@@ -37,7 +37,7 @@ def test_nothing_of_the_repository_runs(tmp_path: Path) -> None:
     )
     pyproject = (folder / "pyproject.toml").read_text("utf-8")
     backend = (
-        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["backend"]\n'  # noqa: E501
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["backend"]\n'
     )
     (folder / "pyproject.toml").write_text(backend + pyproject, "utf-8")
     git(folder, "init", "--quiet")

@@ -130,15 +130,12 @@ def _loop_keeps(module: Module, loop: ast.For | ast.AsyncFor) -> bool:
 
 
 def _is_sorted_later(module: Module, scope: ast.AST, name: str) -> bool:
-    for node in ast.walk(scope):
-        if isinstance(node, ast.Call):
-            called = module.dotted(node.func)
-            if called == f"{name}.sort":
-                return True
-            if called in {"sorted", "set", "natsort.natsorted", "len"} and any(
-                module.dotted(one) == name for one in node.args
-            ):
-                return True
+    for called, call in module.calls:
+        if called == f"{name}.sort" and module.within(call, scope):
+            return True
+        takes = called in {"sorted", "set", "natsort.natsorted", "len"}
+        if takes and module.within(call, scope) and name in map(module.dotted, call.args):
+            return True
     return False
 
 
@@ -154,11 +151,8 @@ def _name_matters(
         return False
     uses = [
         node
-        for node in ast.walk(scope)
-        if isinstance(node, ast.Name)
-        and node.id == target.id
-        and isinstance(node.ctx, ast.Load)
-        and node.lineno >= assign.lineno
+        for node in module.uses.get(target.id, [])
+        if node.lineno >= assign.lineno and module.within(node, scope)
     ]
     return any(_matters(module, one, listed=listed, depth=depth + 1) for one in uses)
 

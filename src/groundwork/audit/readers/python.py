@@ -89,6 +89,21 @@ class Module:
         first = self.names.get(node.id, node.id) if isinstance(node, ast.Name) else "?"
         return ".".join([first, *reversed(parts)])
 
+    @cached_property
+    def uses(self) -> dict[str, list[ast.Name]]:
+        """Where each name is read."""
+        found: defaultdict[str, list[ast.Name]] = defaultdict(list)
+        for node in self.of(ast.Name):
+            if isinstance(node.ctx, ast.Load):
+                found[node.id].append(node)
+        return found
+
+    def within(self, node: ast.expr, scope: ast.AST) -> bool:
+        """Return whether an expression is in the lines of a function, or anywhere in the module."""
+        if not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
+            return True
+        return scope.lineno <= node.lineno <= (scope.end_lineno or scope.lineno)
+
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield the nodes around a node, from the inside."""
         while (parent := self.parents.get(node)) is not None:
