@@ -2,8 +2,8 @@
 
 Usage: audit.py [FILES]
 
-2,000 Python files by default, modules of this package and of its tests over and over. The seconds are
-of the processor, and a machine's speed is in both: the ratio says more.
+2,000 Python files by default, modules of this package and of its tests over and over. The seconds
+are of the processor, and a machine's speed is in both: the ratio says more.
 """
 
 import ast
