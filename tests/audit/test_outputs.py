@@ -9,9 +9,11 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
+import yaml
 
 from groundwork.cli.main import main
 from tests.audit.good import GOOD, Change, write
+from tests.conftest import ROOT
 
 BAD: dict[str, Change] = {
     "src/demo/data.py": (", random_state=seed", ""),
@@ -256,3 +258,15 @@ def test_repo_review_runs_the_same_checks(bad: str) -> None:
     assert found["EX102"].result is True
     assert found["EX109"].result is None
     assert found["EX101"].family == "exactness"
+
+
+@pytest.mark.parametrize(("name", "status"), [("good", 0), ("bad", 1)])
+def test_the_hook_of_pre_commit_audits_the_folder_that_it_runs_in(
+    name: str, status: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(request.getfixturevalue(name))
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    assert (hook["language"], hook["pass_filenames"]) == ("python", False)
+    program, *arguments = hook["entry"].split()
+    assert program == "groundwork"
+    assert main(arguments) == status
