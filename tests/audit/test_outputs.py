@@ -246,7 +246,7 @@ def test_what_others_come_after_is_planned_before_them(
     _, out = printed(capsys, str(folder), "--plan")
     planned = re.findall(r"\*\*(\w+) ", out)
     assert set(planned) == {"TS101", "CI101", "LK101"}
-    assert len(re.findall(r"Nothing is left to mend", out)) == 8 - 3
+    assert len(re.findall(r"Nothing is left to mend", out)) == 8 - 2
 
 
 def test_repo_review_runs_the_same_checks(bad: str) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Eight weeks of work, and a last one to look back: 60 days.
 WEEKS = 8
+# Days of work that a week has at least, so that a short plan ends early.
+LEAST = 2.0
 # Places that an item lists; the report has the others.
 LISTED = 5
 
@@ -39,14 +41,14 @@ def ordered(results: list[Result]) -> list[Result]:
 
 
 def weeks(results: list[Result]) -> list[list[Result]]:
-    """Return the items of each week, with about the same work in each."""
+    """Return the items of each week, with about the same work in each that has any."""
     items = ordered(results)
     found: list[list[Result]] = [[] for _ in range(WEEKS)]
-    total = sum(one.check.days for one in items)
+    a_week = max(sum(one.check.days for one in items) / WEEKS, LEAST)
     spent = 0.0
     for one in items:
         # By the middle of an item, so that rounding pushes nothing past the end.
-        week = int((spent + one.check.days / 2) / total * WEEKS) if total else 0
+        week = int((spent + one.check.days / 2) / a_week)
         found[min(week, WEEKS - 1)].append(one)
         spent += one.check.days
     return found
@@ -61,7 +63,7 @@ def plan(report: Report) -> str:
     lines = [
         f"# {report.name}: 60 days, from {report.day} to {end}",
         "",
-        f"The audit gives {report.score} of 100; {failed} checks fail, about {days:g} days of\nwork.",  # noqa: E501
+        f"The audit gives {report.score} of 100; {failed} checks fail: about {days:g} days of work.",  # noqa: E501
         "The order closes the most for the least work, and what others build on comes first.",
         "",
     ]

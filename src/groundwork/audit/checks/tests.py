@@ -94,49 +94,14 @@ class DataTested(Subject):
     days = 2
     MISSING = "no test is about data, a schema, columns, rows or splits"
     WORDS = frozenset(
-        [
-            "data",
-            "dataset",
-            "datasets",
-            "datamodule",
-            "dataloader",
-            "dataloaders",
-            "schema",
-            "schemas",
-            "column",
-            "columns",
-            "row",
-            "rows",
-            "split",
-            "splits",
-            "dataframe",
-            "df",
-            "frame",
-            "csv",
-            "parquet",
-            "pandera",
-            "expectation",
-            "expectations",
-            "preprocess",
-            "preprocessing",
-            "clean",
-            "cleaning",
-            "transform",
-            "transforms",
-            "features",
-            "feature",
-            "load",
-            "loader",
-            "loading",
-            "read",
-            "image",
-            "images",
-            "text",
-            "tokenizer",
-            "tokenize",
-            "vocab",
-            "corpus",
-        ]
+        {
+            *("data", "dataset", "datasets", "datamodule", "dataloader", "dataloaders", "schema"),
+            *("schemas", "column", "columns", "row", "rows", "split", "splits", "dataframe"),
+            *("df", "frame", "csv", "parquet", "pandera", "expectation", "expectations"),
+            *("preprocess", "preprocessing", "clean", "cleaning", "transform", "transforms"),
+            *("features", "feature", "load", "loader", "loading", "read", "image", "images"),
+            *("text", "tokenizer", "tokenize", "vocab", "corpus"),
+        }
     )
 
 
@@ -150,41 +115,13 @@ class ModelTested(Subject):
     days = 2
     MISSING = "no test is about a model, predictions, metrics or a loss"
     WORDS = frozenset(
-        [
-            "model",
-            "models",
-            "predict",
-            "prediction",
-            "predictions",
-            "predictor",
-            "fit",
-            "score",
-            "scores",
-            "metric",
-            "metrics",
-            "loss",
-            "forward",
-            "estimator",
-            "classifier",
-            "regressor",
-            "net",
-            "network",
-            "layer",
-            "layers",
-            "encoder",
-            "decoder",
-            "accuracy",
-            "proba",
-            "logits",
-            "inference",
-            "module",
-            "modules",
-            "tree",
-            "forest",
-            "embedding",
-            "embeddings",
-            "weights",
-        ]
+        {
+            *("model", "models", "predict", "prediction", "predictions", "predictor", "fit"),
+            *("score", "scores", "metric", "metrics", "loss", "forward", "estimator"),
+            *("classifier", "regressor", "net", "network", "layer", "layers", "encoder"),
+            *("decoder", "accuracy", "proba", "logits", "inference", "module", "modules", "tree"),
+            *("forest", "embedding", "embeddings", "weights"),
+        }
     )
 
 
@@ -198,40 +135,12 @@ class PipelineTested(Subject):
     days = 1
     MISSING = "no test is about a pipeline, training, a command or a service"
     WORDS = frozenset(
-        [
-            "pipeline",
-            "pipelines",
-            "train",
-            "training",
-            "trainer",
-            "e2e",
-            "integration",
-            "smoke",
-            "cli",
-            "runner",
-            "invoke",
-            "main",
-            "subprocess",
-            "client",
-            "api",
-            "job",
-            "jobs",
-            "flow",
-            "flows",
-            "workflow",
-            "script",
-            "scripts",
-            "run",
-            "runs",
-            "sweep",
-            "sweeps",
-            "experiment",
-            "experiments",
-            "eval",
-            "evaluate",
-            "step",
-            "steps",
-        ]
+        {
+            *("pipeline", "pipelines", "train", "training", "trainer", "e2e", "integration"),
+            *("smoke", "cli", "runner", "invoke", "main", "subprocess", "client", "api", "job"),
+            *("jobs", "flow", "flows", "workflow", "script", "scripts", "run", "runs", "sweep"),
+            *("sweeps", "experiment", "experiments", "eval", "evaluate", "step", "steps"),
+        }
     )
 
 
