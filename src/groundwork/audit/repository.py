@@ -160,15 +160,19 @@ class Audited:
         """The Dockerfiles."""
         paths = self.files.named("Dockerfile", "*.Dockerfile", "Dockerfile.*", "Containerfile")
         paths = [one for one in paths if not one.endswith((".dockerignore", ".md", ".sh", ".py"))]
-        return list(self._read(paths, CONTAINERS, dockerfile))
+        return list(self._read(self._run(paths), CONTAINERS, dockerfile))
+
+    def _run(self, paths: list[str]) -> list[str]:
+        """Return the paths that are not of tests, whose images and workloads are stand-ins."""
+        return [one for one in paths if not {"test", "tests"} & set(one.split("/")[:-1])]
 
     @cached_property
     def containers(self) -> list[Container]:
         """The containers of Compose files and of Kubernetes workloads."""
-        paths = self.files.named("compose*.y*ml", "docker-compose*.y*ml")
+        paths = self._run(self.files.named("compose*.y*ml", "docker-compose*.y*ml"))
         read = self._read(paths, CONTAINERS, lambda path, text: (path, documents(text)))
         found = [one for path, parsed in read for one in compose(path, parsed)]
-        for path in self.files.named("*.yml", "*.yaml"):
+        for path in self._run(self.files.named("*.yml", "*.yaml")):
             text = self.text(path, "YAML") if path not in paths else ""
             if is_manifest(text) and "{{" not in text:  # Helm's are templates
                 read = self._read([path], CONTAINERS, lambda path, text: (path, documents(text)))

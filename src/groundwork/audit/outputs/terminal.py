@@ -38,7 +38,8 @@ def _result(result: Result, console: Console, *, every: bool) -> None:
         return
     sign, style = SIGNS[result.status]
     note = f" ({result.note})" if result.note else ""
-    console.print(Text(f"  {sign} {result.check.id} ", style) + Text(result.check.title + note))
+    rule = Text(f"  {sign} {result.check.id} ", style) + Text(result.check.title + note)
+    console.print(rule, soft_wrap=True)
     shown: list[Finding] = result.findings if every else result.findings[:SHOWN]
     for finding in shown:
         console.print(Text(f"      {finding}"), soft_wrap=True)

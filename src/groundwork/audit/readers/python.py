@@ -7,13 +7,37 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 Node = TypeVar("Node", bound=ast.AST)
 # Kinds of what is read: a notebook may be read, and a cell of it not be Python.
 PYTHON, NOTEBOOK, CELLS = "Python", "notebook", "code of a notebook"
+
+
+# Fields that hold no node: names, and operators and contexts, which are one object in all places.
+LEAVES = {
+    "id",
+    "ctx",
+    "op",
+    "ops",
+    "attr",
+    "kind",
+    "type_comment",
+    "name",
+    "module",
+    "level",
+    "arg",
+}
+
+
+@cache
+def _children(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Return the fields of a type of node in which there are others."""
+    if kind is ast.Constant:
+        return ()
+    return tuple(name for name in kind._fields if name not in LEAVES)
 
 
 @dataclass
@@ -42,12 +66,12 @@ class Module:
         kinds: defaultdict[type[ast.AST], list[ast.AST]] = defaultdict(list)
         ahead: list[ast.AST] = [self.tree]
         for node in ahead:  # it grows meanwhile
-            kinds[type(node)].append(node)
-            for name in node._fields:
+            kind = type(node)
+            kinds[kind].append(node)
+            for name in _children(kind):  # type: ignore[arg-type]
                 value = getattr(node, name, None)
                 for one in value if isinstance(value, list) else (value,):
-                    # Operators and contexts are one object in all places.
-                    if isinstance(one, ast.AST) and one._fields:
+                    if isinstance(one, ast.AST):
                         parents[one] = node
                         ahead.append(one)
         return parents, kinds
