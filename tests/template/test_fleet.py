@@ -102,8 +102,9 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     assert status == 1
     out = capsys.readouterr().out.splitlines()
     cells = {Path(line.split()[0]).name: line.split() for line in out[1:]}
-    assert cells["first"][1:] == ["v1.0.0", NEWEST, "2", "0", "behind"]
-    assert cells["current"][1:] == [NEWEST, NEWEST, "0", "2", "2026-01-02", "exact", "current"]
+    assert cells["first"][1:] == ["v1.0.0", NEWEST, "2", "0", "100", "behind"]
+    recorded = ["2026-01-02", "exact", "current"]
+    assert cells["current"][1:] == [NEWEST, NEWEST, "0", "2", "100", *recorded]
     for name, words in {**wrong, "nowhere": "there is no such folder"}.items():
         (line,) = (line for line in out[1:] if line.split()[0].endswith(f"/{name}"))
         assert "failed: " in line
@@ -114,7 +115,7 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     rows = ET.fromstring(body)  # noqa: S314 - our own page
     shown = [[cell.findtext("details/summary") or cell.text or "" for cell in row] for row in rows]
     assert len(shown) == len(out) - 1
-    assert shown[1][1:5] == [NEWEST, NEWEST, "0", "2"]
+    assert shown[1][1:6] == [NEWEST, NEWEST, "0", "2", "100"]
     details = rows[1].find("td/details")
     assert details is not None
     assert (details[0].tail or "").split(", ") == ["docs/runbook.md", "tox.ini"]
@@ -185,7 +186,7 @@ def test_a_bare_repository_an_address_and_a_folder_of_a_larger_one_are_updated_t
         name, folder = (f"file://{repository}" if kind == "url" else str(repository)), ""
     branch = f"{BRANCH}-one" if folder else BRANCH
     (row,) = fleet.survey([name], update=True)
-    assert (row.state, row.behind) == ("updated", 2), row.note
+    assert (row.state, row.behind, row.audit) == ("updated", 2, 100), row.note
     changed = git(repository, "diff", "--name-only", "main", branch).split()
     assert f"{folder}tox.ini" in changed
     assert all(path.startswith(folder) for path in changed)

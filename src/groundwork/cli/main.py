@@ -12,6 +12,7 @@ from groundwork.errors import UserError
 from groundwork.update.git import OF_HOOKS, GitError
 
 from .adopt import adopt
+from .audit import audit, checks
 from .catalog import catalog, questions
 from .checksums import write_checksums
 from .fleet import fleet
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (adopt, catalog, fleet, lock, questions):
+for command in (adopt, audit, catalog, checks, fleet, lock, questions):
     app.command()(command)
 app.command("checksums")(write_checksums)
 app.command("reference")(write_reference)

@@ -6,7 +6,7 @@ from importlib import resources
 
 import jinja2
 
-COLUMNS = ("project", "version", "newest", "behind", "changed", "reproduced", "")
+COLUMNS = ("project", "version", "newest", "behind", "changed", "audit", "reproduced", "")
 
 
 @dataclass
@@ -20,11 +20,14 @@ class Row:
     newest: str = ""
     behind: int | None = None
     changed: list[str] | None = field(default=None)
+    # The score of `groundwork audit`.
+    audit: int | None = None
     reproduced: str = ""
 
     def cells(self) -> list[str]:
         """Return what a table shows, in the order of COLUMNS."""
-        numbers = (self.behind, None if self.changed is None else len(self.changed))
+        changed = None if self.changed is None else len(self.changed)
+        numbers = (self.behind, changed, self.audit)
         counts = ["" if number is None else str(number) for number in numbers]
         words = f"{self.state}: {self.note}" if self.note else self.state
         return [self.name, self.version, self.newest, *counts, self.reproduced, words]

@@ -12,6 +12,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from groundwork.audit.run import audit
 from groundwork.errors import UserError
 from groundwork.update.answers import Answers
 from groundwork.update.drift import drift
@@ -76,6 +77,7 @@ def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
         old.mkdir()
         standard.render(answers.version, answers, old)
         row.changed = [one.path for one in drift(repository, old, repository.tree())]
+        row.audit = _score(repository, Path(place, "audited"))
         row.state = "behind" if row.behind else "current"
         if not update or (not row.behind and not to):
             return
@@ -143,6 +145,14 @@ def _has(repository: Repository, branch: str, *, remote: bool) -> bool:
     if remote:
         return bool(git(repository.folder, "ls-remote", "origin", where))
     return bool(repository.git("for-each-ref", where))
+
+
+def _score(repository: Repository, place: Path) -> int:
+    """Return the score of an audit: of the folder, or of a bare repository's files in `place`."""
+    if Path(repository.git_dir) != repository.folder:
+        return audit(repository.folder).score
+    repository.write(repository.tree(), place)
+    return audit(place).score
 
 
 def _reproduced(folder: Path) -> str:

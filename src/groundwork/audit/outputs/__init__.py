@@ -1,0 +1,1 @@
+"""A report as text, JSON, SARIF, a page or a badge."""

@@ -1,0 +1,233 @@
+"""The files in which projects declare dependencies, each read into a `Declared`."""
+
+import ast
+import configparser
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import yaml
+from packaging.utils import canonicalize_name
+from poetry.core.packages.dependency import Dependency
+
+from .needs import Declared, Need, exact, line_of, need, requirements
+from .python import parse
+
+# What conda calls otherwise than the package index.
+CONDA = {"pytorch": "torch", "py-xgboost": "xgboost", "tensorflow-gpu": "tensorflow"}
+
+
+def _needs(
+    texts: Iterable[Any], path: str, whole: str, *, optional: bool = False, main: bool = True
+) -> Iterator[Need]:
+    for text in texts:
+        if not isinstance(text, str):
+            continue
+        name = re.match(r"[\w.-]+", text.strip())
+        line = line_of(whole, name[0]) if name else 1
+        if found := need(text, path, line, optional=optional, main=main):
+            yield found
+
+
+def pyproject(path: str, text: str) -> Declared:
+    """Read pyproject.toml as PEP 621, Poetry, PDM and uv have it."""
+    content = tomllib.loads(text)
+    project = _table(content, "project")
+    tool = _table(content, "tool")
+    poetry = _table(tool, "poetry")
+    declared = Declared(path, "pyproject")
+    declared.project = canonicalize_name(str(project.get("name") or poetry.get("name") or ""))
+    dynamic = project.get("dynamic", [])
+    declared.computed = "dependencies" in dynamic
+    poetry_python = _table(poetry, "dependencies").get("python", "")
+    declared.python = str(project.get("requires-python") or poetry_python or "")
+    found = declared.needs
+    found += _needs(project.get("dependencies", []), path, text)
+    for texts in _table(project, "optional-dependencies").values():
+        found += _needs(texts, path, text, optional=True, main=False)
+    groups = [_table(content, "dependency-groups"), _table(_table(tool, "pdm"), "dev-dependencies")]
+    for texts in [one for group in groups for one in group.values()]:
+        found += _needs(texts, path, text, main=False)
+    found += _needs(_table(tool, "uv").get("dev-dependencies", []), path, text, main=False)
+    found += _poetry(_table(poetry, "dependencies"), path, text)
+    tables = [_table(one, "dependencies") for one in _table(poetry, "group").values()]
+    for table in [_table(poetry, "dev-dependencies"), *tables]:
+        found += _poetry(table, path, text, main=False)
+    sources = _table(_table(tool, "uv"), "sources")
+    declared.needs = [
+        _from_source(one, sources.get(one.name))
+        for one in found
+        if one.name != declared.project  # its own extras
+    ]
+    return declared
+
+
+def _table(content: Any, name: str) -> dict[str, Any]:  # noqa: ANN401
+    value = content.get(name) if isinstance(content, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _from_source(one: Need, source: object) -> Need:
+    """Return a requirement with the source that uv has for it."""
+    if not isinstance(source, dict) or not ({"git", "url", "path"} & source.keys()):
+        return one
+    return Need(**(one.__dict__ | {"url": _address(source)}))
+
+
+def _address(source: dict[str, Any]) -> str:
+    revision = source.get("rev") or ""
+    if "git" in source:
+        return f"git+{source['git']}" + (f"@{revision}" if revision else "")
+    return str(source.get("url") or source.get("path") or "")
+
+
+def _poetry(table: dict[str, Any], path: str, whole: str, *, main: bool = True) -> Iterator[Need]:
+    for name, said in table.items():
+        about = said if isinstance(said, dict) else {"version": said}
+        if name == "python" or isinstance(said, list):
+            continue
+        line = line_of(whole, name)
+        specifier = ""
+        version = str(about.get("version", "*"))
+        if "version" in about:
+            try:
+                specifier = Dependency(name, version).base_pep_508_name.removeprefix(name)
+            except ValueError:
+                specifier = ""
+        yield Need(
+            canonicalize_name(name),
+            re.sub(r"^[^<>=!~]*", "", specifier.strip(" ()")),
+            path,
+            line,
+            f"{name} = {version}",
+            url=_address(about) if {"git", "url", "path"} & about.keys() else "",
+            optional=bool(about.get("optional") or about.get("markers") or about.get("python")),
+            exact=exact(specifier.strip(" ()")[len(name) :] or specifier),
+            main=main,
+        )
+
+
+def pipfile(path: str, text: str) -> Declared:
+    """Read a Pipfile."""
+    content = tomllib.loads(text)
+    requires = _table(content, "requires")
+    python = str(requires.get("python_full_version") or requires.get("python_version") or "")
+    declared = Declared(path, "Pipfile", python=python)
+    for table, main in (("packages", True), ("dev-packages", False)):
+        for name, said in _table(content, table).items():
+            about = said if isinstance(said, dict) else {"version": said}
+            version = str(about.get("version", "*"))
+            specifier = "" if version == "*" else version
+            url = str(about.get("git") or about.get("path") or about.get("file") or "")
+            if "git" in about:
+                url = f"git+{url}" + (f"@{about['ref']}" if "ref" in about else "")
+            declared.needs.append(
+                Need(
+                    canonicalize_name(name),
+                    specifier,
+                    path,
+                    line_of(text, name),
+                    f"{name} = {version}",
+                    url,
+                    optional="markers" in about,
+                    exact=exact(specifier),
+                    main=main,
+                )
+            )
+    return declared
+
+
+def setup_cfg(path: str, text: str) -> Declared:
+    """Read setuptools' setup.cfg."""
+    config = configparser.ConfigParser(interpolation=None)
+    try:
+        config.read_string(text)
+    except configparser.Error as error:
+        raise ValueError(str(error)) from None
+    declared = Declared(path, "setup.cfg")
+    declared.project = canonicalize_name(config.get("metadata", "name", fallback=""))
+    declared.python = config.get("options", "python_requires", fallback="")
+    texts = config.get("options", "install_requires", fallback="").split("\n")
+    declared.computed = any(one.strip().startswith("file:") for one in texts)
+    declared.needs += _needs(filter(None, map(str.strip, texts)), path, text)
+    if config.has_section("options.extras_require"):
+        for name, value in config.items("options.extras_require"):
+            if name not in config.defaults():
+                texts = list(filter(None, map(str.strip, value.split("\n"))))
+                declared.needs += _needs(texts, path, text, optional=True, main=False)
+    return declared
+
+
+def setup_py(path: str, text: str) -> Declared:
+    """Read the literals that setup.py hands to setup(); it is not run."""
+    declared = Declared(path, "setup.py")
+    for node in ast.walk(parse(text)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "setup":
+            said = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+            declared.python = str(_literal(said.get("python_requires")) or "")
+            declared.project = canonicalize_name(str(_literal(said.get("name")) or ""))
+            texts = _literal(said.get("install_requires"))
+            declared.computed |= "install_requires" in said and texts is None
+            declared.needs += _needs(texts if isinstance(texts, list) else [], path, text)
+            extras = _literal(said.get("extras_require"))
+            for one in extras.values() if isinstance(extras, dict) else []:
+                listed = one if isinstance(one, list) else [one]
+                declared.needs += _needs(listed, path, text, optional=True, main=False)
+    return declared
+
+
+def _literal(node: ast.AST | None) -> Any:  # noqa: ANN401
+    if node is None:
+        return None
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError):
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def conda(path: str, text: str) -> Declared:
+    """Read conda's environment file."""
+    content = yaml.safe_load(text)
+    declared = Declared(path, "conda")
+    listed = content.get("dependencies") if isinstance(content, dict) else None
+    for said in listed if isinstance(listed, list) else []:
+        if isinstance(said, dict):
+            declared.needs += _needs(said.get("pip") or [], path, text)
+            continue
+        plain = re.sub(r"^.*::", "", str(said)).strip()
+        found = re.match(r"([\w.-]+)\s*(.*)", plain)
+        if not found:
+            continue
+        name, version = found[1].lower(), found[2].strip()
+        if name == "python":
+            declared.python = version or declared.python
+            continue
+        if name == "pip":
+            continue
+        fixed = re.match(r"^={1,2}\s*([\w.]+)", version)
+        declared.needs.append(
+            Need(
+                canonicalize_name(CONDA.get(name, name)),
+                f"=={fixed[1]}.*" if fixed else version,
+                path,
+                line_of(text, found[1]),
+                plain,
+                exact=bool(fixed) and "*" not in version,
+            )
+        )
+    return declared
+
+
+READERS: dict[str, Callable[[str, str], Declared]] = {
+    "pyproject.toml": pyproject,
+    "Pipfile": pipfile,
+    "setup.cfg": setup_cfg,
+    "setup.py": setup_py,
+    "environment*.y*ml": conda,
+    "conda*.y*ml": conda,
+    "requirements*.txt": requirements,
+    "requirements*.in": requirements,
+    "*[-_.]requirements.txt": requirements,
+}
