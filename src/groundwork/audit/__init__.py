@@ -1,0 +1,1 @@
+"""Answers the reproducibility checklist for any repository."""
