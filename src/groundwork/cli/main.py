@@ -16,6 +16,7 @@ from .catalog import catalog, questions
 from .checksums import write_checksums
 from .fleet import fleet
 from .lock import lock
+from .prove import prove_repository
 
 app = typer.Typer(
     name="groundwork",
@@ -27,6 +28,7 @@ app = typer.Typer(
 for command in (adopt, catalog, fleet, lock, questions):
     app.command()(command)
 app.command("checksums")(write_checksums)
+app.command("prove")(prove_repository)
 
 
 @app.callback()

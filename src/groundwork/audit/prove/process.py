@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections import defaultdict
 from collections.abc import Mapping
@@ -13,6 +14,10 @@ from .variables import without_credentials
 
 _PAUSE = 0.1
 _SHOWN = 4000
+_LONGEST = 400
+_UNREACHED = re.compile(
+    "Network is unreachable|[Nn]ame resolution|Name or service not known|Could not resolve host"
+)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # What programs print when they get no more memory than a limit allows.
 _EXHAUSTED = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "out of memory")
@@ -40,9 +45,7 @@ class Ended:
         """Return in a few words why it failed."""
         if self.limit:
             return self.limit
-        lines = [line.strip() for line in self.log.splitlines() if line.strip()]
-        said = lines[-1][:200] if lines else "it printed nothing"
-        return f"exit status {self.status}: {said}"
+        return f"exit status {self.status}: {cause(self.log)}"
 
 
 def watched(
@@ -82,6 +85,23 @@ def watched(
     if not limit and process.returncode and any(words in text for words in _EXHAUSTED):
         limit = f"it ran out of memory: a process may use {size(memory)}"
     return Ended(process.returncode, monotonic() - start, text, limit)
+
+
+def cause(log: str) -> str:
+    """Return what a command printed of its failure, in one line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    if not lines:
+        return "it printed nothing"
+    # uv's errors, which it breaks into lines; pytest's summary; else the last word.
+    starts = [n for n, line in enumerate(lines) if re.match(r"(error: |×)", line)]
+    if starts:
+        said = " ".join(re.sub(r"^[│╰─▶×├\s]+", "", line) for line in lines[starts[0] :])
+    else:
+        failed = [line for line in lines if re.match(r"(FAILED|ERROR) \S+", line)]
+        said = "; ".join([*failed[:1], lines[-1].strip("= ")])
+    if _UNREACHED.search(log):
+        said += " (there is no network after the install)"
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
 def size(number: int) -> str:

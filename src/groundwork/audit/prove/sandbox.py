@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from shutil import which
 
@@ -69,6 +70,7 @@ class Sandbox:
         """Write what the sandbox says of its user."""
         self.program = find()
         self.scratch, self.limits, self.visible = scratch, limits, set(visible)
+        self.numbers = count()
         self.said = scratch / "said"
         self.said.mkdir()
         (self.said / "passwd").write_text(_PASSWD, "utf-8")
