@@ -132,8 +132,8 @@ import os
 print(*sorted(name for name in os.environ if name in {sorted(variables)}))
 home = {str(Path.home())!r}
 names = ["/etc/shadow", "/etc/ssh", "/etc/ssl/private", "/run", "/var/run", "/home", "/mnt", "/srv"]
-print(*(name for name in names if os.path.exists(name) and os.listdir(name) != ["user"]))
-print(*(name for name in os.listdir(home) if name != ".pyenv" and os.path.exists(home)))
+print(*(name for name in names if os.path.exists(name) and os.listdir(name) != ["sandbox"]))
+print(*(name for name in os.listdir(home) if not name.startswith(".pyenv") and os.path.exists(home)))
 print(len([name for name in os.listdir("/proc") if name.isdigit()]) < 5)
 """
     ended = python(box, place, code, network=network)

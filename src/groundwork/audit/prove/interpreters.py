@@ -1,6 +1,7 @@
 """Pythons of this machine, and the one that a repository asks for."""
 
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from groundwork.errors import UserError
 
 from .declared import read_toml
 
-_TELL = "import platform, sys; print(platform.python_version(), sys.base_prefix, sys.executable)"
+_TELL = "import platform, sys; print(platform.python_version(), sys.base_prefix)"
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,29 @@ def choose(folder: Path) -> Interpreter:
         allowed = SpecifierSet(said)
     except InvalidSpecifier:
         raise UserError(f"{source}: {said!r} does not say which Python is wanted") from None
+    if not source:
+        allowed = SpecifierSet(">=3.9")
+    if this().version in allowed:
+        return this()
     found = sorted(present(), key=lambda one: one.version, reverse=True)
-    found.sort(key=lambda one: one.prefix != Path(sys.base_prefix))
     for one in found:
-        if one.version in allowed and (source or one.version >= Version("3.9")):
+        if one.version in allowed:
             return one
     have = ", ".join(sorted({str(one.version) for one in found}))
     raise UserError(f"{source} wants Python {said}, and there is only {have}")
 
 
+def this() -> Interpreter:
+    """Return the Python that runs this, outside of its environment."""
+    prefix = Path(sys.base_prefix).resolve()
+    program = prefix / "bin" / f"python3.{sys.version_info.minor}"
+    return Interpreter(Version(platform.python_version().rstrip("+")), prefix, program)
+
+
 @cache
 def present() -> tuple[Interpreter, ...]:
     """Return every Python 3 of this machine: this one, those on PATH, pyenv's and uv's."""
-    programs = [Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")]
+    programs = [this().program]
     names = ["python3", *(f"python3.{minor}" for minor in range(8, 20))]
     programs += [Path(path) for name in names if (path := which(name))]
     home = Path.home()
@@ -84,7 +95,7 @@ def present() -> tuple[Interpreter, ...]:
         )
         words = done.stdout.strip().split(" ", 1)
         if done.returncode == 0 and len(words) > 1:  # a shim of pyenv may lead nowhere
-            prefix = Path(words[1].partition(" ")[0])
+            prefix = Path(words[1])
             version = Version(words[0].rstrip("+"))
             binary = prefix / "bin" / f"python{version.major}.{version.minor}"
             if binary.exists():

@@ -62,7 +62,8 @@ def _guess_tests(folder: Path) -> Command:
         "tool", {}
     ):
         return Command("python -m pytest", "guessed: pytest is configured")
-    if any("pytest" in text or re.search(r"^def test", text, re.M) for text in map(_text, modules)):
+    of_pytest = re.compile(r"^\s*(import|from) pytest\b|^(async )?def test", re.MULTILINE)
+    if any(of_pytest.search(_text(path)) for path in modules):
         return Command("python -m pytest", "guessed: tests for pytest")
     if _target(folder, "test"):
         return Command("make test", "guessed: the target of Makefile")
@@ -72,7 +73,9 @@ def _guess_tests(folder: Path) -> Command:
             f"{tox} run --skip-pkg-install", "guessed: tox.ini is there", f"{tox} run --notest"
         )
     if modules:
-        where = f" -s {modules[0].relative_to(folder).parts[0]}" if modules[0].parent != folder else ""
+        where = (
+            f" -s {modules[0].relative_to(folder).parts[0]}" if modules[0].parent != folder else ""
+        )
         return Command(f"python -m unittest discover{where}", "guessed: tests for unittest")
     return Command("", "no tests were found; declare how to run them, or give --tests")
 

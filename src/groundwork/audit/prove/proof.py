@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copytree
-from sys import base_prefix
 from tempfile import mkdtemp
 
 from groundwork.errors import UserError
 
 from . import copy, environment, image, testing, training
 from .environment import Environment, find_uv
+from .interpreters import this
 from .plan import plan
 from .process import Ended
 from .recipes import Recipe, lines_of_yanked, recipe
@@ -92,7 +92,7 @@ def _steps(
 
 def _visible(made: Recipe) -> set[Path]:
     uv = find_uv()
-    return {Path(base_prefix), *made.visible, *([uv, uv.resolve()] if uv else [])}
+    return {this().prefix, *made.visible, *([uv, uv.resolve()] if uv else [])}
 
 
 def _environment(first: Environment, made: Recipe, ended: Ended, note: str) -> Step:

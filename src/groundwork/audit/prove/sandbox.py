@@ -21,7 +21,8 @@ from . import variables
 from .process import Ended, watched
 from .step import Limits
 
-HOME = "/home/user"
+# As nobody's is, so that it hides nothing.
+HOME = "/home/sandbox"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 _SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "opt", "sbin", "usr")
 # Of /etc only this: the rest has the machine's own keys and passwords.
@@ -106,12 +107,8 @@ class Sandbox:
             options.append("--disable-userns")
         for name in _SYSTEM:
             options += _system(Path("/", name))
-        shown = {Path("/etc", name) for name in _SETTINGS} | self.visible
-        if network:
-            shown |= variables.files_named(variables.of_network())
-        for one in sorted(shown):
-            if not any(one.is_relative_to(Path("/", name)) for name in _SYSTEM):
-                options += ["--ro-bind-try", str(one), str(one)]
+        for name in _SETTINGS:
+            options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
         for name in ("passwd", "group"):
             options += ["--ro-bind", str(self.said / name), f"/etc/{name}"]
         options += ["--proc", "/proc", "--dev", "/dev"]
@@ -122,6 +119,11 @@ class Sandbox:
         options += ["--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
         for source, target in place.mounts.items():
             options += ["--bind", str(source), target]
+        # After the temporary folders, in which they may be.
+        named = variables.files_named(variables.of_network()) if network else set()
+        for path in sorted(self.visible | named):
+            if not any(path.is_relative_to(Path("/", name)) for name in _SYSTEM):
+                options += ["--ro-bind-try", str(path), str(path)]
         # Last: mount points had to be made first.
         options += ["--remount-ro", "/", "--chdir", place.folder, "--"]
         limited = (str(self.limits.memory >> 10), str(self.limits.file >> 9))

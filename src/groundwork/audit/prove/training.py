@@ -1,7 +1,6 @@
 """Training in two places, and whether it wrote the same: other folder, TMPDIR and hash seed."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from groundwork.errors import UserError
 from . import digests, outputs
 from .compare import Comparison, compare, listed, read
 from .environment import Environment
+from .interpreters import this
 from .plan import Plan
 from .process import Ended
 from .sandbox import HOME, Place, Sandbox
@@ -44,18 +44,19 @@ def train_twice(
     begun = monotonic()
     one = _train(first, plan, limits, seed=1)
     if not one.ended.good:
-        yield _failed("", plan, one.ended)
+        yield from _failed("", plan, one.ended)
         return
     made, ended = second()
     if not ended.good:
         why = f"in another folder the environment cannot be made: {ended.why()}"
         yield Step(_NAMES[0], "failed", why, monotonic() - begun, ended.log)
+        yield _nothing()
         return
     sleep(max(0, _APART - (monotonic() - begun)))
     other = _train(made, plan, limits, seed=2)
     if not other.ended.good:
         where = "in another folder, with another TMPDIR and PYTHONHASHSEED: "
-        yield _failed(where, plan, other.ended)
+        yield from _failed(where, plan, other.ended)
         return
     took = one.ended.seconds + other.ended.seconds
     words = f"{plan.train.shell} ({plan.train.source}) ran twice"
@@ -71,9 +72,14 @@ def not_done(why: str) -> Iterator[Step]:
         yield Step(name, "not done", why)
 
 
-def _failed(where: str, plan: Plan, ended: Ended) -> Step:
+def _failed(where: str, plan: Plan, ended: Ended) -> Iterator[Step]:
     why = f"{where}{plan.train.shell} ({plan.train.source}): {ended.why()}"
-    return Step(_NAMES[0], "failed", why, ended.seconds, ended.log)
+    yield Step(_NAMES[0], "failed", why, ended.seconds, ended.log)
+    yield _nothing()
+
+
+def _nothing() -> Step:
+    return Step(_NAMES[1], "not done", "training failed, so there is nothing to compare")
 
 
 def _train(environment: Environment, plan: Plan, limits: Limits, *, seed: int) -> Trained:
@@ -131,7 +137,7 @@ def _digests(sandbox: Sandbox, plan: Plan, run: Trained) -> dict[str, dict[str, 
     (home / "names.json").write_text(json.dumps(names), "utf-8")
     script = home / "digests.py"
     script.write_bytes(Path(digests.__file__).read_bytes())
-    words = [str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))]
+    words = [str(this().program)]
     words += ["-I", f"{HOME}/digests.py", "/work/copy"]
     words += [f"{HOME}/names.json", f"{HOME}/found.json"]
     place = Place(HOME, {home: HOME, run.copy: "/work/copy"})
