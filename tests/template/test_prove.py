@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -17,7 +17,7 @@ from groundwork.audit.prove.step import Limits, Step
 from groundwork.cli.main import main
 from tests.conftest import commit_all, git
 
-from .test_prove_sandbox import alive, outside, server  # noqa: F401 - outside is a fixture
+from .test_prove_sandbox import alive, server, writable
 
 LIMITS = Limits(60, 20, 20, 60, memory=1 << 30)
 Make = Callable[[dict[str, str]], Path]
@@ -72,6 +72,13 @@ def _at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Wait for the clock's next second only where a test is of the clock."""
     if "clock" not in request.node.name:
         monkeypatch.setattr(training, "_APART", 0)
+
+
+@pytest.fixture
+def outside() -> Iterator[list[Path]]:
+    """Folders of the host where anything may be written."""
+    with writable() as folders:
+        yield folders
 
 
 @pytest.fixture
@@ -241,7 +248,7 @@ def test_tests_that_pass_only_where_their_author_is_fail(
 def test_a_repository_changes_nothing_outside_its_copy(
     make: Make,
     outside: list[Path],
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     there = [*outside, tmp_path / "repository"]
     attempts = trains(f"""

@@ -19,7 +19,8 @@ from typing import IO, Any
 
 # By MLflow, in what it writes beside a model.
 _RECORD = re.compile(
-    rb"^\s*(run_id|model_id|model_uuid|utc_time_created|artifact_path|model_size_bytes): .*\n", re.M
+    rb"^\s*(run_id|model_id|model_uuid|utc_time_created|artifact_path|model_size_bytes): .*\n",
+    re.MULTILINE,
 )
 
 
@@ -29,7 +30,7 @@ def digests(path: Path) -> dict[str, Any]:
     A file without parts has one, whose name is empty. Of MLflow's metrics each is a part.
     """
     if path.is_symlink():
-        return _whole(f"a link to {os.readlink(path)}".encode())
+        return _whole(f"a link to {path.readlink()}".encode())
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -43,7 +44,9 @@ def digests(path: Path) -> dict[str, Any]:
     return {"raw": raw, "left_out": left_out, "parts": parts or {"": raw}}
 
 
-def _parts(path: Path, file: IO[bytes]) -> tuple[str, dict[str, str]]:
+def _parts(  # noqa: PLR0911 - one for each kind of file
+    path: Path, file: IO[bytes]
+) -> tuple[str, dict[str, str]]:
     file.seek(0)
     start = file.read(16)
     file.seek(0)
@@ -112,7 +115,7 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _digest(file: IO[bytes]) -> str:
+def _digest(file: "IO[bytes] | gzip.GzipFile") -> str:
     digest = hashlib.sha256()
     while block := file.read(1 << 20):
         digest.update(block)

@@ -96,7 +96,7 @@ class Environment:
         return Place(self.folder, mounts, f"/tmp/{self.temporary}".rstrip("/"))  # noqa: S108
 
 
-def make(  # noqa: PLR0913 - what there is to say of an environment
+def make(  # noqa: PLR0913, PLR0917 - what there is to say of an environment
     sandbox: Sandbox, recipe: Recipe, source: Path, folder: str, temporary: str, seconds: float
 ) -> tuple[Environment, Ended]:
     """Make an environment in a copy of `source`; return it with how its last command ended."""

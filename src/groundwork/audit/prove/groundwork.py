@@ -1,4 +1,4 @@
-"""A project that Groundwork rendered: its own scripts set it up, and it has a digest of its model."""
+"""A project that Groundwork rendered: its scripts set it up, and it has a digest of its model."""
 
 from pathlib import Path
 

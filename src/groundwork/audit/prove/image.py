@@ -3,10 +3,10 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 from shutil import which
+from time import monotonic
 
 from .process import Ended, cause
 from .step import Limits, Step
@@ -38,7 +38,7 @@ def build(folder: Path, scratch: Path, limits: Limits) -> Step:
         remove = {"buildah": ["rmi", "--force"]}.get(engine, ["image", "rm", "--force"])
         subprocess.run([engine, *remove, tag], capture_output=True, check=False)
     if not ended.good:
-        why = f"{engine} build --file {file}: {ended.limit or _said(ended.log)}"
+        why = f"{engine} build --file {file}: {ended.limit or cause(ended.log)}"
         return Step(_NAME, "failed", why, ended.seconds, ended.log)
     return Step(_NAME, "passed", f"{file}, by {engine}", ended.seconds, ended.log)
 
@@ -57,8 +57,6 @@ def _answers(engine: str) -> bool:
 
 
 def _run(command: list[str], folder: Path, log: Path, seconds: float) -> Ended:
-    from time import monotonic
-
     start = monotonic()
     limit = ""
     with (

@@ -34,7 +34,7 @@ class Chosen:
 
 def snapshot(folder: Path) -> Snapshot:
     """Return what the file system says of each file, by path: it differs if one was written."""
-    found = {}
+    found: Snapshot = {}
     for parent, folders, names in os.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):

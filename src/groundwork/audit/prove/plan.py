@@ -53,7 +53,7 @@ def _given(option: str, said: str, source: str, name: str) -> Command | None:
     return Command(said, f"declared in {source}") if said else None
 
 
-def _guess_tests(folder: Path) -> Command:
+def _guess_tests(folder: Path) -> Command:  # noqa: PLR0911 - one for each guess
     if is_project(folder):
         return Command("scripts/test.sh", "guessed: a Groundwork project")
     modules = sorted({*folder.glob("**/test_*.py"), *folder.glob("**/*_test.py")})
@@ -80,7 +80,7 @@ def _guess_tests(folder: Path) -> Command:
     return Command("", "no tests were found; declare how to run them, or give --tests")
 
 
-def _guess_training(folder: Path) -> Command:
+def _guess_training(folder: Path) -> Command:  # noqa: PLR0911 - one for each guess
     if is_project(folder):
         return Command(command_line(folder), "guessed: a Groundwork project")
     stages = _yaml(folder / "dvc.yaml").get("stages")
@@ -110,7 +110,7 @@ def _script(name: str) -> Command:
 
 def _target(folder: Path, name: str) -> bool:
     return any(
-        re.search(rf"^{name}\s*:(?!=)", _text(folder / file), re.M)
+        re.search(rf"^{name}\s*:(?!=)", _text(folder / file), re.MULTILINE)
         for file in ("Makefile", "makefile", "GNUmakefile")
     )
 

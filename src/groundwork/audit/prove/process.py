@@ -48,7 +48,7 @@ class Ended:
         return f"exit status {self.status}: {cause(self.log)}"
 
 
-def watched(
+def watched(  # noqa: PLR0913 - what there is to say of a command
     command: list[str],
     environment: Mapping[str, str],
     log: Path,
@@ -93,9 +93,9 @@ def cause(log: str) -> str:
     if not lines:
         return "it printed nothing"
     # uv's errors, which it breaks into lines; pytest's summary; else the last word.
-    starts = [n for n, line in enumerate(lines) if re.match(r"(error: |×)", line)]
+    starts = [n for n, line in enumerate(lines) if re.match(r"(error: |\u00d7)", line)]
     if starts:
-        said = " ".join(re.sub(r"^[│╰─▶×├\s]+", "", line) for line in lines[starts[0] :])
+        said = " ".join(re.sub(r"^[│╰─▶\u00d7├\s]+", "", line) for line in lines[starts[0] :])
     else:
         failed = [line for line in lines if re.match(r"(FAILED|ERROR) \S+", line)]
         said = "; ".join([*failed[:1], lines[-1].strip("= ")])

@@ -32,7 +32,7 @@ class Wishes:
 def prove(
     folder: Path,
     limits: Limits,
-    wishes: Wishes = Wishes(),  # noqa: B008 - it is frozen
+    wishes: Wishes = Wishes(),
     on: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Step]:
     """Do what a repository promises, and yield each step as it is done.
@@ -56,7 +56,8 @@ def _steps(
     note = copy.take(folder, source)
     name = folder.resolve().name or "repository"
     todo = plan(source, tests=wishes.tests, train=wishes.train)
-    rest = [step for step in STEPS[1:4] if step not in wishes.skip]
+    skip = {*wishes.skip, *(["outputs"] if "training" in wishes.skip else [])}
+    rest = [step for step in STEPS[1:4] if step not in skip]
     on("make the environment")
     try:
         made = recipe(source, todo.declared)
@@ -84,8 +85,9 @@ def _steps(
                 yield testing.test(first, todo.tests, limits)
             if "training" in rest:
                 on("train")
-                yield from training.train_twice(first, second, todo, limits)
-    if "image" not in wishes.skip and image.has_image(source):
+                steps = training.train_twice(first, second, todo, limits)
+                yield from (step for step in steps if step.name in rest)
+    if "image" not in skip and image.has_image(source):
         on("build the image")
         yield image.build(copytree(source, scratch / "context", symlinks=True), scratch, limits)
 

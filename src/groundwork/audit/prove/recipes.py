@@ -117,7 +117,9 @@ def _of_requirements(folder: Path, files: list[str]) -> Recipe:
     options = ["--require-hashes"] if hashed else []
     options += [f"-r {shlex.quote(name)}" for name in files]
     commands = [_VENV, " ".join(["uv pip install", *options])]
-    if _is_package(folder) and not any(re.search(r"^(-e )?\.", text, re.M) for text in texts):
+    if _is_package(folder) and not any(
+        re.search(r"^(-e )?\.", text, re.MULTILINE) for text in texts
+    ):
         commands.append("uv pip install --no-deps -e .")
     exact = hashed or all(map(_exact, texts))
     return Recipe(", ".join(files), tuple(commands), locked=exact)
@@ -177,4 +179,4 @@ def _of_tests(table: dict[str, Any]) -> list[str]:
 
 def lines_of_yanked(log: str) -> Iterator[str]:
     """Yield what uv says of packages that their makers have withdrawn."""
-    yield from re.findall(r"^warning: (.*\byanked\b.*?)\.?$", log, re.M)
+    yield from re.findall(r"^warning: (.*\byanked\b.*?)\.?$", log, re.MULTILINE)

@@ -5,7 +5,6 @@ folders and the copy of the repository. Only the last three can be written, and 
 one folder that is removed in the end. Without network it has the loopback interface only.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -133,7 +132,7 @@ class Sandbox:
 def _system(path: Path) -> list[str]:
     """Return the options for a folder of the system, which may be a link to one."""
     if path.is_symlink():
-        return ["--symlink", os.readlink(path), str(path)]
+        return ["--symlink", str(path.readlink()), str(path)]
     return ["--ro-bind", str(path), str(path)] if path.is_dir() else []
 
 
