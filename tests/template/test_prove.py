@@ -4,24 +4,27 @@ import base64
 import hashlib
 import json
 import os
+import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
-from groundwork.audit.prove import training
+from groundwork.audit.prove import image, training
+from groundwork.audit.prove.environment import find_uv
 from groundwork.audit.prove.proof import STEPS, Wishes, prove
 from groundwork.audit.prove.step import Limits, Step
 from groundwork.cli.main import main
-from tests.conftest import commit_all, git
+from tests.conftest import PRESENT_PYTHON, Render, commit_all, git
+from tests.containers import BASE, TOGETHER, Engine
 
 from .test_prove_sandbox import alive, server, writable
 
 LIMITS = Limits(60, 20, 20, 60, memory=1 << 30)
-Make = Callable[[dict[str, str]], Path]
-Prove = Callable[..., dict[str, Step]]
+Make = Callable[[dict[str, Any]], Path]
 
 TRAIN = """
 import pathlib, random
@@ -88,7 +91,7 @@ def make(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
     monkeypatch.setenv("UV_NO_INDEX", "1")
 
-    def run(given: dict[str, str]) -> Path:
+    def run(given: dict[str, Any]) -> Path:
         folder = tmp_path / "repository"
         files = {
             "requirements.txt": f"tiny==1.0 --hash=sha256:{digest}\n",
@@ -107,8 +110,11 @@ def make(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return run
 
 
-def run(folder: Path, limits: Limits = LIMITS, **wishes: str) -> dict[str, Step]:
-    return {step.name: step for step in prove(folder, limits, Wishes(**wishes))}  # type: ignore[arg-type]
+def run(
+    folder: Path, limits: Limits = LIMITS, *, tests: str = "", skip: Iterable[str] = ()
+) -> dict[str, Step]:
+    wishes = Wishes(tests=tests, skip=frozenset(skip))
+    return {step.name: step for step in prove(folder, limits, wishes)}
 
 
 def states(steps: dict[str, Step]) -> dict[str, str]:
@@ -174,7 +180,7 @@ def test_training_that_differs_fails(make: Make, files: dict[str, str], words: s
     ],
 )
 def test_a_lock_must_install(make: Make, requirement: str, words: str) -> None:
-    steps = run(make({"requirements.txt": requirement + "\n"}), skip=frozenset({"tests"}))  # type: ignore[arg-type]
+    steps = run(make({"requirements.txt": requirement + "\n"}), skip=["tests"])
     environment = steps["environment"]
     if not words:
         assert "no exact versions, so another day may bring other ones" in environment.message
@@ -209,8 +215,7 @@ def test_a_version_that_was_withdrawn_is_named(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with server(tmp_path / "index") as port:
         monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{port}/")
-        skip = frozenset(STEPS[1:])
-        (environment,) = run(folder, skip=skip).values()  # type: ignore[arg-type]
+            (environment,) = run(folder, skip=STEPS[1:]).values()
     assert environment.state == state
     assert "yanked" in environment.message
 
@@ -226,7 +231,11 @@ def case(body: str) -> dict[str, str]:
         ("pathlib.Path({there!r}).read_text()", "FileNotFoundError"),
         ("pathlib.Path.home().joinpath('.netrc').read_text()", "FileNotFoundError"),
         ("os.environ['KEY_OF_THE_AUTHOR']", "KeyError: 'KEY_OF_THE_AUTHOR'"),
-        ("urllib.request.urlopen('http://127.0.0.1:{port}/')", "Connection refused"),
+        pytest.param(
+            "urllib.request.urlopen('http://127.0.0.1:{port}/')",
+            "Connection refused",
+            marks=pytest.mark.rare,
+        ),
         ("urllib.request.urlopen('http://index.example.com/')", "no network after the install"),
     ],
     ids=["file", "home", "variable", "local service", "network"],
@@ -240,7 +249,7 @@ def test_tests_that_pass_only_where_their_author_is_fail(
     monkeypatch.setenv("KEY_OF_THE_AUTHOR", "there")
     with server(tmp_path / "home") as port:
         text = body.format(there=str(tmp_path / "home/.netrc"), port=port)
-        steps = run(make(case(text)), skip=frozenset({"training"}))  # type: ignore[arg-type]
+        steps = run(make(case(text)), skip=["training"])
     assert states(steps) == {"environment": "passed", "tests": "failed"}
     assert words in steps["tests"].log + steps["tests"].message
 
@@ -301,7 +310,7 @@ def test_what_takes_too_much_is_stopped_and_nothing_runs_on(
     make: Make, files: dict[str, str], why: str
 ) -> None:
     limits = Limits(60, 20, 1 if files is HANGS else 20, 60, memory=1 << 30)
-    steps = run(make(files), limits, skip=frozenset({"tests"}))  # type: ignore[arg-type]
+    steps = run(make(files), limits, skip=["tests"])
     expected = "failed" if why else "passed"
     assert steps["training"].state == expected
     if why:
@@ -330,7 +339,7 @@ LOGS = trains("""
 def test_what_may_differ_is_declared(make: Make, declared: str, state: str, words: str) -> None:
     steps = run(
         make(LOGS | {"groundwork-audit.toml": f"tests = 'true'\n{declared}\n"}),
-        skip=frozenset({"tests"}),  # type: ignore[arg-type]
+        skip=["tests"],
     )
     assert steps["outputs"].state == state
     assert words in steps["outputs"].message
@@ -378,10 +387,75 @@ def test_without_an_environment_nothing_is_done(
     assert words in steps["environment"].message
 
 
+@pytest.mark.parametrize(("version", "state"), [("1.0", "passed"), ("0.9", "failed")])
+def test_a_lock_of_uv_must_fit_the_project(
+    make: Make, wheels: Path, tmp_path: Path, version: str, state: str
+) -> None:
+    text = '[project]\nname = "a"\nversion = "0"\nrequires-python = ">=3.11"\n'
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    (locked / "pyproject.toml").write_text(f'{text}dependencies = ["tiny"]\n', "utf-8")
+    make({})  # what finds the wheel
+    words = [str(find_uv()), "lock", "--quiet", "--project", str(locked)]
+    subprocess.run(words, check=True)
+    lock = (locked / "uv.lock").read_text("utf-8")
+    assert str(wheels) in lock or "tiny" in lock
+    project = f'{text}dependencies = ["tiny>={version}"]\n'
+    if state == "passed":
+        project = f'{text}dependencies = ["tiny"]\n'
+    folder = make({"uv.lock": lock, "pyproject.toml": project})
+    steps = run(folder, skip=STEPS[2:])
+    assert steps["environment"].state == state
+    assert steps["environment"].message.startswith("uv.lock: ")
+    assert ("needs to be updated" in steps["environment"].message) == (state == "failed")
+
+
+@pytest.mark.slow
+@TOGETHER
+@pytest.mark.parametrize(("command", "state"), [("true", "passed"), ("false", "failed")])
+def test_an_image_must_build(
+    make: Make,
+    buildah: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    state: str,
+) -> None:
+    for name, value in buildah.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(image, "_ENGINES", ("buildah",))
+    before = buildah.ok("images", "--quiet")
+    folder = make({"Dockerfile": f"FROM {BASE}\nRUN {command}\n", "requirements.txt": None})
+    steps = run(folder, skip=STEPS[1:4])
+    assert steps["image"].state == state
+    assert ("RUN false" in steps["image"].log) == (state == "failed")
+    assert buildah.ok("images", "--quiet") == before
+
+
+def test_without_an_engine_an_image_is_not_done(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image, "_ENGINES", ())
+    folder = make({"Dockerfile": "FROM nowhere\n", "requirements.txt": None})
+    steps = run(folder, skip=STEPS[1:4])
+    assert steps["image"].state == "not done"
+    assert steps["image"].message.startswith("no engine: ")
+
+
+@pytest.mark.slow
+@pytest.mark.rare
+def test_a_rendered_project_passes(render: Render) -> None:
+    folder = render(python_version=PRESENT_PYTHON)
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    commit_all(folder, "All")
+    steps = run(folder, Limits(900, 900, 900, 900), skip=["image"])
+    assert states(steps) == GOOD
+    assert "6 of 6 equal" in steps["outputs"].message
+
+
 def test_only_what_is_committed_is_proven(make: Make) -> None:
     folder = make(trains("model.write_text(pathlib.Path('data.csv').read_text())"))
     (folder / "data.csv").write_text("1", "utf-8")
-    steps = run(folder, skip=frozenset({"tests"}))  # type: ignore[arg-type]
+    steps = run(folder, skip=["tests"])
     assert "left out, as it is not committed: data.csv" in steps["environment"].message
     assert steps["training"].state == "failed"
     assert "No such file or directory: 'data.csv'" in steps["training"].message
@@ -404,8 +478,11 @@ def test_the_command_prints_each_step_and_fails_unless_all_passed(
         assert [line.split()[:2] for line in out.splitlines()] == [
             ["passed", f"{name}:"] for name in ("environment", "training", "outputs")
         ]
-    assert main([*words, "false", *options]) == 1
-    out, _ = capsys.readouterr()
-    assert "false (given by --train): exit status 1: it printed nothing" in out
-    assert main(["prove", str(folder), "--skip", "everything"]) == 1
+        assert main([*words, "false"]) == 1
+        out, _ = capsys.readouterr()
+        assert "false (given by --train): exit status 1: it printed nothing" in out
+
+
+def test_a_step_that_there_is_not_cannot_be_skipped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", ".", "--skip", "everything"]) == 1
     assert capsys.readouterr().err.startswith("error: --skip everything: there is no such step")

@@ -22,6 +22,10 @@ class Command:
     source: str
     first: str = ""
 
+    def __str__(self) -> str:
+        """Return it in one line, with where it comes from."""
+        return f"{' '.join(self.shell.split())} ({self.source})"
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -15,7 +15,7 @@ def test(environment: Environment, command: Command, limits: Limits) -> Step:
     """Run the tests. That none ran is not that they passed."""
     if not command.shell:
         return not_done(command.source)
-    words = f"{command.shell} ({command.source})"
+    words = str(command)
     if command.first:
         ended = environment.install(command.first, limits.install)
         if not ended.good:

@@ -59,7 +59,7 @@ def train_twice(
         yield from _failed(where, plan, other.ended)
         return
     took = one.ended.seconds + other.ended.seconds
-    words = f"{plan.train.shell} ({plan.train.source}) ran twice"
+    words = f"{plan.train} ran twice"
     yield Step(_NAMES[0], "passed", words, took, other.ended.log)
     begun = monotonic()
     step = _compared(first, plan, limits, one, other)
@@ -73,7 +73,7 @@ def not_done(why: str) -> Iterator[Step]:
 
 
 def _failed(where: str, plan: Plan, ended: Ended) -> Iterator[Step]:
-    why = f"{where}{plan.train.shell} ({plan.train.source}): {ended.why()}"
+    why = f"{where}{plan.train}: {ended.why()}"
     yield Step(_NAMES[0], "failed", why, ended.seconds, ended.log)
     yield _nothing()
 
