@@ -215,7 +215,7 @@ def test_a_version_that_was_withdrawn_is_named(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with server(tmp_path / "index") as port:
         monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{port}/")
-            (environment,) = run(folder, skip=STEPS[1:]).values()
+        (environment,) = run(folder, skip=STEPS[1:]).values()
     assert environment.state == state
     assert "yanked" in environment.message
 
