@@ -231,3 +231,4 @@ def test_the_cause_of_a_failure_is_one_line(log: str, expected: str) -> None:
 def test_a_log_has_no_credentials() -> None:
     shown = without_credentials("at https://me:secret@x.example.com/a")
     assert shown == "at https://***@x.example.com/a"
+    assert without_credentials("docker://a@sha256:1") == "docker://a@sha256:1"

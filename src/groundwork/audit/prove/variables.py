@@ -39,4 +39,4 @@ def fixed(home: str, temporary: str, path: str) -> dict[str, str]:
 
 def without_credentials(text: str) -> str:
     """Return text in which URLs have no user and password."""
-    return re.sub(r"(\w://)[^/\s@]+@", r"\1***@", text)
+    return re.sub(r"(https?://)[^/\s@]+@", r"\1***@", text)
