@@ -18,6 +18,7 @@ from .checksums import write_checksums
 from .fleet import fleet
 from .lock import lock
 from .reference import write_reference
+from .prove import prove_repository
 
 app = typer.Typer(
     name="groundwork",
@@ -30,6 +31,7 @@ for command in (adopt, audit, catalog, checks, fleet, lock, questions):
     app.command()(command)
 app.command("checksums")(write_checksums)
 app.command("reference")(write_reference)
+app.command("prove")(prove_repository)
 
 
 @app.callback()
