@@ -12,11 +12,13 @@ from groundwork.audit import reference
 from groundwork.audit.compare import compared, read
 from groundwork.audit.outputs import badge, data, page, sarif, terminal
 from groundwork.audit.plan import plan as plan_of
+from groundwork.audit.prove.proof import Wishes
 from groundwork.audit.run import Report
 from groundwork.audit.run import audit as audited
 from groundwork.errors import UserError
 
 from .progress import working
+from .prove import limits, run
 
 
 def audit(  # noqa: PLR0913
@@ -50,8 +52,16 @@ def audit(  # noqa: PLR0913
         int | None,
         typer.Option(metavar="SCORE", help="Fail only under this score, not for each check."),
     ] = None,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Then install, test and train it twice, in a sandbox.")
+    ] = False,
 ) -> int:
-    """Check whether a repository can be rebuilt, exactly, and is tested. Nothing in it is run."""
+    """Check whether a repository can be rebuilt, exactly, and is tested.
+
+    Nothing in it is run without --prove; `groundwork prove` has more options for that.
+    """
+    if prove and (json or plan or compare):
+        raise typer.BadParameter("--prove prints text: use groundwork prove --json")
     if json and (plan or compare):
         raise typer.BadParameter("choose one of --json, --plan and --compare")
     if plan and compare:
@@ -76,10 +86,10 @@ def audit(  # noqa: PLR0913
         print(compared(old, data.content(reports[0])), end="")
     else:
         _show(reports, every=show_all)
-    # Here `--prove` is to follow: prove(folder, …) yields the steps that it takes in a sandbox.
+    unproven = [path for path in paths if prove and run(path, limits(), Wishes())]
     if fail_under is not None:
-        return int(any(one.score < fail_under for one in reports))
-    return int(any(one.failed for one in reports))
+        return int(any(one.score < fail_under for one in reports) or bool(unproven))
+    return int(any(one.failed for one in reports) or bool(unproven))
 
 
 def _show(reports: list[Report], *, every: bool) -> None:

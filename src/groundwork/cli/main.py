@@ -17,8 +17,8 @@ from .catalog import catalog, questions
 from .checksums import write_checksums
 from .fleet import fleet
 from .lock import lock
-from .reference import write_reference
 from .prove import prove_repository
+from .reference import write_reference
 
 app = typer.Typer(
     name="groundwork",

@@ -15,6 +15,7 @@ from groundwork.errors import UserError
 from .progress import Work, working
 
 _GIB = 1 << 30
+MINUTES, MEMORY = 60.0, 8.0  # of one command; GiB
 
 
 def prove_repository(  # noqa: PLR0913 - options of a command
@@ -27,19 +28,24 @@ def prove_repository(  # noqa: PLR0913 - options of a command
     ] = None,
     minutes: Annotated[
         float, typer.Option(help="Stop a command that takes longer.", min=0.01)
-    ] = 60,
+    ] = MINUTES,
     memory: Annotated[
         float, typer.Option(metavar="GIB", help="Stop a command that uses more.", min=0.1)
-    ] = 8,
+    ] = MEMORY,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Install, test, train twice and compare, build the image: in a sandbox, without network."""
     unknown = sorted({*(skip or [])} - {*STEPS[1:]})
     if unknown:
         raise UserError(f"--skip {unknown[0]}: there is no such step; see groundwork prove --help")
+    wishes = Wishes(tests, train, frozenset(skip or []))
+    return run(path, limits(minutes, memory), wishes, as_json=as_json)
+
+
+def limits(minutes: float = MINUTES, memory: float = MEMORY) -> Limits:
+    """Return the limits of every command: minutes, and GiB of memory."""
     seconds = 60 * minutes
-    limits = Limits(seconds, seconds, seconds, seconds, memory=int(memory * _GIB))
-    return run(path, limits, Wishes(tests, train, frozenset(skip or [])), as_json=as_json)
+    return Limits(seconds, seconds, seconds, seconds, memory=int(memory * _GIB))
 
 
 def run(path: Path, limits: Limits, wishes: Wishes, *, as_json: bool = False) -> int:
