@@ -248,7 +248,7 @@ copier_python() { run_tool --from "copier==$COPIER_VERSION" python -- "$@"; }
 
 # hold NAME: wait for and keep a lock until this process and its children have ended.
 hold() {
-    { mkdir -p -m 700 "$ROOT/var" && : >>"$ROOT/var/$1.lock"; } 2>/dev/null ||
+    { (umask 077 && mkdir -p "$ROOT/var") && : >>"$ROOT/var/$1.lock"; } 2>/dev/null ||
         die "cannot write to $ROOT (read-only, full, or owned by someone else)"
     command -v flock >/dev/null || return 0
     exec 9>>"$ROOT/var/$1.lock"

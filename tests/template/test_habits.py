@@ -22,7 +22,7 @@ from tests.conftest import ROOT, Render, commit_all, git, rendered
 pytestmark = [pytest.mark.xdist_group("habits")]
 
 SCRIPTS = [
-    *sorted((ROOT / "scripts").iterdir()),
+    *sorted((ROOT / "scripts").glob("*.sh")),
     *sorted((ROOT / "template/scripts").iterdir()),
     ROOT / ".ci/run",
 ]
