@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ..project import report, settings
+from ..project import commands, report, reproduce, settings
 
 DEPLOYED = {"action": "deploy", "outcome": "ok", "seconds": 10.0, "version": "1", "release": 1}
 
@@ -83,3 +83,21 @@ def test_a_line_that_was_cut_short_costs_itself_only(config):
     with (config.var_dir / "deploy/local/history.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"action": "dep')
     assert found(config)["all deployments"][0] == "100%, 1 of 1"
+
+
+@pytest.mark.parametrize(
+    ("here", "shown"), [(False, ("0%, 0 of 1", False)), (True, ("none yet", None))]
+)
+def test_only_a_reproduction_elsewhere_counts(config, monkeypatch, here, shown):
+    class Verdict:
+        run_id, exact, manifest = "a", False, None
+
+        def lines(self):
+            return []
+
+    monkeypatch.setattr(commands, "settings", lambda: config)
+    monkeypatch.setattr(reproduce, "reproduce", lambda *_, **__: Verdict())
+    monkeypatch.setattr(reproduce, "since", lambda *_: [])
+    with pytest.raises(commands.typer.Exit):
+        commands.reproduce("a", here=here, full=False)
+    assert found(config)["runs reproduced"] == shown

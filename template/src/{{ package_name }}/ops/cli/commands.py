@@ -168,8 +168,9 @@ def reproduce(
 
     config = settings()
     verdict = again.reproduce(config, run, here=here, full=full)
-    event = {"action": "reproduce", "run": verdict.run_id, "exact": verdict.exact}
-    append_lines(config.var_dir / EVENTS, event)
+    if not here:  # what an edited working tree gives says nothing about the run
+        event = {"action": "reproduce", "run": verdict.run_id, "exact": verdict.exact}
+        append_lines(config.var_dir / EVENTS, event)
     _say([f"run: {verdict.run_id}", *verdict.lines()])
     if not here and (changed := again.since(config, verdict.manifest)):
         typer.echo(f"note: the working tree has moved on since, in {', '.join(changed)}")
