@@ -578,7 +578,7 @@ def test_damaged_state_is_said_in_one_line_and_mended_by_deleting_it(driver):
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(driver):
     driver.settings.var_dir.write_text("a file", encoding="utf-8")
-    with pytest.raises(errors.UserError, match="Not a directory"):
+    with pytest.raises(errors.UserError, match="var: File exists"):
         deploy.deploy(driver, "abcd")
     driver.settings.var_dir.unlink()
 

@@ -157,7 +157,8 @@ def _refuse_personal(kind: str, groups: set[str], rows: pd.DataFrame) -> None:
     A group's name is in those of metrics, which go into the manifest, to MLflow and into messages.
     """
     words = groups | {word for group in groups for word in group.split() if len(word) > SHORT}
-    for name in set(schema.PERSONAL).intersection(rows.columns):
+    personal: set[str] = {*schema.PERSONAL}
+    for name in personal.intersection(rows.columns):
         if not words.isdisjoint(rows[name].dropna().astype(str)):
             raise UserError(
                 f"schema.groups: {kind} shows values of the personal column {name}; "
