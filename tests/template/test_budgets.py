@@ -13,9 +13,9 @@ from tests.conftest import ROOT, Render, files
 # A bound is lowered as soon as the figure is.
 PROJECT = {  # name: (budget, bound)
     "files": (95, 157),
-    "lines of ops/ without optional drivers": (3500, 7965),
+    "lines of ops/ without optional drivers": (3500, 7967),
     "lines of tests/": (1200, 1200),
-    "lines of scripts/": (700, 1039),
+    "lines of scripts/": (700, 1040),
 }
 # Lines of the owner's files, for every framework.
 OWNER = {"model.py": 150, "schema.py": 100, "test_behaviour.py": 80}
