@@ -60,9 +60,10 @@ def markdown(root: Path) -> str:
 def measured(root: Path) -> Iterator[tuple[str, str, str, str]]:
     """Yield name, type, labels and meaning of each metric, as /metrics names it."""
     for node in ast.walk(parse(root, "serving/metrics.py")):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        if not isinstance(node, ast.Call):
             continue
-        kind = node.func.attr
+        # As `prometheus.Counter` has it, or a function of that name with the registry filled in.
+        kind = ast.unparse(node.func).rpartition(".")[2].capitalize()
         if kind not in {"Counter", "Gauge", "Histogram"}:
             continue
         name, meaning, *rest = node.args
