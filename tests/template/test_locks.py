@@ -128,6 +128,7 @@ def test_no_tracked_file_names_a_package_index() -> None:
     )
     allowed = {
         "docs/how-to/mirror.md",
+        "tests/template/test_adopt_dependencies.py",
         "src/groundwork/locks/resolve.py",
         "tests/template/test_locks.py",
     }

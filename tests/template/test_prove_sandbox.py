@@ -125,11 +125,11 @@ def test_the_users_files_and_variables_are_not_to_be_seen(
     box: Sandbox, place: Place, monkeypatch: pytest.MonkeyPatch, *, network: bool
 ) -> None:
     variables = {
-        "AWS_SECRET_ACCESS_KEY": "hidden",
+        "AWS_SECRET_ACCESS_KEY": "hidden",  # pragma: allowlist secret
         "GITHUB_TOKEN": "hidden",
         "UV_PUBLISH_TOKEN": "hidden",
         "SSH_AUTH_SOCK": "/tmp/hidden",
-        "PIP_INDEX_URL": "https://user:hidden@index.example.com/simple",
+        "PIP_INDEX_URL": "https://user:hidden@index.example.com/simple",  # pragma: allowlist secret
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
