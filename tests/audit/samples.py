@@ -236,7 +236,8 @@ SAMPLES = [
     Sample(
         "secrets",
         {
-            "README.md": "pip install numpy. Set postgres://user:password@localhost/db.\n",  # pragma: allowlist secret
+            "README.md": "pip install numpy. Set "
+            "postgres://user:password@localhost/db.\n",  # pragma: allowlist secret
             ".python-version": "3.11\n",
             "a.py": "import os\nK = 'ghp_" + "a1B2" * 9 + "'\nT = os.environ['THE_TOKEN']\n",
             ".env": "API_KEY=f3b1c9\nDEBUG=1\n",
