@@ -37,12 +37,13 @@ def reopened(patterns: Mapping[str, str], names: Collection[str]) -> list[str]:
     is in it is ignored as before.
     """
     lines: dict[str, None] = {}
-    for name in hidden(patterns, names):
-        folders = [f"{parent}/" for parent in [*Path(name).parents][-2::-1]]
-        first = min(map(len, hidden(patterns, folders)), default=len(name)) + 1
-        for folder in folders:
-            if len(folder) >= first:
-                lines |= dict.fromkeys([f"!/{_escaped(folder)}", f"/{_escaped(folder)}*"])
+    # From the outermost on; all of them are asked about at once.
+    ways = {name: [*Path(name).parents][-2::-1] for name in hidden(patterns, names)}
+    shut = {*hidden(patterns, {f"{folder}/" for way in ways.values() for folder in way})}
+    for name, way in ways.items():
+        for folder in (str(one) for one in way):
+            if folder in shut:
+                lines |= dict.fromkeys([f"!/{_escaped(folder)}/", f"/{_escaped(folder)}/*"])
         lines[f"!/{_escaped(name)}"] = None
     return list(lines)
 
