@@ -1,13 +1,11 @@
 """`groundwork audit` and `groundwork checks`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from groundwork import files
 from groundwork.audit import reference
 from groundwork.audit.compare import compared, read
 from groundwork.audit.outputs import badge, data, page, sarif, terminal
@@ -15,8 +13,8 @@ from groundwork.audit.plan import plan as plan_of
 from groundwork.audit.prove.proof import Wishes
 from groundwork.audit.run import Report
 from groundwork.audit.run import audit as audited
-from groundwork.errors import UserError
 
+from .output import write
 from .progress import working
 from .prove import limits, run
 
@@ -62,9 +60,7 @@ def audit(  # noqa: PLR0913
     """
     if prove and (json or plan or compare):
         raise typer.BadParameter("--prove prints text: use groundwork prove --json")
-    if json and (plan or compare):
-        raise typer.BadParameter("choose one of --json, --plan and --compare")
-    if plan and compare:
+    if sum(map(bool, (json, plan, compare))) > 1:
         raise typer.BadParameter("choose one of --json, --plan and --compare")
     if len(paths) > 1 and (badge_file or compare):
         raise typer.BadParameter("--badge and --compare are of one repository")
@@ -75,9 +71,7 @@ def audit(  # noqa: PLR0913
             work.on(f"audit {path}")
             reports.append(audited(path, select=select or ()))
             work.done()
-    _written(sarif_file, lambda: sarif.text(reports))
-    _written(html, lambda: page.text(reports))
-    _written(badge_file, lambda: badge.text(reports[0].score))
+    _write(reports, sarif_file, html, badge_file)
     if json:
         print(data.text(reports), end="")
     elif plan:
@@ -92,20 +86,22 @@ def audit(  # noqa: PLR0913
     return int(any(one.failed for one in reports) or bool(unproven))
 
 
+def _write(
+    reports: list[Report], sarif_file: Path | None, html: Path | None, badge_file: Path | None
+) -> None:
+    if sarif_file:
+        write(sarif_file, sarif.text(reports))
+    if html:
+        write(html, page.text(reports))
+    if badge_file:
+        write(badge_file, badge.text(reports[0].score))
+
+
 def _show(reports: list[Report], *, every: bool) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     for number, report in enumerate(reports):
         console.print("\n" if number else "", end="")
         terminal.show(report, console, every=every)
-
-
-def _written(path: Path | None, text: Callable[[], str]) -> None:
-    if not path:
-        return
-    try:
-        files.replace(path, text().encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def checks() -> None:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from groundwork import files
 from groundwork.errors import UserError
 from groundwork.fleet.report import Row, page, table
 from groundwork.fleet.survey import survey
 
+from .output import write
 from .progress import working
 
 
@@ -53,7 +53,7 @@ def fleet(  # noqa: PLR0913 - options of a command
     ordered = [rows[name] for name in names]
     print(table(ordered))
     if html:
-        _write(html, page(ordered))
+        write(html, page(ordered))
     return int(any(row.state in {"failed", "conflict"} for row in ordered))
 
 
@@ -68,12 +68,5 @@ def _lines(path: Path) -> list[str]:
 def _try_to_write(path: Path) -> None:
     try:
         path.open("a").close()
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        files.replace(path, text.encode())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None

@@ -2,7 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 from groundwork.audit.model import Check, Finding
 from groundwork.audit.readers import order, randomness
@@ -24,7 +25,20 @@ class Exactness(Check):
         return bool(repo.product)
 
 
-class SplitsSeeded(Exactness):
+class Seeded(Exactness):
+    """A check that calls which draw numbers have a seed."""
+
+    calls: ClassVar[Callable[[Module], Iterator[tuple[ast.Call, str]]]]
+
+    def find(self, repo: Audited) -> Iterator[Finding]:
+        """Return those without, in files that do not seed the global generator either."""
+        for module in repo.product:
+            if not randomness.seeds(module):
+                for call, name in type(self).calls(module):
+                    yield Finding(module.path, module.line(call), f"{name} has no random_state")
+
+
+class SplitsSeeded(Seeded):
     """Splits, folds and samples have a seed."""
 
     id = "EX101"
@@ -32,16 +46,10 @@ class SplitsSeeded(Exactness):
     mend = "Pass `random_state`, from the parameters."
     command = "ruff check --select NPY,PD ."
     link = "https://scikit-learn.org/stable/common_pitfalls.html#controlling-randomness"
-
-    def find(self, repo: Audited) -> Iterator[Finding]:
-        """Return those without, in files that do not seed the global generator either."""
-        for module in repo.product:
-            if not randomness.seeds(module):
-                for call, name in randomness.unseeded_splits(module):
-                    yield Finding(module.path, module.line(call), f"{name} has no random_state")
+    calls = randomness.unseeded_splits
 
 
-class EstimatorsSeeded(Exactness):
+class EstimatorsSeeded(Seeded):
     """Estimators that draw random numbers have a seed."""
 
     id = "EX102"
@@ -49,13 +57,7 @@ class EstimatorsSeeded(Exactness):
     mend = "Pass `random_state`, from the parameters."
     command = "git grep -nE '(Forest|Boosting|KMeans|MLP)[A-Za-z]*[(]'"
     link = "https://scikit-learn.org/stable/common_pitfalls.html#controlling-randomness"
-
-    def find(self, repo: Audited) -> Iterator[Finding]:
-        """Return those without, in files that do not seed the global generator either."""
-        for module in repo.product:
-            if not randomness.seeds(module):
-                for call, name in randomness.unseeded_estimators(module):
-                    yield Finding(module.path, module.line(call), f"{name} has no random_state")
+    calls = randomness.unseeded_estimators
 
 
 class NumbersSeeded(Exactness):
