@@ -184,7 +184,7 @@ class PermissionsBounded(CI):
 
 
 class Watched(CI):
-    """Somebody is told of updates and of known vulnerabilities."""
+    """Updates and known vulnerabilities are reported."""
 
     id = "CI107"
     reason = (

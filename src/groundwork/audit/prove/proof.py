@@ -37,7 +37,7 @@ def prove(
 ) -> Iterator[Step]:
     """Do what a repository promises, and yield each step as it is done.
 
-    `on` is told what is done next. Nothing outside of a temporary folder is written, but by an
+    `on` is called with the next step. Nothing outside of a temporary folder is written, but by an
     engine that builds the image. Raises UserError where there is no sandbox, or no such folder.
     """
     find()
