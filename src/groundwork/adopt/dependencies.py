@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from .formats.conda import conda
-from .formats.locks import LOCKS, conda_lock, pipfile_lock, toml_lock
+from .formats.locks import LOCKS
 from .formats.pipfile import pipfile
 from .formats.pyproject import pixi_toml, pyproject
 from .formats.requirements import Files
@@ -24,11 +24,8 @@ def dependencies(root: Path) -> Wanted:
     wanted = Wanted()
     files = Files(root, wanted)
     reads: list[tuple[str, Read]] = [
-        *((name, toml_lock) for name in LOCKS),
-        ("Pipfile.lock", pipfile_lock),
-        ("conda-lock.yml", conda_lock),
-        ("pixi.lock", conda_lock),
-        ("pyproject.toml", partial(_with, files)),
+        *LOCKS.items(),
+        ("pyproject.toml", partial(pyproject, files)),
         ("Pipfile", pipfile),
         ("pixi.toml", pixi_toml),
         ("setup.cfg", setup_cfg),
@@ -43,17 +40,12 @@ def dependencies(root: Path) -> Wanted:
     return wanted
 
 
-def _with(files: Files, wanted: Wanted, path: Path) -> None:
-    pyproject(wanted, path, files)
-
-
 def _try(wanted: Wanted, name: str, path: Path, read: Read) -> None:
-    before = (len(wanted.statements), len(wanted.pins), len(wanted.unread), len(wanted.sources))
+    before = wanted.size
     try:
         read(wanted, path)
     except Exception as error:  # noqa: BLE001 - other people's files, in any state
         what = " ".join(str(error).split()) or type(error).__name__
         wanted.unread.append(f"{name} cannot be read: {what}")
-    after = (len(wanted.statements), len(wanted.pins), len(wanted.unread), len(wanted.sources))
-    if before != after and path.is_file():
+    if wanted.size != before and path.is_file():
         wanted.files.append(name)

@@ -28,6 +28,8 @@ class Pyproject:
     packages: dict[str, str]
     mapped: list[str] = field(default_factory=list)
     new_packages: bool = False
+    # Files that exclude each other.
+    clashes: list[str] = field(default_factory=list)
 
     def text(self, own: str, unchecked: Collection[str]) -> str:
         """Return the standard's file with the dependencies and tools of the project's `own`.
@@ -36,7 +38,7 @@ class Pyproject:
         """
         text = (self.render / "pyproject.toml").read_text(encoding="utf-8")
         content = tomllib.loads(text)
-        main, dev, _ = self.wanted.tables()
+        main, dev, self.clashes = self.wanted.tables()
         for table, marker in (
             (main, "`poetry add` appends"),
             (dev, "`poetry add -G dev` appends"),

@@ -33,14 +33,13 @@ def todo(overlay: Overlay, answers: Mapping[str, str]) -> list[str]:
     tested = any(below_tests(name) and name.endswith(".py") for name in theirs)
     superseded = [name for name in SUPERSEDED if name in theirs]
     model = f"src/{answers['package_name']}"
-    _, _, clashes = wanted.tables()
     lines = {
         f"`git switch --no-overwrite-ignore {BRANCH}`": True,
         "`mv .venv .venv-before`, if you want to keep it: `scripts/setup.sh` makes the standard's"
         " environment in its place": (overlay.repository.folder / ".venv").exists(),
         "`scripts/lock.sh`: your packages beside the standard's": overlay.pyproject.new_packages,
         "`scripts/setup.sh`": True,
-        **{f"decide: {clash}": True for clash in clashes},
+        **{f"decide: {clash}": True for clash in overlay.pyproject.clashes},
         **{
             f"add {name} by hand, it comes from elsewhere ({said}); a package of that name in a"
             " public index may be somebody else's": True

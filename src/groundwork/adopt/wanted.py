@@ -76,6 +76,12 @@ class Wanted:
         self.pins[canonicalize_name(name)].add(version.removeprefix("=="))
 
     @property
+    def size(self) -> tuple[int, ...]:
+        """Return how much is known, to see whether a file added anything."""
+        known = (self.statements, self.pins, self.unread, self.sources)
+        return tuple(map(len, known))
+
+    @property
     def names(self) -> set[str]:
         """Return the canonical name of every package that is asked for."""
         return {canonicalize_name(one.requirement.name) for one in self.statements} | {

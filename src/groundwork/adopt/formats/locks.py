@@ -1,37 +1,24 @@
 """Locks: the version of each package that a project runs with."""
 
-import json
 import re
-import tomllib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 from groundwork.adopt.wanted import Wanted
+from groundwork.audit.readers import locks
 
 from . import text
 from .conda import NAMES
 
-LOCKS = ("poetry.lock", "uv.lock", "pdm.lock", "pylock.toml")
 
-
-def toml_lock(wanted: Wanted, path: Path) -> None:
-    """Read the pins of a lock of Poetry, uv, PDM or PEP 751."""
-    content = tomllib.loads(text.read(path))
-    for package in [*content.get("package", []), *content.get("packages", [])]:
-        source = package.get("source", {})
-        if "version" not in package or {"virtual", "editable"} & source.keys():
-            continue
-        wanted.pin(package["name"], package["version"])
-
-
-def pipfile_lock(wanted: Wanted, path: Path) -> None:
-    """Read the pins of Pipenv's lock."""
-    content = json.loads(text.read(path))
-    for table in ("default", "develop"):
-        for name, about in content.get(table, {}).items():
-            if "version" in about:
-                wanted.pin(name, about["version"])
+def _pins(read: Callable[[str, str], locks.Lock], wanted: Wanted, path: Path) -> None:
+    """Read the pins of a lock that audits read, too."""
+    for name, versions in read(path.name, text.read(path)).versions.items():
+        for version in versions:
+            wanted.pin(name, version)
 
 
 def conda_lock(wanted: Wanted, path: Path) -> None:
@@ -43,3 +30,13 @@ def conda_lock(wanted: Wanted, path: Path) -> None:
             name, version = file[1], file[2]
         if name and version:
             wanted.pin(NAMES.get(name, name), str(version))
+
+
+LOCKS: dict[str, Callable[[Wanted, Path], None]] = {
+    **dict.fromkeys(
+        ("poetry.lock", "uv.lock", "pdm.lock", "pylock.toml"), partial(_pins, locks.toml_lock)
+    ),
+    "Pipfile.lock": partial(_pins, locks.pipfile_lock),
+    "conda-lock.yml": conda_lock,
+    "pixi.lock": conda_lock,
+}

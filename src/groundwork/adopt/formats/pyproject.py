@@ -15,7 +15,7 @@ from .conda import pixi
 from .requirements import Files
 
 
-def pyproject(wanted: Wanted, path: Path, files: Files) -> None:
+def pyproject(files: Files, wanted: Wanted, path: Path) -> None:
     """Read pyproject.toml and the requirement files that its dynamic tables name.
 
     Raises:
@@ -50,7 +50,7 @@ def pyproject(wanted: Wanted, path: Path, files: Files) -> None:
 
 
 def _elsewhere(tools: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the packages for which uv is told where they come from."""
+    """Yield the packages of which [tool.uv.sources] states the source."""
     for package, said in tools.get("uv", {}).get("sources", {}).items():
         yield package, f"tool.uv.sources: {package} = {json.dumps(said)}"
 
