@@ -13,22 +13,19 @@ from xml.etree import ElementTree as ET
 
 from .conftest import ROOT
 
-# What depends on the framework or on the kind of label. Rows, monitoring and the schema do not;
-# tests/data_shapes has them with other labels.
-SHARED = (
-    "provenance/test_digest.py",
-    "serving/test_serving.py",
-    "training/test_gate.py",
-    "training/test_plots.py",
-    "training/test_training.py",
-)
-# Which of tests/ops each framework runs. With PyTorch and TensorFlow a process takes ten seconds to
-# start, and a training starts several: their own tests have what a training must keep.
+# Which of tests/ops each framework runs beside its own: what depends on the framework or on the kind
+# of label. Rows, monitoring and the schema do not; tests/data_shapes has them with other labels.
+# With PyTorch and TensorFlow a process takes ten seconds to start, and a training starts several:
+# their own tests have what a training must keep.
 RUNS = {
     "scikit-learn": ["."],
-    "xgboost": SHARED,
-    "pytorch": SHARED[:4],
-    "tensorflow": SHARED[:2],
+    "xgboost": [
+        "provenance/test_digest.py",
+        "serving/test_serving.py",
+        "training/test_training.py",
+    ],
+    "pytorch": ["provenance/test_digest.py", "serving/test_serving.py", "training/test_plots.py"],
+    "tensorflow": ["provenance/test_digest.py", "serving/test_serving.py"],
 }
 # The tests of each answer that brings code or pipelines of its own.
 OPTIONS = {

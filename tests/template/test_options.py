@@ -25,7 +25,7 @@ from tests.combinations import (
     rendered_names,
 )
 from tests.conftest import ROOT, Render, commit_all, git
-from tests.projects import COMMAND, install, replace
+from tests.projects import COMMAND, Project, install, replace
 from tests.standard import run_options, run_standard
 
 from .test_update import update
@@ -38,6 +38,9 @@ GIVEN = [*FRAMEWORKS, *(answers for answers in PRESETS if answers not in FRAMEWO
 COVERING = covering(GIVEN, COMBINATIONS)
 # Built on every change: each framework as it comes, and one with many options.
 CHOSEN = [*FRAMEWORKS, COVERING[len(GIVEN)]]
+# Of those, what other tests of every change use, from its suite to its answers: the defaults in
+# test_project.py and test_pipelines.py, XGBoost and options in tests/data_shapes.
+USED_ELSEWHERE = [DEFAULTS, DEFAULTS | {"framework": "xgboost"}, CHOSEN[-1]]
 ON_CUDA = next(answers for answers in COVERING if answers["accelerator"] == "cuda")
 # Writes rows as a caller has them, without label and identifier: as a table and as a request.
 INPUTS = """
@@ -66,31 +69,30 @@ def test_every_pair_of_answers_is_built() -> None:
     assert len(COVERING) < 25, "each takes minutes"
 
 
+def built(render: Render, answers: Answers) -> Project:
+    # What is not asked cannot be answered: only what differs from the defaults is.
+    given = {key: value for key, value in answers.items() if value != DEFAULTS[key]}
+    return install(render(**parsed(given)), answers["python_version"])
+
+
 @pytest.mark.parametrize(
     "answers",
     [
         pytest.param(
-            answers,
-            id=name(answers),
-            marks=[] if answers in CHOSEN else [pytest.mark.rare],
+            answers, id=name(answers), marks=[] if answers in CHOSEN else [pytest.mark.rare]
         )
         for answers in COVERING
     ],
 )
-def test_a_project_is_built_and_used(
+def test_the_standard_holds(
     template: Path,
     render: Render,
     answers: Answers,
     record_property: Callable[[str, object], None],
 ) -> None:
-    # What is not asked cannot be answered: only what differs from the defaults is.
-    given = {key: value for key, value in answers.items() if value != DEFAULTS[key]}
-    root = render(**parsed(given))
-    project = install(root, answers["python_version"])
+    project = built(render, answers)
     if answers in FRAMEWORKS:
-        if answers != DEFAULTS:  # test_pipelines.py does
-            project.ok("scripts/test.sh")
-        summary = run_standard(root, answers["framework"])
+        summary = run_standard(project.root, answers["framework"])
         record_property("told", f"tests/ops with {answers['framework']}: {summary}")
     else:  # only what these answers change
         brought = own(template, answers)
@@ -101,8 +103,26 @@ def test_a_project_is_built_and_used(
         )
         if brought.difference(*checked):
             project.ok("scripts/test.sh", "--layer", "lint")
-        run_options(root, answers)
+        run_options(project.root, answers)
+    rmtree(project.root)  # gigabytes, for some
 
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(
+            answers,
+            id=name(answers),
+            marks=[pytest.mark.rare] if answers not in CHOSEN or answers in USED_ELSEWHERE else [],
+        )
+        for answers in COVERING
+    ],
+)
+def test_a_project_is_built_and_used(render: Render, answers: Answers) -> None:
+    project = built(render, answers)
+    root = project.root
+    if answers in FRAMEWORKS:
+        project.ok("scripts/test.sh")
     if answers == ON_CUDA:
         project.ok(COMMAND, "prepare")
         done = project.run(COMMAND, "train", ML_DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
@@ -181,4 +201,5 @@ def test_a_framework_is_a_folder_a_choice_and_a_lock(extended: Path, render: Ren
     project.ok(".venv/bin/ruff", "check", ".")
     tests = ("tests/yours/test_features.py", "tests/yours/test_rules.py")
     project.ok(".venv/bin/python", "-m", "pytest", *tests)
-    project.train()
+    project.ok(COMMAND, "prepare")
+    assert "registered: version 1, challenger" in project.ok(COMMAND, "train")

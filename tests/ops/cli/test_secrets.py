@@ -107,12 +107,14 @@ def test_no_command_says_or_writes_a_store_s_password(
         ("http://h/a?access_token=secret&b=1", "http://h/a?access_token=***&b=1"),
         ("aws_secret_access_key=secret", "aws_secret_access_key=***"),
         ("of this environment: fr0m-env", "of this environment: ***"),
+        ("of the shell: /the/folder", "of the shell: /the/folder"),
         ("sqlite:////home/a@b/var/mlflow.db", "sqlite:////home/a@b/var/mlflow.db"),
         ("two\n lines", "two lines"),
     ],
 )
 def test_what_others_say_is_passed_on_in_one_line_without_passwords(monkeypatch, said, shown):
     monkeypatch.setenv("SOME_API_KEY", "fr0m-env")
+    monkeypatch.setenv("PWD", "/the/folder")
     assert errors.clean(said) == shown
     assert str(errors.UserError(said)) == shown
 

@@ -103,7 +103,7 @@ def judged(own, rows):
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=20, deadline=None)  # others at each run
 @hypothesis.given(values=st.data())
 def test_the_row_model_and_pandera_accept_the_same(name, values):
     column, strategy = COLUMNS[name]

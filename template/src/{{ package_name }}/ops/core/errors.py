@@ -6,12 +6,12 @@ What others say is passed on by `clean` alone: an address that they repeat may h
 import os
 import re
 
-# The user and the password of an address, a parameter that says what it is, and what stands in the
-# environment under such a name.
+# The user and the password of an address, a parameter that says what it is, a variable that does.
 _USER = re.compile(r"(\w://)(?:[^\s/?#@:]*:\S*|[^\s/?#@]*)@")
 _NAME = r"(?:passw|pwd|token|secret|api_?key|access_?key)"
 _GIVEN = re.compile(rf"(?i)(\b\w*{_NAME}\w*=)[^\s&;,'\")]+")
-SHORTEST = 6
+# A shell's PWD is a folder; a value of less than six characters may stand anywhere.
+_VARIABLE = re.compile(rf"(?is)(?!(?:OLD)?PWD=)[^=]*{_NAME}[^=]*=.{{6,}}")
 
 
 class UserError(Exception):
@@ -30,6 +30,6 @@ def clean(said: object) -> str:
 def without_secrets(text: str) -> str:
     """Return a text without the passwords of addresses, parameters and this environment."""
     for name, value in os.environ.items():
-        if re.search(_NAME, name, re.IGNORECASE) and len(value) >= SHORTEST:
+        if _VARIABLE.match(f"{name}={value}"):
             text = text.replace(value, "***")
     return _GIVEN.sub(r"\1***", _USER.sub(r"\1", text))
