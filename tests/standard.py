@@ -13,8 +13,9 @@ from xml.etree import ElementTree as ET
 
 from .conftest import ROOT
 
-# Which of tests/ops each framework runs beside its own: what depends on the framework or on the kind
-# of label. Rows, monitoring and the schema do not; tests/data_shapes has them with other labels.
+# Which of tests/ops each framework runs beside its own: what depends on the framework or on the
+# kind of label. Rows, monitoring and the schema do not; tests/data_shapes has them with other
+# labels.
 # With PyTorch and TensorFlow a process takes ten seconds to start, and a training starts several:
 # their own tests have what a training must keep.
 RUNS = {
