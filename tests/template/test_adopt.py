@@ -532,7 +532,10 @@ def test_without_a_terminal_nothing_is_asked(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
-    ["requirements", "tests with a conftest", pytest.param("Poetry", marks=pytest.mark.rare)],
+    [
+        "tests with a conftest",
+        *(pytest.param(shape, marks=pytest.mark.rare) for shape in ("requirements", "Poetry")),
+    ],
 )
 def test_the_result_installs_and_its_own_tests_still_pass(
     make: Callable[[dict[str, str]], Path], moved: Path, shape: str

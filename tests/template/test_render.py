@@ -303,7 +303,7 @@ ANSWERS = st.fixed_dictionaries(
 
 # Not shrunk: every try is a whole render, and an example as found says enough.
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

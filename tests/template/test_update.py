@@ -137,7 +137,12 @@ def test_an_answer_can_be_changed_by_an_update(moving: Path, started: Path) -> N
 @pytest.mark.parametrize(
     ("option", "choice"),
     [
-        (option, choice)
+        # A file for an answer, a part of a file, and several answers at once run always.
+        pytest.param(
+            option,
+            choice,
+            marks=[] if option in {"accelerator", "data", "deploy"} else [pytest.mark.rare],
+        )
         for option in OPTIONS
         # Another framework is another example and another lock: another project. The test above
         # has another Python.
