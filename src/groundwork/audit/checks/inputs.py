@@ -154,13 +154,14 @@ class DataVersioned(Exactness):
     def _reads(self, repo: Audited) -> Iterator[tuple[Module, ast.Call]]:
         for module in repo.product:
             for name, call in module.calls:
+                if not self.READS.search(name):
+                    continue
                 first = call.args[0] if call.args else None
                 written = isinstance(first, ast.Constant)
                 # An address may be in a constant of the module.
-                remote = "://" in (
+                if "://" not in (
                     ast.unparse(first) if first and written else repo.text(module.path)
-                )
-                if self.READS.search(name) and not remote:
+                ):
                     yield module, call
 
     def find(self, repo: Audited) -> Iterator[Finding]:

@@ -70,10 +70,14 @@ class Module:
             kinds[kind].append(node)
             for name in _children(kind):  # type: ignore[arg-type]
                 value = getattr(node, name, None)
-                for one in value if isinstance(value, list) else (value,):
-                    if isinstance(one, ast.AST):
-                        parents[one] = node
-                        ahead.append(one)
+                if isinstance(value, ast.AST):
+                    parents[value] = node
+                    ahead.append(value)
+                elif value.__class__ is list:
+                    for one in value:
+                        if isinstance(one, ast.AST):
+                            parents[one] = node
+                            ahead.append(one)
         return parents, kinds
 
     def of(self, *types: type[Node]) -> list[Node]:
@@ -103,6 +107,11 @@ class Module:
     def calls(self) -> list[tuple[str, ast.Call]]:
         """Every call with the dotted name of what is called, imports resolved."""
         return [(self.dotted(node.func), node) for node in self.of(ast.Call)]
+
+    @cached_property
+    def called(self) -> set[str]:
+        """The dotted names of all that is called."""
+        return {name for name, _ in self.calls}
 
     def dotted(self, node: ast.AST) -> str:
         """Return `numpy.random.rand` for `np.random.rand`; `?` stands for an expression."""

@@ -56,7 +56,7 @@ def spread(call: ast.Call) -> bool:
 
 def seeds(module: Module) -> bool:
     """Return whether code seeds a global generator, by whatever function."""
-    return any(SEEDING.search(name) and not name.startswith("?") for name, _ in module.calls)
+    return any(SEEDING.search(name) and not name.startswith("?") for name in module.called)
 
 
 def of_an_estimator(module: Module, call: ast.Call) -> bool:
