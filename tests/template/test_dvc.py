@@ -181,3 +181,51 @@ def test_versions_come_and_go_and_every_run_can_be_had_again(
     assert (other / "data/train.csv").read_bytes() == train
     assert "up to date" in colleague.ok(root / DVC, "status")
     assert git(other, "status", "--porcelain") == ""
+
+
+# Lets the source have other rows.
+FRESH = """
+
+_everything = load
+
+
+def load():
+    return _everything().iloc[5:]
+"""
+
+
+@pytest.mark.slow
+def test_the_scheduled_job_trains_on_new_rows_and_stores_them(
+    render: Render, tmp_path: Path
+) -> None:
+    """As Kubernetes runs it, but for the container: in a clone, where no environment lies."""
+    root = render(data="dvc", deploy=["compose", "kubernetes"])
+    project = install(root, "3.12")
+    project.ok(DVC, "remote", "modify", "storage", "url", tmp_path / "store")
+    commit_all(root, "A remote that others reach")
+    origin = tmp_path / "origin"
+    git(tmp_path, "clone", "--quiet", "--bare", str(root), str(origin))
+    with (root / "src/my_ml_project/data.py").open("a", encoding="utf-8") as code:
+        code.write(FRESH)
+    commit_all(root, "The source has other rows")
+    git(root, "push", "--quiet", str(origin), "main")
+    (tmp_path / "home").mkdir()
+    given = {
+        "REPOSITORY": str(origin),
+        "HOME": str(tmp_path / "home"),
+        "PATH": f"{root}/.venv/bin:{project.environment['PATH']}",
+        "MLFLOW_TRACKING_URI": f"sqlite+pysqlite:///{tmp_path}/mlflow.db",
+    }
+
+    done = project.run("scripts/retrain.sh", **given)
+    assert done.returncode == 0, done.stderr
+    (branch,) = re.findall(r"^pushed (\S+) for review$", done.stdout, re.MULTILINE)
+    changed = git(origin, "diff", "--name-only", "main", branch).split()
+    assert changed == ["data/manifest.json", "dvc.lock"]
+    outs = yaml.safe_load(git(origin, "show", f"{branch}:dvc.lock"))["stages"]["prepare"]["outs"]
+    stored = [tmp_path / "store/files/md5" / out["md5"][:2] / out["md5"][2:] for out in outs]
+    assert [md5(path) for path in stored] == [out["md5"] for out in outs]
+
+    git(tmp_path, "clone", "--quiet", str(root), "elsewhere")
+    done = Project(tmp_path / "elsewhere", project.environment).run("scripts/stage.sh", "prepare")
+    assert done.stderr == "error: there is no environment here; run scripts/setup.sh\n"
