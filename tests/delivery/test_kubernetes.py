@@ -20,7 +20,7 @@ CALLERS = """    - from:
         - namespaceSelector:
             matchLabels: {groundwork.org/calls-service: "true"}
       ports"""
-OVERLAYS = ("staging", "production", "argo")
+OVERLAYS = ("staging", "production", "argo", "kept")
 ANSWERS: dict[str, dict[str, Any]] = {
     "cpu": {"deploy": ["compose", "kubernetes"]},
     "cuda": {"deploy": ["kubernetes"], "framework": "pytorch", "accelerator": "cuda"},
@@ -29,6 +29,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 # Kinds that operators add: kubernetes-validate does not know them.
 ADDED = {"ServiceMonitor", "PrometheusRule", "Rollout", "AnalysisTemplate", "RayJob"}
 Object = dict[str, Any]
+CLAIM = {"claimName": "predictions"}
 
 
 def built(project: Path, overlay: str) -> list[Object]:
@@ -39,14 +40,13 @@ def built(project: Path, overlay: str) -> list[Object]:
     return [one for one in yaml.safe_load_all(checked(run(command, dict(os.environ)))) if one]
 
 
-def with_argo(project: Path) -> Path:
-    """Add the overlay `argo`, as the page says it is made."""
+def with_components(project: Path) -> Path:
+    """Add an overlay for each component that a project may add, as the page says it is made."""
     folder = project / "deploy/kubernetes"
-    copytree(folder / "production", folder / "argo")
-    replace(
-        folder / "argo/kustomization.yaml",
-        {"components: [../monitoring]": "components: [../monitoring, ../argo-rollouts]"},
-    )
+    for overlay, component in (("argo", "argo-rollouts"), ("kept", "predictions")):
+        copytree(folder / "production", folder / overlay)
+        added = f"components: [../monitoring, ../{component}]"
+        replace(folder / overlay / "kustomization.yaml", {"components: [../monitoring]": added})
     return project
 
 
@@ -54,7 +54,7 @@ def with_argo(project: Path) -> Path:
 def projects(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("kubernetes")
     return {
-        name: with_argo(copy_template(template, folder / name, **answers))
+        name: with_components(copy_template(template, folder / name, **answers))
         for name, answers in ANSWERS.items()
     }
 
@@ -90,7 +90,10 @@ def loose(objects: list[Object]) -> set[str]:
             "seccomp": about.get("seccompProfile") != {"type": "RuntimeDefault"},
             "token": pod.get("automountServiceAccountToken") is not False,
             "host": any(pod.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")),
-            "volume": any("emptyDir" not in one for one in pod.get("volumes", [])),
+            "volume": any(
+                "emptyDir" not in one and one.get("persistentVolumeClaim") != CLAIM
+                for one in pod.get("volumes", [])
+            ),
         }
         for container in pod["containers"]:
             own, resources = container.get("securityContext", {}), container.get("resources", {})
@@ -275,6 +278,19 @@ def test_argo_takes_over_the_pods_and_their_scaling(projects: dict[str, Path]) -
     (metric,) = named(objects, "AnalysisTemplate", template["templateName"])["spec"]["metrics"]
     alert = rules(objects)["AnswersFail"]["expr"]
     assert metric["successCondition"].rpartition("<= ")[2] == alert.rpartition("> ")[2]
+
+
+def test_the_prediction_log_can_outlive_its_pods(projects: dict[str, Path]) -> None:
+    objects = built(projects["cpu"], "kept")
+    (template,) = (one for name, one in pods(objects) if name == "service")
+    (volume,) = (one for one in template["spec"]["volumes"] if one["name"] == "var")
+    assert volume == {"name": "var", "persistentVolumeClaim": CLAIM}
+    claim = named(objects, "PersistentVolumeClaim", CLAIM["claimName"])["spec"]
+    assert claim["accessModes"] == ["ReadWriteMany"], "pods on several machines write to it"
+    assert template["spec"]["securityContext"]["fsGroup"] == 10001
+    before = dict(pods(built(projects["cpu"], "production")))
+    template["spec"]["volumes"] = before["service"]["spec"]["volumes"]
+    assert dict(pods(objects)) == before, "else it is what production is"
 
 
 def rules(objects: list[Object]) -> dict[str, Object]:
