@@ -1,10 +1,13 @@
 """Many projects at once: what is shown, branches made beside the work, one's failure no other's."""
 
+import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from shutil import copytree
 from xml.etree import ElementTree as ET
@@ -48,8 +51,11 @@ def answer(project: Path, name: str, value: str) -> None:
     commit_all(project, "By hand")
 
 
-def survey(*names: object, **options: object) -> dict[str, Row]:
-    rows = fleet.survey([str(name) for name in names], **options)  # type: ignore[arg-type]
+UPDATE = fleet.Task(update=True)
+
+
+def survey(*names: object, task: fleet.Task = UPDATE, wave: int = 0) -> dict[str, Row]:
+    rows = fleet.survey([str(name) for name in names], task, wave=wave)
     return {Path(row.name).name: row for row in rows}
 
 
@@ -98,13 +104,18 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     listed.write_text("# all\n\n" + "".join(f"{name} # one\n" for name in names), "utf-8")
     page = tmp_path / "fleet.html"
 
-    status = main(["fleet", str(first), str(current), "--file", str(listed), "--html", str(page)])
-    assert status == 1
+    written = [tmp_path / "fleet.json", tmp_path / "fleet.csv"]
+    files = ("--html", str(page), "--json", str(written[0]), "--csv", str(written[1]))
+    given = (str(current), str(first), "--file", str(listed), "--uses", "NumPy")
+    assert main(["fleet", *given, *files]) == 1
     out = capsys.readouterr().out.splitlines()
     cells = {Path(line.split()[0]).name: line.split() for line in out[1:]}
-    assert cells["first"][1:] == ["v1.0.0", NEWEST, "2", "0", "100", "behind"]
-    recorded = ["2026-01-02", "exact", "current"]
+    lock = tomllib.loads((first / "poetry.lock").read_text("utf-8"))
+    (numpy,) = (one["version"] for one in lock["package"] if one["name"] == "numpy")
+    assert cells["first"][1:] == ["v1.0.0", NEWEST, "2", "0", "100", numpy, "behind"]
+    recorded = [numpy, "2026-01-02", "exact", "current"]
     assert cells["current"][1:] == [NEWEST, NEWEST, "0", "2", "100", *recorded]
+    assert [*cells][-2:] == ["first", "current"], "those that need a person come first"
     for name, words in {**wrong, "nowhere": "there is no such folder"}.items():
         (line,) = (line for line in out[1:] if line.split()[0].endswith(f"/{name}"))
         assert "failed: " in line
@@ -115,10 +126,17 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     rows = ET.fromstring(body)  # noqa: S314 - our own page
     shown = [[cell.findtext("details/summary") or cell.text or "" for cell in row] for row in rows]
     assert len(shown) == len(out) - 1
-    assert shown[1][1:6] == [NEWEST, NEWEST, "0", "2", "100"]
-    details = rows[1].find("td/details")
+    assert shown[-1][1:7] == [NEWEST, NEWEST, "0", "2", "100", numpy]
+    details = rows[-1].find("td/details")
     assert details is not None
-    assert (details[0].tail or "").split(", ") == ["docs/runbook.md", "tox.ini"]
+    edited = ["docs/runbook.md", "tox.ini"]
+    assert (details[0].tail or "").split(", ") == edited
+
+    last = json.loads(written[0].read_text("utf-8"))[-1]
+    assert (last["name"], last["behind"], last["changed"]) == (str(current), 0, edited)
+    table = list(csv.DictReader(written[1].read_text("utf-8").splitlines()))
+    assert [row["name"] for row in table] == [line.split()[0] for line in out[1:]]
+    assert (table[-1]["uses"], table[-1]["changed"]) == (numpy, " ".join(edited))
 
 
 def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
@@ -127,12 +145,12 @@ def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
     (project / "uncommitted.md").write_text("mine\n", "utf-8")
     append(project / "tox.ini", "; not committed")
     before = state(project)
-    row = survey(project, update=True)["project"]
+    row = survey(project)["project"]
     assert (row.state, row.note) == ("updated", f"branch {BRANCH}")
     assert state(project) == before
     commit = git(project, "rev-parse", BRANCH)
     assert git(project, "rev-parse", f"{BRANCH}~") == git(project, "rev-parse", "HEAD")
-    assert survey(project, update=True)["project"].note == f"branch {BRANCH} was there"
+    assert survey(project)["project"].note == f"branch {BRANCH} was there"
     assert git(project, "rev-parse", BRANCH) == commit
 
     git(project, "worktree", "add", "--quiet", str(tmp_path / "branch"), BRANCH)
@@ -152,7 +170,7 @@ def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
 def test_conflicts_are_told_and_make_no_branch(project: Path) -> None:
     append(project / "tox.ini", "; mine")
     commit_all(project, "Edit")
-    row = survey(project, update=True)["project"]
+    row = survey(project)["project"]
     assert row.state == "conflict"
     assert row.note == "scripts/update.sh, then decide in tox.ini"
     assert git(project, "branch", "--list", BRANCH) == ""
@@ -161,7 +179,7 @@ def test_conflicts_are_told_and_make_no_branch(project: Path) -> None:
 def test_packages_of_its_own_are_kept_and_told(project: Path) -> None:
     own_dependency(project)
     commit_all(project, "humanize")
-    row = survey(project, update=True)["project"]
+    row = survey(project)["project"]
     assert row.note == f"branch {BRANCH}; run scripts/lock.sh on it"
     lock = git(project, "show", f"{BRANCH}:poetry.lock")
     assert lock.count('name = "humanize"') == 1
@@ -185,12 +203,12 @@ def test_a_bare_repository_an_address_and_a_folder_of_a_larger_one_are_updated_t
         git(tmp_path, "clone", "--quiet", "--bare", str(project), str(repository))
         name, folder = (f"file://{repository}" if kind == "url" else str(repository)), ""
     branch = f"{BRANCH}-one" if folder else BRANCH
-    (row,) = fleet.survey([name], update=True)
+    (row,) = fleet.survey([name], UPDATE)
     assert (row.state, row.behind, row.audit) == ("updated", 2, 100), row.note
     changed = git(repository, "diff", "--name-only", "main", branch).split()
     assert f"{folder}tox.ini" in changed
     assert all(path.startswith(folder) for path in changed)
-    (row,) = fleet.survey([name], update=True)
+    (row,) = fleet.survey([name], UPDATE)
     assert row.note == f"branch {branch} was there"
 
 
@@ -201,7 +219,7 @@ def test_a_remote_that_refuses_is_told_in_its_own_words(project: Path, tmp_path:
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'ask Ada first' >&2\nexit 1\n", "utf-8")
     hook.chmod(0o755)
-    row = survey(f"file://{repository}", update=True)["bare.git"]
+    row = survey(f"file://{repository}")["bare.git"]
     assert (row.state, row.note) == ("failed", "remote: ask Ada first")
     assert git(repository, "branch", "--list", BRANCH) == ""
 
@@ -217,7 +235,7 @@ def test_what_git_calls_remotes_here_does_not_matter(
         "VALUE_0": "upstream",
     }.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
-    row = survey(f"file://{repository}", update=True)["bare.git"]
+    row = survey(f"file://{repository}")["bare.git"]
     assert row.state == "updated", row.note
 
 
@@ -227,10 +245,36 @@ def test_a_version_that_looks_like_a_number_stays_a_text(
     template = copytree(moved, tmp_path / "template", symlinks=True)
     git(template, "tag", "3.0", f"{NEWEST}^{{}}")
     project = begin(copie, template, tmp_path / "project", "v1.0.0")
-    assert survey(project, update=True)["project"].note == "branch standard-3.0"
+    assert survey(project)["project"].note == "branch standard-3.0"
     git(project, "switch", "--quiet", "standard-3.0")
     assert yaml.safe_load((project / ANSWERS).read_text("utf-8"))["_commit"] == "3.0"
     assert survey(project)["project"].state == "current"
+
+
+def test_a_host_that_hangs_costs_its_own_project_only(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = f"http://127.0.0.1:{silent.getsockname()[1]}/p.git"
+        rows = survey(hanging, tmp_path / "nowhere", task=fleet.Task(seconds=2))
+    assert {name: row.note for name, row in rows.items()} == {
+        "nowhere": "there is no such folder",
+        "p.git": "not done after 2 s; --timeout gives it more",
+    }
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_the_others_are_updated_if_the_first_wave_could_be(
+    project: Path, first: Path, tmp_path: Path, *, well: bool
+) -> None:
+    other = copytree(first, tmp_path / "other")
+    if not well:
+        append(project / "tox.ini", "; mine")
+        commit_all(project, "Edit")
+    rows = survey(project, other, wave=1)
+    assert rows["project"].state == ("updated" if well else "conflict")
+    assert rows["other"].state == ("updated" if well else "behind")
+    assert bool(git(other, "branch", "--list", BRANCH)) is well
+    if not well:
+        assert "one of the first wave could not be updated" in rows["other"].note
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -264,7 +308,7 @@ def test_one_that_is_stopped_half_way_goes_on_from_there(
     assert [state(project) for project in projects] == before
     made = [project for project in projects if git(project, "branch", "--list", BRANCH)]
     assert 1 <= len(made) < len(projects)
-    rows = survey(*projects, update=True)
+    rows = survey(*projects)
     assert {row.state for row in rows.values()} == {"updated"}
     assert sum(row.note.endswith("was there") for row in rows.values()) == len(made)
     trees = {git(project, "rev-parse", f"{BRANCH}^{{tree}}") for project in projects}
@@ -323,6 +367,9 @@ def test_on_a_full_disk_a_project_stays_as_it_was(
         (["--file", "nowhere"], "nowhere cannot be read"),
         (["p", "--html", "nowhere/x.html"], "nowhere/x.html cannot be written"),
         (["p", "--jobs", "0"], "--jobs must be at least 1"),
+        (["p", "--timeout", "0"], "--timeout must be at least 1"),
+        (["p", "--wave", "5"], "--wave needs --update"),
+        (["p", "--json", "nowhere/x.json"], "nowhere/x.json cannot be written"),
     ],
 )
 def test_what_was_typed_wrongly_is_one_line(
@@ -339,12 +386,12 @@ def test_what_was_typed_wrongly_is_one_line(
 
 
 def test_a_version_that_is_not_there_is_told(project: Path) -> None:
-    row = survey(project, update=True, to="v9.9.9")["project"]
+    row = survey(project, task=fleet.Task(update=True, to="v9.9.9"))["project"]
     assert (row.state, row.note.split("has ")[1]) == ("failed", "no version v9.9.9")
 
 
 def test_a_branch_of_the_template_is_called_by_its_version(project: Path) -> None:
-    row = survey(project, update=True, to="main")["project"]
+    row = survey(project, task=fleet.Task(update=True, to="main"))["project"]
     assert row.state == "updated", row.note
     answers = yaml.safe_load(git(project, "show", f"standard-main:{ANSWERS}"))
     assert answers["_commit"] == NEWEST

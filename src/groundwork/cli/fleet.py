@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from groundwork.errors import UserError
-from groundwork.fleet.report import Row, page, table
-from groundwork.fleet.survey import survey
+from groundwork.fleet.report import WRONG, Row, as_csv, as_json, ordered, page, table
+from groundwork.fleet.survey import Task, survey
 
 from .output import write
 from .progress import working
@@ -29,6 +29,17 @@ def fleet(  # noqa: PLR0913 - options of a command
     html: Annotated[
         Path | None, typer.Option(metavar="PAGE", help="Write what is shown as a page, too.")
     ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it as JSON, too.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as CSV, too.")] = None,
+    uses: Annotated[
+        str, typer.Option(metavar="PACKAGE", help="Show the version that each one's lock has.")
+    ] = "",
+    wave: Annotated[
+        int, typer.Option(help="Update so many first, and the others if all of those could be.")
+    ] = 0,
+    timeout: Annotated[int, typer.Option(help="Give a project so many seconds.")] = 600,
     jobs: Annotated[
         int | None, typer.Option(help="How many at a time; one a processor if not given.")
     ] = None,
@@ -37,24 +48,37 @@ def fleet(  # noqa: PLR0913 - options of a command
     names = list(dict.fromkeys([*(projects or []), *(_lines(file) if file else [])]))
     if not names:
         raise UserError("there is no project to look at; name some, or a --file that does")
-    if jobs is not None and jobs < 1:
-        raise UserError("--jobs must be at least 1")
-    if html:  # before the work, not after
-        _try_to_write(html)
-    rows: dict[str, Row] = {}
+    _check(jobs, timeout, wave if update else -wave)
+    pages = [
+        (place, made)
+        for place, made in ((html, page), (json, as_json), (csv, as_csv))
+        if place is not None
+    ]
+    for place, _ in pages:  # before the work, not after
+        _try_to_write(place)
+    rows: list[Row] = []
+    task = Task(update=update, to=to, uses=uses, seconds=timeout)
     with working("look at projects", len(names)) as work:
-        for row in survey(names, update=update, to=to, jobs=jobs):
-            rows[row.name] = row
+        for row in survey(names, task, jobs=jobs, wave=wave):
+            rows.append(row)
             work.on(f"{row.name}: {row.state}")
             work.done()
             if not sys.stderr.isatty():
                 line = f"[{len(rows)}/{len(names)}] {row.name}: {row.state}"
                 print(line, file=sys.stderr, flush=True)
-    ordered = [rows[name] for name in names]
-    print(table(ordered))
-    if html:
-        write(html, page(ordered))
-    return int(any(row.state in {"failed", "conflict"} for row in ordered))
+    found = ordered(sorted(rows, key=lambda row: names.index(row.name)))
+    print(table(found))
+    for place, made in pages:
+        write(place, made(found))
+    return int(any(row.state in WRONG for row in found))
+
+
+def _check(jobs: int | None, timeout: int, wave: int) -> None:
+    for option, number in (("--jobs", jobs), ("--timeout", timeout)):
+        if number is not None and number < 1:
+            raise UserError(f"{option} must be at least 1")
+    if wave < 0:
+        raise UserError("--wave needs --update, and a number of projects")
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,12 +1,29 @@
-"""What is known of the projects of a fleet, as a table and as a page."""
+"""What is known of the projects of a fleet, as a table, a page, JSON and CSV."""
 
-from dataclasses import dataclass, field
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import resources
 
 import jinja2
 
-COLUMNS = ("project", "version", "newest", "behind", "changed", "audit", "reproduced", "")
+# Each column, and what it says.
+COLUMNS = {
+    "project": "the folder or address as it was given",
+    "version": "the version of the standard that it has",
+    "newest": "the version that it could have",
+    "behind": "how many versions lie between",
+    "changed": "how many files of the standard were edited there",
+    "audit": "its score in groundwork audit, of 100",
+    "uses": "the version of the package that was asked for, as its lock has it",
+    "reproduced": "when reproduce last ran in that folder, and what came of it",
+    "state": "what came of it, and what to do",
+}
+# From what needs a person most.
+STATES = ("failed", "conflict", "behind", "updated", "current")
+WRONG = STATES[:2]
 
 
 @dataclass
@@ -23,19 +40,33 @@ class Row:
     # The score of `groundwork audit`.
     audit: int | None = None
     reproduced: str = ""
+    # The version of the package that was asked for.
+    uses: str = ""
 
-    def cells(self) -> list[str]:
-        """Return what a table shows, in the order of COLUMNS."""
+    def cells(self) -> dict[str, str]:
+        """Return what a table shows, by column."""
         changed = None if self.changed is None else len(self.changed)
         numbers = (self.behind, changed, self.audit)
         counts = ["" if number is None else str(number) for number in numbers]
         words = f"{self.state}: {self.note}" if self.note else self.state
-        return [self.name, self.version, self.newest, *counts, self.reproduced, words]
+        values = [self.name, self.version, self.newest, *counts, self.uses, self.reproduced, words]
+        return dict(zip(COLUMNS, values, strict=True))
+
+
+def ordered(rows: list[Row]) -> list[Row]:
+    """Return rows with those first that need a person."""
+    return sorted(rows, key=lambda row: STATES.index(row.state))
+
+
+def shown(rows: list[Row]) -> list[str]:
+    """Return the columns that a table needs: the package's only where one was asked for."""
+    return [name for name in COLUMNS if name != "uses" or any(row.uses for row in rows)]
 
 
 def table(rows: list[Row]) -> str:
     """Return rows as text, in columns."""
-    lines = [list(COLUMNS), *(row.cells() for row in rows)]
+    columns = shown(rows)
+    lines = [columns, *([row.cells()[name] for name in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = (
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -44,12 +75,27 @@ def table(rows: list[Row]) -> str:
     return "\n".join(line.rstrip() for line in padded)
 
 
+def as_json(rows: list[Row]) -> str:
+    """Return rows as JSON: a list of objects, None where something is not known."""
+    return json.dumps([asdict(row) for row in rows], indent=2) + "\n"
+
+
+def as_csv(rows: list[Row]) -> str:
+    """Return rows as CSV, with the names of the edited files between blanks."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [one.name for one in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) | {"changed": " ".join(row.changed or [])} for row in rows)
+    return text.getvalue()
+
+
 def page(rows: list[Row]) -> str:
     """Return rows as an HTML page that needs nothing else."""
     text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     states = {
-        state: sum(row.state == state for row in rows) for state in (row.state for row in rows)
+        state: number for state in STATES if (number := sum(row.state == state for row in rows))
     }
-    return environment.from_string(text).render(rows=rows, columns=COLUMNS, states=states, now=now)
+    columns = {name: COLUMNS[name] for name in shown(rows)}
+    return environment.from_string(text).render(rows=rows, columns=columns, states=states, now=now)

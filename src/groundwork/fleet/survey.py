@@ -5,73 +5,110 @@ import os
 import re
 import signal
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import NoReturn
+
+from packaging.utils import canonicalize_name
 
 from groundwork.audit.run import audit
 from groundwork.errors import UserError
 from groundwork.update.answers import Answers
 from groundwork.update.drift import drift
 from groundwork.update.git import GitError, git
-from groundwork.update.lockfile import resolved
+from groundwork.update.lockfile import LOCK, resolved
 from groundwork.update.merge import merge
 from groundwork.update.ownership import ANSWERS
 from groundwork.update.repository import Repository
 from groundwork.update.standard import Standard
 
-from .report import Row
+from .report import WRONG, Row
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done with each project, in `seconds` at most."""
+
+    update: bool = False
+    to: str = ""
+    uses: str = ""
+    seconds: int = 600
 
 
 def survey(
-    names: list[str], *, update: bool = False, to: str = "", jobs: int | None = None
+    names: list[str], task: Task, *, jobs: int | None = None, wave: int = 0
 ) -> Iterator[Row]:
-    """Look at each project, and with `update` make a branch with the newest standard.
+    """Look at each project, and where the task says so make a branch with the newest standard.
 
     Yields a row for each as soon as it is known. A project is a folder in a git repository, a bare
     repository or the address of one; nothing that is checked out changes. Where the branch is
-    there already, it is left as it is.
+    there already, it is left as it is. With a first `wave` of so many projects, the others are
+    updated only if each of those could be.
     """
+    first = names[:wave] if task.update else []
     with tempfile.TemporaryDirectory(prefix="groundwork-fleet-") as cache:
-        look = partial(_look, cache=Path(cache), update=update, to=to)
-        # Ctrl+C is for this process, which lets the others end what they are at.
-        ignore = (signal.SIGINT, signal.SIG_IGN)
-        pool = ProcessPoolExecutor(jobs or os.cpu_count(), None, signal.signal, ignore)
-        try:
-            asked = {pool.submit(look, name): name for name in names}
-            for future in as_completed(asked):
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    note = "the process that looked at it was killed; run this again"
-                    yield Row(asked[future], note=note)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        held = False
+        for row in _together(first, task, Path(cache), jobs):
+            held = held or row.state in WRONG
+            yield row
+        rest = replace(task, update=False) if held else task
+        for row in _together(names[len(first) :], rest, Path(cache), jobs):
+            if held and row.state == "behind":
+                row.note = "left as it is, since one of the first wave could not be updated"
+            yield row
 
 
-def _look(name: str, *, cache: Path, update: bool, to: str) -> Row:
-    row = Row(name)
+def _together(names: list[str], task: Task, cache: Path, jobs: int | None) -> Iterator[Row]:
+    # Ctrl+C is for this process, which lets the others end what they are at.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(jobs or os.cpu_count(), None, signal.signal, ignore)
     try:
-        _fill(row, cache, update=update, to=to)
+        asked = {pool.submit(_look, name, cache, task): name for name in names}
+        for future in as_completed(asked):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                note = "the process that looked at it was killed; run this again"
+                yield Row(asked[future], note=note)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _look(name: str, cache: Path, task: Task) -> Row:
+    row = Row(name)
+
+    def give_up(*_: object) -> NoReturn:
+        raise UserError(f"not done after {task.seconds} s; --timeout gives it more")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(task.seconds)
+    try:
+        _fill(row, cache, task)
     except (UserError, GitError, OSError) as error:
         row.state, row.note = "failed", " ".join(str(error).split())
     except Exception as error:  # noqa: BLE001 - one project must not stop the others
         row.state, row.note = "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
     return row
 
 
-def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
+def _fill(row: Row, cache: Path, task: Task) -> None:
     remote = re.match(r"[\w.+-]+://|[\w.-]+@[\w.-]+:", row.name) is not None
     repository = _open(row.name, cache, remote=remote)
     text = _read(repository, ANSWERS)
     answers = Answers(text)
     standard = Standard(answers.source, _place(cache / "templates", answers.source))
-    row.version, row.newest = answers.version, to or standard.newest()
+    row.version, row.newest = answers.version, task.to or standard.newest()
     row.behind = standard.behind(answers.version)
     row.reproduced = _reproduced(repository.folder)
+    row.uses = _locked(repository, task.uses) if task.uses else ""
     with tempfile.TemporaryDirectory(dir=cache) as place:
         old, new = Path(place, "old"), Path(place, "new")
         old.mkdir()
@@ -79,7 +116,7 @@ def _fill(row: Row, cache: Path, *, update: bool, to: str) -> None:
         row.changed = [one.path for one in drift(repository, old, repository.tree())]
         row.audit = _score(repository, Path(place, "audited"))
         row.state = "behind" if row.behind else "current"
-        if not update or (not row.behind and not to):
+        if not task.update or (not row.behind and not task.to):
             return
         # One of several projects in a repository has a branch of its own.
         place_in = repository.prefix.strip("/").replace("/", "-")
@@ -153,6 +190,18 @@ def _score(repository: Repository, place: Path) -> int:
         return audit(repository.folder).score
     repository.write(repository.tree(), place)
     return audit(place).score
+
+
+def _locked(repository: Repository, package: str) -> str:
+    """Return the version of a package in the project's lock, or that it has none."""
+    line = repository.files(repository.tree()).get(LOCK)
+    try:
+        content = tomllib.loads(repository.text(line)) if line else {}
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{LOCK} cannot be read: {error}") from None
+    wanted = canonicalize_name(package)
+    found = {one["version"] for one in content.get("package", []) if one.get("name") == wanted}
+    return " ".join(sorted(found)) or "none"
 
 
 def _reproduced(folder: Path) -> str:
