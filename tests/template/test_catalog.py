@@ -270,16 +270,20 @@ def test_an_answer_that_cannot_be_gives_way_to_the_default(template: Path, tmp_p
     ("arguments", "said"),
     [
         (["--url", "../groundwork"], "--url ../groundwork: give the address"),
-        (["--version", "v1; rm"], "--version v1; rm: give a tag"),
+        (["--version", "v1; rm"], "--version v1; rm: the template at "),
         ([], "holds something else than a catalog"),
     ],
 )
 def test_a_user_s_mistake_is_one_line(
-    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    said: str,
+    template: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "own.txt").write_text("mine", "utf-8")
-    usual = ["--url", URL, "--version", "v1.0.0"]
-    command = ["--template", str(ROOT), "catalog", str(tmp_path), *usual, *arguments]
+    usual = ["--url", URL, "--version", "v999.0.0"]
+    command = ["--template", str(template), "catalog", str(tmp_path), *usual, *arguments]
     assert main(command) == 1
     told = capsys.readouterr()
     assert (told.out, told.err.count("\n")) == ("", 1)
@@ -287,13 +291,27 @@ def test_a_user_s_mistake_is_one_line(
     assert [path.name for path in tmp_path.iterdir()] == ["own.txt"]
 
 
-def test_written_again_it_has_nothing_of_before(tmp_path: Path) -> None:
+def test_written_again_it_has_nothing_of_before(template: Path, tmp_path: Path) -> None:
     (tmp_path / "backstage").mkdir()
     (tmp_path / "backstage/gone.yaml").touch()
     (tmp_path / "catalog-info.yaml").touch()
-    command = ["--template", str(ROOT), "catalog", str(tmp_path), "--url", URL]
-    assert main([*command, "--version", "v1.0.0"]) == 0
+    command = ["--template", str(template), "catalog", str(tmp_path), "--url", URL]
+    assert main([*command, "--version", "v999.0.0"]) == 0
     assert not (tmp_path / "backstage/gone.yaml").exists()
+
+
+def test_it_offers_the_version_that_it_is_told_and_not_the_checkout(
+    template: Path, tmp_path: Path
+) -> None:
+    later = shutil.copytree(template, tmp_path / "later", symlinks=True)
+    (later / "catalog/presets/new.yml").write_text("# New: later.\nframework: pytorch\n", "utf-8")
+    commit_all(later, "A preset more")
+    git(later, "tag", "v999.1.0")
+    for version, there in (("v999.0.0", False), ("v999.1.0", True)):
+        into = tmp_path / version
+        command = ["--template", str(later), "catalog", str(into), "--url", URL]
+        assert main([*command, "--version", version]) == 0
+        assert (into / "backstage/new.yaml").exists() is there
 
 
 def test_a_preset_says_what_it_is_for(tmp_path: Path) -> None:

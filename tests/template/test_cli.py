@@ -57,11 +57,11 @@ def test_help_lists_the_commands_of_the_reference_and_each_has_its_own(
 
 
 def test_an_error_of_the_system_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    command = ["--template", str(ROOT), "catalog", str(tmp_path / "file/x")]
-    assert main([*command, "--url", "https://git.example.com/x", "--version", "v1"]) == 1
+    command = ["--template", str(template), "catalog", str(tmp_path / "file/x")]
+    assert main([*command, "--url", "https://git.example.com/x", "--version", "v999.0.0"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
 

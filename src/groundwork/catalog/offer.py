@@ -31,14 +31,12 @@ class Offer:
         """Offer the template at `url`, in `version` (a tag), in the name of `owner`.
 
         Raises:
-            UserError: the address or the version cannot stand in a catalog.
+            UserError: the address cannot stand in a catalog.
         """
         if not re.fullmatch(r"(https://|git@|ssh://)\S+", url):
             raise UserError(
                 f"--url {url}: give the address that everybody clones the template from"
             )
-        if not re.fullmatch(r"[\w./-]+", version):
-            raise UserError(f"--version {version}: give a tag of the template")
         self.root, self.url, self.version, self.owner, self.host = root, url, version, owner, host
         self.jinja = template.environment(root)
         questions = template.load(root)[1]

@@ -23,9 +23,9 @@ def catalog(  # noqa: PLR0913 - options of a command
     ] = "github",
 ) -> None:
     """Write forms for Backstage and a stub for cookiecutter."""
-    offer = Offer(template.find_root(context.obj), url, version, owner, host)
-    for path in write(offer, folder):
-        print(f"wrote {folder / path}")
+    with template.at_version(template.find_root(context.obj), version) as root:
+        for path in write(Offer(root, url, version, owner, host), folder):
+            print(f"wrote {folder / path}")
 
 
 def questions(context: typer.Context) -> None:

@@ -1,5 +1,8 @@
 """The template's checkout: where it is and what it asks."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from groundwork.errors import UserError
+from groundwork.update.git import GitError, git
 
 
 def find_root(start: Path) -> Path:
@@ -22,6 +26,26 @@ def find_root(start: Path) -> Path:
     raise UserError(
         f"{start} is not inside a checkout of the template; go there or name it with --template"
     )
+
+
+@contextmanager
+def at_version(root: Path, version: str) -> Iterator[Path]:
+    """Yield a folder with the template as it is in a version, whatever lies in the checkout.
+
+    Raises:
+        UserError: the checkout's repository has no such version.
+    """
+    try:
+        git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}^{{commit}}")
+    except GitError:
+        raise UserError(
+            f"--version {version}: the template at {root} has no such tag; git tag lists them"
+        ) from None
+    with tempfile.TemporaryDirectory(prefix="groundwork-") as name:
+        folder = Path(name, "template")
+        options = ("--quiet", "--shared", "--branch", version)
+        git(root, "clone", *options, "--", str(root), str(folder))
+        yield folder
 
 
 def frameworks(root: Path) -> list[str]:
