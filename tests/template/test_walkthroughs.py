@@ -112,6 +112,8 @@ def prepare(page: str, machine: Machine) -> None:
             (churn / "train.py").write_text("import sklearn\n", "utf-8")
             git(churn, "init", "--quiet", "--initial-branch", "main")
             commit_all(churn, "As it was")
+        case "docs/how-to/offer-it-in-a-catalog.md":
+            git(machine.clone, "tag", "v1.2.0")
         case "docs/how-to/update-a-project.md":
             with (machine.clone / "template/docs/runbook.md.jinja").open("a") as page_of_it:
                 page_of_it.write("\nA newer version.\n")
