@@ -165,7 +165,7 @@ def test_a_project_on_its_own_data_goes_all_the_way(
     assert "registered: version 1" in trained
     assert any((root / "var").glob("wandb/**/*.wandb")) is ("wandb" in case)
     cli("evaluate", "challenger", "--record")
-    project.run("scripts/test.sh", "--fast")
+    project.run("scripts/test.sh")
     commit_all(root, "Record the quality that must not fall")
     assert "reproduced: exact" in cli("reproduce")
     cli("promote")

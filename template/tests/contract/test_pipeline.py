@@ -17,7 +17,7 @@ from ..project import (
     schema,
 )
 
-pytestmark = pytest.mark.xdist_group("workplace")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workplace")]  # it trains
 
 
 @pytest.fixture
