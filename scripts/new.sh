@@ -7,8 +7,8 @@
 #
 #   COPIER-OPTION…   passed to `copier copy`, for example --data project_name='Churn'
 #
-# Every question not answered there takes its default, and the project gets the newest supported
-# Python found on PATH, under pyenv, or among uv's.
+# Every question not answered there takes its default. The project is named after DEST's last part, and
+# gets the newest supported Python found on PATH, under pyenv, or among uv's.
 # Writes to DEST, to .venv here, and to the caches of uv, pip and Groundwork; nowhere else.
 
 # shellcheck source-path=SCRIPTDIR
@@ -29,7 +29,9 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$dest" ] || usage_error "DEST is missing"
 options=("$@")
+while [[ $dest == ?*/ ]]; do dest=${dest%/}; done
 case $dest in /*) ;; *) dest=$PWD/$dest ;; esac
+[ ! -d "$dest" ] || dest=$(cd "$dest" && pwd) # `.` has no name
 [ ! -d "${dest%/*}" ] || dest=$(cd "${dest%/*}/" && pwd)/${dest##*/}
 
 # Until all is done, the marker says that DEST is ours to finish, and what it is to become. Beside it
@@ -73,6 +75,7 @@ given() {
 render() {
     local arguments=(--defaults --overwrite --quiet)
     given '--vcs-ref*' || given '-r*' || arguments+=(--vcs-ref HEAD)
+    given '*project_name*' || given '--data-file*' || arguments+=(--data "project_name=${dest##*/}")
     given '*python_version*' || given '--data-file*' || arguments+=(--data "python_version=$version")
     "$VENV/bin/python" -W ignore -m copier copy "${arguments[@]}" ${options[@]+"${options[@]}"} \
         "$ROOT" "$dest"

@@ -89,7 +89,7 @@ def start(machine: Machine, environment: dict[str, str]) -> subprocess.Popen[str
     # In the background of a script, interrupts are ignored, which whatever is started inherits.
     heeding = ("env", "--default-signal=INT")
     return subprocess.Popen(
-        [*heeding, "../groundwork/scripts/new.sh", "again", "--", "--data", "project_name=Again"],
+        [*heeding, "../groundwork/scripts/new.sh", "again/"],
         cwd=machine.home.parent / "elsewhere",
         env=environment,
         text=True,
@@ -143,4 +143,4 @@ def test_interrupted_at_every_step_and_offline_it_finishes(machine: Machine) -> 
     assert git(project, "status", "--porcelain") == ""
     assert git(project, "rev-list", "--count", "HEAD").strip() == "1"
     assert not (project / ".git/groundwork-new").exists()
-    assert (project / "src/again/model.py").is_file()
+    assert (project / "src/again/model.py").is_file(), "named after its folder"
