@@ -120,7 +120,8 @@ def test_a_notebook_runs_and_shows_what_it_showed(path, monkeypatch, tmp_path):
     again = copy.deepcopy(before)
     place = {"metadata": {"path": str(path.parent)}}
     NotebookClient(again, timeout=300, kernel_name="python3", resources=place).execute()
-    assert outputs(again) == outputs(before)
+    mend = f"run .venv/bin/jupyter execute --inplace notebooks/{path.name}, look at it, and commit"
+    assert outputs(again) == outputs(before), mend
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
