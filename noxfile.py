@@ -85,6 +85,13 @@ def bench_serving(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_pressure(session: nox.Session) -> None:
+    """Measure how long good clients of the service wait beside bad ones."""
+    session.run("scripts/test.sh", "--setup", external=True)
+    session.run(BIN / "python", "benchmarks/pressure.py", *session.posargs, external=True)
+
+
+@nox.session
 def bench_audit(session: nox.Session) -> None:
     """Time `groundwork audit` over 2,000 files, as a ratio to parsing them."""
     session.run("scripts/test.sh", "--setup", external=True)
