@@ -3,11 +3,21 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ..conftest import ROOT, commit, copy_project
+from .project import prediction_log
 
 __all__ = ["ROOT", "commit"]
+
+
+def logged(var_dir):
+    """All that a service logged, in one frame."""
+    parts = list(prediction_log.read(var_dir))
+    return (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=prediction_log.ABOUT)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,9 @@ def trained(rows):
 
 
 def compared(trained, rows):
-    return distributions.compare(trained, rows, LIMITS)
+    counts = distributions.Counts(trained)
+    counts.add(rows)
+    return counts.report(LIMITS)
 
 
 def column(report, name):

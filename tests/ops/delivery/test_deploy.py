@@ -215,8 +215,12 @@ def answers(driver):
     return True
 
 
+def history(driver):
+    return list(files.read_lines(driver.folder / deploy.HISTORY))
+
+
 def last(driver):
-    return deploy.history(driver)[0][-1]
+    return history(driver)[-1]
 
 
 def until(true, seconds=10.0):
@@ -272,10 +276,9 @@ def test_a_release_answers_until_the_next_takes_over_and_no_request_is_lost(driv
     assert ask(driver) == 1.0
     status = driver.status()
     assert (status["state"], status["release"], status["previous"]) == ("answering", 1, 2)
-    entries, summed = deploy.history(driver)
+    entries = history(driver)
     assert [entry["action"] for entry in entries] == ["deploy", "deploy", "rollback"]
     assert all({"who", "time", "commit", "version", "digest", "seconds"} <= set(e) for e in entries)
-    assert summed.startswith("3 of 3 succeeded (100%)")
 
 
 @pytest.mark.parametrize(
@@ -423,7 +426,7 @@ def test_two_at_once(driver, monkeypatch):
             second(driver)
     go_on.set()
     first.join()
-    assert [entry["outcome"] for entry in deploy.history(driver)[0]] == ["ok"]
+    assert [entry["outcome"] for entry in history(driver)] == ["ok"]
     assert ask(driver) == 1.0
 
 
@@ -455,7 +458,7 @@ def test_a_deployment_killed_at_any_step_costs_nothing(driver, step, monkeypatch
         done = deploy.deploy(driver, "abcd")
     assert load.failed == []
     assert ask(driver) == done["release"]
-    assert [e["outcome"] for e in deploy.history(driver)[0]] == ["ok", "interrupted", "ok"]
+    assert [e["outcome"] for e in history(driver)] == ["ok", "interrupted", "ok"]
 
 
 def test_a_service_that_died_is_stopped_and_can_be_replaced(driver):
@@ -539,7 +542,7 @@ def test_too_few_requests_are_no_success_of_the_canary(driver, required):
     else:
         assert deploy.deploy(driver, "abcd")["canary"].startswith(reason)
     assert ask(driver) == (1.0 if required else 2.0)
-    assert reason in deploy.act(driver, "history", None, "")[-2]
+    assert reason in deploy.act(driver, "history", None, "")[-1]
 
 
 def test_rollback_says_what_it_cannot_do(driver):
@@ -687,7 +690,7 @@ def test_the_real_model_is_deployed_and_redeployed_under_load(monkeypatch, capsy
             np.testing.assert_allclose(scores, kept.scores, rtol=1e-9)
             assert (answer["model_digest"], answer["run_id"]) == (champion.digest, champion.run_id)
         assert "release      2" in run("status")
-        assert "2 of 2 succeeded" in run("history")
+        assert run("history").count("  ok  ") == 2
     finally:
         run("stop")
     assert driver.status()["state"] == "stopped"

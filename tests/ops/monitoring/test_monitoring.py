@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ..conftest import ROOT
+from ..conftest import ROOT, logged
 from ..project import (
     bundle,
     commands,
@@ -35,7 +35,7 @@ def served(tmp_path, split, outcome):
     names = [f"id{number}" for number in range(len(x))]
     log.predictions(names, x, outcome.scores)
     labels = pd.DataFrame({"prediction_id": names, "label": outcome.labels.to_numpy()})
-    return prediction_log.read(tmp_path), labels
+    return list(prediction_log.read(tmp_path)), labels
 
 
 @pytest.fixture
@@ -69,16 +69,16 @@ def test_quality_as_at_training_is_no_finding(served, manifest, config):
 
 
 def test_worse_quality_is_found(served, manifest, params, config):
-    logged, labels = served
-    (found,) = monitor.quality(logged, mixed_up(labels), manifest, config).findings
+    answered, labels = served
+    (found,) = monitor.quality(answered, mixed_up(labels), manifest, config).findings
     assert f"{params.gate.metric} fell by" in found
     manifest.metrics.clear()
-    assert monitor.quality(logged, labels, manifest, config).findings
+    assert monitor.quality(answered, labels, manifest, config).findings
 
 
 def test_the_service_shows_how_far_quality_fell(served, manifest, config):
-    logged, labels = served
-    monitor.quality(logged, mixed_up(labels), manifest, config)
+    answered, labels = served
+    monitor.quality(answered, mixed_up(labels), manifest, config)
     drop = prediction_log.quality_drop(config.var_dir, DIGEST)
     assert drop > config.params.monitoring.max_quality_drop
     assert prediction_log.quality_drop(config.var_dir, "another model") is None
@@ -90,16 +90,16 @@ def test_the_service_shows_how_far_quality_fell(served, manifest, config):
 
 
 def test_quality_that_cannot_be_judged_is_a_finding(served, manifest, params, config):
-    logged, labels = served
+    answered, labels = served
     needed = params.monitoring.min_labels
-    few = monitor.quality(logged, labels.head(needed - 1), manifest, config)
+    few = monitor.quality(answered, labels.head(needed - 1), manifest, config)
     assert few.findings == [f"quality: {needed - 1} labels, {needed} are needed to judge"]
     other = monitor.quality(
-        logged, labels.assign(prediction_id=labels["prediction_id"] + "x"), manifest, config
+        answered, labels.assign(prediction_id=labels["prediction_id"] + "x"), manifest, config
     )
     assert other.findings == [f"quality: 0 labels, {needed} are needed to judge"]
     one = labels.assign(label=labels["label"].iloc[0])
-    (found,) = monitor.quality(logged, one, manifest, config).findings
+    (found,) = monitor.quality(answered, one, manifest, config).findings
     assert found.startswith("quality: ")
     assert "nan" not in found.split()
 
@@ -113,13 +113,13 @@ def test_a_model_grows_stale(manifest, params):
 
 
 def test_failures_and_drift_are_found(served, trained, params, tmp_path):
-    logged, _ = served
-    assert monitor.answers(logged, trained, params).findings == []
+    answered, _ = served
+    assert monitor.answers(answered, trained, params).findings == []
     prediction_log.Log(tmp_path, "1", DIGEST).problem("score not finite")
-    moved = prediction_log.read(tmp_path)
+    moved = logged(tmp_path)
     name = prediction_log.features(moved).std().idxmax()
     moved[f"feature.{name}"] += 3 * moved[f"feature.{name}"].std()
-    findings = monitor.answers(moved, trained, params).findings
+    findings = monitor.answers([moved], trained, params).findings
     assert findings == [
         "failures: score not finite, 1 times",
         f"drift: {name} moved away from training",
@@ -147,7 +147,7 @@ def test_the_log_holds_features_and_never_a_personal_column(tmp_path, split):
     x = features.features.build(split.holdout).assign(**dict.fromkeys(schema.PERSONAL, 7.0))
     prediction_log.Log(tmp_path, "1", DIGEST).predictions(["a"], x.head(1), np.array([0.5]))
     (path,) = (tmp_path / "predictions").iterdir()
-    assert not set(schema.PERSONAL) & set(prediction_log.features(prediction_log.read(tmp_path)))
+    assert not set(schema.PERSONAL) & set(prediction_log.features(logged(tmp_path)))
     assert not any(name in path.read_text(encoding="utf-8") for name in schema.PERSONAL)
     assert path.stat().st_mode & 0o077 == 0
 
@@ -162,7 +162,7 @@ def test_the_log_survives_a_full_disk(tmp_path, split, monkeypatch):
         with pytest.raises(OSError, match="full"):
             log.predictions(["b"], x, np.array([0.2]))
     log.predictions(["c"], x, np.array([0.3]))
-    assert list(prediction_log.read(tmp_path)["prediction_id"]) == ["a", "c"]
+    assert logged(tmp_path)["prediction_id"].tolist() == ["a", "c"]
 
 
 def test_a_line_that_a_killed_process_left_torn_costs_no_other(tmp_path, split):
@@ -172,7 +172,7 @@ def test_a_line_that_a_killed_process_left_torn_costs_no_other(tmp_path, split):
     with path.open("a", encoding="utf-8") as file:
         file.write('{"prediction_id": "b", "sco')
     prediction_log.Log(tmp_path, "1", DIGEST).predictions(["c"], x, np.array([0.3]))
-    assert list(prediction_log.read(tmp_path)["prediction_id"]) == ["a", "c"]
+    assert logged(tmp_path)["prediction_id"].tolist() == ["a", "c"]
 
 
 def test_the_log_forgets_days_that_are_long_past(tmp_path):
@@ -187,16 +187,45 @@ def test_the_log_forgets_days_that_are_long_past(tmp_path):
     assert kept == {*names[1:], f"{today}.jsonl", "notes.txt"}
 
 
+def test_the_log_forgets_the_oldest_where_it_grows_too_large(tmp_path):
+    size = 20_000
+    log = prediction_log.Log(tmp_path, "1", DIGEST, size=size)
+    most = 0
+    for number in range(400):
+        log.predictions([str(number)], pd.DataFrame({"x": [0.5]}), np.array([0.5]))
+        most = max(most, sum(path.stat().st_size for path in log.folder.iterdir()))
+    kept = [int(name) for name in logged(tmp_path)["prediction_id"]]
+    assert kept == list(range(kept[0], 400)), "the newest, in their order"
+    assert size / 2 < most < 1.2 * size
+
+
+def test_a_large_log_is_read_in_parts_with_the_same_findings(
+    served, trained, params, manifest, config, monkeypatch
+):
+    answered, labels = served
+    monkeypatch.setattr(prediction_log, "PART", 10)
+    other = prediction_log.Log(config.var_dir, "2", "another model")
+    for number in range(25):
+        other.predictions([f"other{number}"], pd.DataFrame({"x": [1.0]}), np.array([0.5]))
+
+    def parts():
+        return prediction_log.read(config.var_dir, model_digest=DIGEST)
+
+    assert {len(part) for part in parts()} == {10, len(answered[0]) % 10 or 10}
+    assert next(parts())["prediction_id"].tolist() == [f"id{number}" for number in range(10)]
+    assert monitor.answers(parts(), trained, params) == monitor.answers(answered, trained, params)
+    judged = [monitor.quality(rows, labels, manifest, config) for rows in (parts(), answered)]
+    assert judged[0] == judged[1]
+
+
 def test_an_empty_log_can_be_read(tmp_path):
-    logged = prediction_log.read(tmp_path)
-    assert logged.empty
-    assert list(logged) == prediction_log.ABOUT
+    assert list(prediction_log.read(tmp_path)) == []
 
 
 def test_old_days_are_left_out(served, tmp_path):
     today = datetime.now(UTC).date()
-    assert len(prediction_log.read(tmp_path, today)) == len(served[0])
-    assert prediction_log.read(tmp_path, today + timedelta(days=1)).empty
+    assert len(next(prediction_log.read(tmp_path, today))) == len(served[0][0])
+    assert list(prediction_log.read(tmp_path, today + timedelta(days=1))) == []
 
 
 @pytest.mark.xdist_group("workplace")

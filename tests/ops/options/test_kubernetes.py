@@ -271,16 +271,16 @@ def test_without_kubectl_one_line_says_so(driver, monkeypatch, tmp_path):
 def test_pods_that_come_and_go_are_counted_once(driver, cluster):
     release(driver, "1")
     pods = kubectl.Pods(driver.cluster, kubectl.STABLE)
-    assert pods().requests == 0
-    assert pods().requests == 100  # 50 of each of two pods
+    assert pods()["requests"] == 0
+    assert pods()["requests"] == 100  # 50 of each of two pods
     first, second = sorted(pod["metadata"]["name"] for pod in cluster.all("pods"))
     cluster.delete("pods", second)
-    assert pods().requests == 150
+    assert pods()["requests"] == 150
     with cluster.lock:
         cluster.metrics[second] = 0
     cluster.start(first.rpartition("-")[0], 1, *_of(cluster))
-    assert pods().requests == 150  # a new process counts from nothing
-    assert pods().failed == 0
+    assert pods()["requests"] == 150  # a new process counts from nothing
+    assert pods()["failed"] == 0
 
 
 def _of(cluster):

@@ -1,8 +1,10 @@
 """The service: its contract, what it refuses and how it says so, and what it counts."""
 
 import asyncio
+import inspect
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -17,9 +19,11 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
+from ..conftest import logged
 from ..project import (
     answers,
     app,
+    canary,
     constraints,
     data,
     errors,
@@ -221,7 +225,201 @@ def test_a_body_that_makes_no_sense_is_refused(client, body, status, said):
 def test_a_long_list_of_violations_is_cut(client, row):
     answer = post(client, *[{**row, NUMBER: None}] * 200).json()
     assert len(answer["violations"]) == requests.MAX_SHOWN
-    assert answer["detail"].endswith("(and 199 more)")
+    assert answer["detail"].endswith("(and at least 49 more)")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        pytest.param([{}] * 1000, "is missing", id="rows without a value"),
+        pytest.param([1] * 1000, "must be an object", id="no rows at all"),
+        pytest.param([{str(n): 1 for n in range(5000)}] * 10, "names", id="many names"),
+    ],
+)
+def test_a_refusal_reads_no_further_than_it_names(monkeypatch, rows, said):
+    """Pydantic would make ten thousand violations of the first, which takes seven answers' time."""
+    checked = []
+    adapter = requests.ROW
+
+    class Counted:
+        def validate_python(self, row):
+            checked.append(row)
+            return adapter.validate_python(row)
+
+    monkeypatch.setattr(requests, "ROW", Counted())
+    with pytest.raises(requests.RefusedError, match=said) as refused:
+        requests.parse(body(*rows))
+    assert len(checked) <= requests.MAX_SHOWN
+    assert len(refused.value.violations) < requests.MAX_SHOWN + len(COLUMNS)
+
+
+ONE = "an object has the same name twice"
+HALF = "text must not hold half a surrogate pair"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "said"),
+    [
+        (f'"{NUMBER}": ', f'"{NUMBER}": 1, "{NUMBER}": ', 422, ONE),
+        ('{"rows": ', '{"rows": [], "rows": ', 422, ONE),
+        (f'"{NUMBER}"', r'"\ud800"', 422, HALF),
+        (f'"{NUMBER}": ', rf'"{NUMBER}": "\uDFFF", "other": ', 422, HALF),
+        (f'"{NUMBER}"', r'"\ud83d\ude00"', 422, f"row 0, column {NUMBER}: is missing"),
+        (f'"{NUMBER}": ', f'"{NUMBER}": NaN, "other": ', 422, "must be a finite number"),
+        (f'"{NUMBER}": ', f'"{NUMBER}": Infinity, "other": ', 422, "must be a finite number"),
+        (f'"{NUMBER}": ', f'"{NUMBER}": 1e999, "other": ', 422, "must be a finite number"),
+    ],
+)
+def test_json_that_readers_understand_differently_is_refused(client, row, old, new, status, said):
+    sent = body(row).decode()
+    assert old in sent
+    answer = client.post("/predict", content=sent.replace(old, new, 1).encode())
+    assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
+
+
+def mutated(random, row):
+    """A body that is valid, or nearly so."""
+    odd = [
+        None,
+        True,
+        "",
+        "\ud800",
+        "x" * 5000,
+        [],
+        {},
+        [[1]],
+        -1,
+        0,
+        1e308,
+        10**400,
+        0.1,
+        float("nan"),
+    ]
+    rows = [dict(row) for _ in range(random.choice([1, 1, 1, 3, 60]))]
+    for one in random.choices(rows, k=random.randrange(3)):
+        one[random.choice([*row, "other", "\udfff", ""])] = random.choice([*odd, *row.values()])
+    sent = json.dumps(random.choice([{"rows": rows}] * 6 + [rows, {"rows": rows, "more": 1}]))
+    text = sent.encode()
+    for _ in range(random.choice([0, 0, 1, 3])):
+        at = random.randrange(len(text))
+        text = (
+            text[:at]
+            + random.choice([b"", b"\xff", b'"', b"}", b"\\u", b"9" * 99])
+            + text[at + 1 :]
+        )
+    return text
+
+
+def test_whatever_bytes_come_none_brings_the_service_down(client, row):
+    chance = random.Random(0)
+    bodies = [mutated(chance, row) for _ in range(200)]
+    statuses = Counter(client.post("/predict", content=sent).status_code for sent in bodies)
+    assert statuses.keys() == {200, 400, 422}, statuses
+    assert min(statuses.values()) > 10
+
+
+async def ask(application, *messages, path="/predict", port=80, length=0):
+    """Send a request as a server would, with what comes of its body; return status and headers."""
+    scope = {"type": "http", "method": "POST" if messages else "GET", "path": path,
+             "headers": [(b"content-length", str(length).encode())] if length else [],
+             "query_string": b"", "server": ("127.0.0.1", port)}  # fmt: skip
+    left, answers = iter(messages), []
+
+    async def receive():
+        message = next(left, {"type": "http.disconnect"})
+        return await message if inspect.isawaitable(message) else message
+
+    async def send(message):
+        answers.append(message)
+
+    await application(scope, receive, send)
+    return answers[0]["status"], dict(answers[0]["headers"])
+
+
+def part(content, more=True):  # noqa: FBT002 - as ASGI has it
+    return {"type": "http.request", "body": content, "more_body": more}
+
+
+def test_a_client_that_hangs_up_is_no_error_and_no_request_of_a_canary(service, row, caplog):
+    application = app.application(service)
+    assert asyncio.run(ask(application, part(body(row)[:20])))[0] == app.CLIENT_CLOSED
+    assert not caplog.records
+    client = TestClient(application)
+    assert metric(client, "ml_requests_total", path="other", status="499") == 1
+    assert canary.read(client.get("/metrics").text) == canary.Count()
+
+
+def test_a_body_that_takes_too_long_is_given_up(service, row):
+    service.settings.read_seconds = 0.05
+    status, _ = asyncio.run(ask(app.application(service), part(body(row)[:20]), asyncio.sleep(9)))
+    assert status == 408
+
+
+def test_long_bodies_in_memory_are_bounded_and_short_ones_are_answered(service, row, monkeypatch):
+    monkeypatch.setattr(app, "MAX_LONG", 2)
+    application = app.application(service)
+    content = part(body(row), more=False)
+
+    async def asked():
+        """Two that say how long they are, or do not, and go on sending."""
+        lengths = [app.SHORT + 1, 0]
+        slow = [
+            asyncio.create_task(ask(application, part(b" "), asyncio.sleep(30), length=length))
+            for length in lengths
+        ]
+        await asyncio.sleep(0)
+        refused = await ask(application, content)
+        small = await ask(application, content, length=app.SHORT)
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
+        return refused, small, await ask(application, content)
+
+    (refused, headers), (small, _), (later, _) = asyncio.run(asked())
+    assert (refused, headers[b"retry-after"], small, later) == (503, b"1", 200, 200)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/docs", "/openapi.json", "/redoc"])
+def test_metrics_and_docs_leave_the_public_port_for_one_of_their_own(service, path):
+    application = app.application(service)
+    assert asyncio.run(ask(application, path=path, port=service.settings.port))[0] == 200
+    service.settings.metrics_port = 9000
+    assert asyncio.run(ask(application, path=path, port=service.settings.port))[0] == 404
+    assert asyncio.run(ask(application, path=path, port=9000))[0] == 200
+    assert asyncio.run(ask(application, path="/readyz", port=service.settings.port))[0] == 200
+
+
+def test_a_connection_that_sends_no_whole_header_is_closed_and_their_number_is_bounded(service):
+    service.settings.max_connections = 2
+    made = server._Server(service)
+    made.config.timeout_keep_alive = 1
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=made.run, args=([listener],))
+        thread.start()
+        silent, other = (socket.create_connection(listener.getsockname(), 5) for _ in range(2))
+        with silent, other:
+            other.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert other.recv(1000).startswith(b"HTTP/1.1 503")
+            silent.sendall(b"GET /healthz HTTP/1.1\r\n")
+            assert silent.recv(1000) == b""
+        made.should_exit = True
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_the_log_of_a_deployed_process_is_cut(service, bundle, monkeypatch):
+    monkeypatch.setattr(server, "LOG_BYTES", 10)
+    path = bundle.parent / "service.log"
+    made = server._Server(service, (None, None))
+    with path.open("ab") as log:
+        log.write(b"first, long enough\n")
+        log.flush()
+        asyncio.run(made.on_tick(1))
+        assert path.read_bytes() == b"first, long enough\n"
+        asyncio.run(made.on_tick(100))
+        log.write(b"second\n")
+    assert path.read_bytes() == b"second\n"
+    assert path.with_suffix(".log.1").read_bytes() == b"first, long enough\n"
 
 
 def test_a_full_queue_is_refused_at_once_under_load(service, row, monkeypatch):
@@ -335,7 +533,7 @@ def test_the_proof_is_neither_logged_nor_counted(config, bundle, monkeypatch):
     monkeypatch.setattr(model, "predict", predict)
     service.load()
     assert metric(client, "ml_rows_total") == 0
-    assert prediction_log.read(config.var_dir).empty
+    assert logged(config.var_dir).empty
 
 
 def test_serve_ends_with_one_line_where_a_golden_score_differs(workplace, changed, monkeypatch):
@@ -408,9 +606,9 @@ def test_a_score_that_is_no_number_is_never_given(client, row, config, monkeypat
     }
     assert metric(client, "ml_nonfinite_total", kind="score") == 1
     assert metric(client, "ml_scoring_failures_total") == 1
-    logged = prediction_log.read(config.var_dir)
-    assert logged["problem"].dropna().tolist() == ["score not finite"]
-    assert len(prediction_log.features(logged)) == 1
+    found = logged(config.var_dir)
+    assert found["problem"].dropna().tolist() == ["score not finite"]
+    assert len(prediction_log.features(found)) == 1
 
 
 def test_requests_answered_together_get_what_each_gets_alone(service, bundle, config):
@@ -432,7 +630,7 @@ def test_requests_answered_together_get_what_each_gets_alone(service, bundle, co
             scores = [[p.score for p in answer.predictions] for answer in (one, other)]
             np.testing.assert_allclose(*scores, rtol=flavor.TOLERANCE)
     # Logged and counted once each time.
-    assert len(prediction_log.read(config.var_dir)) == 2 * len(inputs)
+    assert len(logged(config.var_dir)) == 2 * len(inputs)
     counted = service.metrics.violations.labels(NUMBER)._value.get()
     refused = [violation for answer in together[1:4] for violation in answer.violations]
     assert counted == 2 * sum(violation.column == NUMBER for violation in refused) > 2
@@ -458,8 +656,8 @@ def test_a_row_that_cannot_be_scored_fails_for_its_own_request_only(
     assert isinstance(third, answers.Answer)
     assert (second.status, second.detail[:16]) == (500, "the score of row")
     assert service.metrics.failures._value.get() == 1
-    logged = prediction_log.read(config.var_dir)
-    assert logged["problem"].dropna().tolist() == ["score not finite"]
+    found = logged(config.var_dir)
+    assert found["problem"].dropna().tolist() == ["score not finite"]
 
 
 def test_a_model_that_raises_is_told_without_its_words(client, row, monkeypatch, caplog):
@@ -493,25 +691,26 @@ def test_a_feature_that_is_no_number_is_counted(client, row, monkeypatch):
 
 def test_what_is_served_is_logged_as_features(client, row, config):
     answer = post(client, row, row).json()
-    logged = prediction_log.read(config.var_dir)
-    assert logged["prediction_id"].tolist() == [p["prediction_id"] for p in answer["predictions"]]
-    assert logged["score"].tolist() == [p["score"] for p in answer["predictions"]]
-    assert set(logged["model_digest"]) == {answer["model_digest"]}
+    found = logged(config.var_dir)
+    assert found["prediction_id"].tolist() == [p["prediction_id"] for p in answer["predictions"]]
+    assert found["score"].tolist() == [p["score"] for p in answer["predictions"]]
+    assert set(found["model_digest"]) == {answer["model_digest"]}
     expected = features.features.build(pd.DataFrame([row, row]))
-    pd.testing.assert_frame_equal(prediction_log.features(logged), expected)
+    pd.testing.assert_frame_equal(prediction_log.features(found), expected)
 
 
-def test_a_missing_feature_is_null_in_the_log_and_missing_when_read(tmp_path):
-    x = pd.DataFrame({"some": [np.nan, 1.5], "all": [np.nan, np.nan], "whole": [1, 2]})
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_a_missing_feature_is_null_in_the_log_and_missing_when_read(tmp_path, odd):
+    x = pd.DataFrame({"some": [odd, 1.5], "all": [np.nan, odd], "whole": [1, 2]})
     log = prediction_log.Log(tmp_path, "1", "digest")
     log.predictions(["first", "second"], x, np.array([0.25, 0.5]))
     (path,) = (tmp_path / "predictions").iterdir()
     lines = path.read_text(encoding="utf-8").splitlines()
     first = json.loads(lines[0], parse_constant=pytest.fail)  # NaN is not JSON
     assert first["features"] == {"some": None, "all": None, "whole": 1}
-    logged = prediction_log.read(tmp_path)
-    pd.testing.assert_frame_equal(prediction_log.features(logged), x)
-    alone = logged[logged["prediction_id"] == "first"]
+    found, x = logged(tmp_path), x.replace(odd, np.nan)
+    pd.testing.assert_frame_equal(prediction_log.features(found), x)
+    alone = found[found["prediction_id"] == "first"]
     assert prediction_log.features(alone)["some"].dtype == np.float64
 
 
@@ -520,7 +719,7 @@ def test_the_log_can_be_switched_off(config, bundle, row):
     service = serving.Service(config, bundle)
     service.load()
     assert post(TestClient(app.application(service)), row).status_code == 200
-    assert prediction_log.read(config.var_dir).empty
+    assert logged(config.var_dir).empty
 
 
 def test_a_log_that_cannot_be_written_costs_no_answer(client, service, row, tmp_path):

@@ -4,9 +4,8 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import yaml
@@ -28,6 +27,7 @@ app = typer.Typer(
 Reference = Annotated[str, typer.Argument(help="champion, challenger or a version number.")]
 Inputs = Annotated[Path | None, typer.Argument(help="A CSV file of inputs.")]
 Model = Annotated[str, typer.Option("--model", help="champion, challenger or a version number.")]
+Action = Literal["deploy", "rollback", "status", "history", "stop"]
 Metrics = Annotated[Path | None, typer.Option(help="Write them to this file, too, rounded.")]
 
 
@@ -360,20 +360,10 @@ def lock_check() -> None:
     typer.echo("pyproject.toml, poetry.lock, requirements and what is installed agree")
 
 
-class Action(StrEnum):
-    """What can be done with an environment."""
-
-    DEPLOY = "deploy"
-    ROLLBACK = "rollback"
-    STATUS = "status"
-    HISTORY = "history"
-    STOP = "stop"
-
-
 @app.command()
 def deploy(
     environment: Annotated[str, typer.Argument(help="local, or a deploy target of this project")],
-    action: Annotated[Action, typer.Argument()] = Action.DEPLOY,
+    action: Annotated[Action, typer.Argument()] = "deploy",
     number: Annotated[int | None, typer.Argument(help="The release to roll back to.")] = None,
     reference: Annotated[
         str, typer.Option("--version", help="champion, challenger or a version number.")
@@ -391,7 +381,7 @@ def deploy(
             f"scripts/update.sh --data 'deploy=[{', '.join([*chosen, 'TARGET'])}]' adds a target "
             f"of: {', '.join(deployments.TARGETS)}"
         )
-    if number is not None and action is not Action.ROLLBACK:
+    if number is not None and action != "rollback":
         raise typer.BadParameter("only rollback takes a release's number")
     _say(deployments.act(drivers[environment], action, number, reference))
 
@@ -448,13 +438,3 @@ def main(arguments: list[str] | None = None) -> None:
 def _show(_kind: type[BaseException], error: BaseException, _at: object) -> None:
     """Show a fault of this code or of a library as Python does, but without passwords."""
     sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
-
-
-def train_main() -> None:
-    """Entry point for training alone."""
-    main(["train", *sys.argv[1:]])
-
-
-def predict_main() -> None:
-    """Entry point for batch inference alone."""
-    main(["predict", *sys.argv[1:]])

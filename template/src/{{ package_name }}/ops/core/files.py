@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +42,12 @@ def load_json(path: Path, kind: type[_Kind], mend: str = RESTORE) -> _Kind:
         raise UserError(f"{path} is damaged; {mend} ({first_problem(error)})") from None
     except UserError as error:
         raise UserError(f"{error}; {mend}") from None
+
+
+def load_state(path: Path, kind: type[_Kind]) -> _Kind | None:
+    """Return an environment's state.json, None before there is one; else as `load_json`."""
+    mend = "delete it and deploy again, what answers goes on answering"
+    return load_json(path, kind, mend) if path.exists() else None
 
 
 def first_problem(error: ValidationError, prefix: str = "", style: Any = str) -> str:
@@ -124,12 +130,10 @@ def append_lines(path: Path, *entries: Mapping[str, Any], mode: int = 0o666) -> 
         os.close(target)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of a file of JSON lines, none where it is not there."""
-    if not path.exists():
-        return []
-    entries = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError):  # a line that was cut short
-            entries.append(json.loads(line))
-    return [entry for entry in entries if isinstance(entry, dict)]
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a file of JSON lines one by one, none where it is not there."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError):  # a line that was cut short
+                if isinstance(entry := json.loads(line), dict):
+                    yield entry

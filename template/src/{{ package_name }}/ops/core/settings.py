@@ -77,12 +77,18 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         256, ge=1, description="requests that may wait to be scored; one more is refused with 503"
     )
+    max_connections: int = Field(1000, ge=2, description="connections at once; more get 503")
+    read_seconds: float = Field(10, gt=0, description="seconds that a client has to send a body")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="port for /metrics and /docs alone; 0: the service's own"
+    )
     log_predictions: bool = Field(
         default=True, description="keep served predictions for monitoring"
     )
     keep_predictions_days: int = Field(
         90, ge=1, le=36500, description="days for which they are kept"
     )
+    keep_predictions_mb: int = Field(1000, ge=1, description="megabytes of them that are kept")
     image: str = Field(
         "", description="image of a release; empty: what scripts/build.sh --release made"
     )

@@ -1,6 +1,6 @@
 """Has the data moved away from what the model was trained on?
 
-`describe` keeps a column's distribution without keeping a row; `compare` tests other rows
+`describe` keeps a column's distribution without keeping a row; `Counts` tests other rows
 against it. A column has drifted when it moved by much and not by chance:
 
 - by much: the population stability index, sum((q - p) * ln(q / p)) over the bins, is above
@@ -74,40 +74,56 @@ class Report:
 
 
 def describe(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return the distribution of each column of `frame`: what `compare` needs, and no row of it.
+    """Return the distribution of each column of `frame`: what `Counts` needs, and no row of it.
 
     Numbers are counted between their deciles; columns of few values (and text) by value.
     """
     return {str(name): _describe(frame[name]) for name in frame.columns}
 
 
-def compare(reference: Mapping[str, Any], frame: pd.DataFrame, limits: Drift) -> Report:
-    """Test every column of `reference` in `frame`. Raises UserError if one is missing."""
-    if absent := [name for name in reference if name not in frame]:
-        raise UserError(f"drift: column {', '.join(absent)} is missing")
-    if frame.empty or not reference:
-        raise UserError("drift: there is nothing to compare")
-    counts = {
-        name: (_counts(about), count(about, frame[name])) for name, about in reference.items()
-    }
-    tests = [_test(before, now) for before, now in counts.values()]
-    columns = []
-    for (name, (before, now)), p_value in zip(counts.items(), _holm(tests), strict=True):
-        about, moved = reference[name], psi(before, now)
-        shares = zip(before / before.sum(), now / now.sum(), strict=True)
-        columns.append(
-            Column(
-                name=name,
-                psi=moved,
-                p_value=p_value,
-                outside=_outside(about, frame[name]),
-                drifted=moved > limits.psi and p_value < limits.p_value,
-                bins=_labels(about),
-                shares=[(float(p), float(q)) for p, q in shares],
+class Counts:
+    """Counts rows, part after part, to test them: no part has to stay in memory."""
+
+    def __init__(self, reference: Mapping[str, Any]) -> None:
+        """Compare with a `reference` that `describe` made."""
+        self.reference, self.rows = reference, 0
+        self.now = {name: np.zeros_like(_counts(about)) for name, about in reference.items()}
+        self.outside = dict.fromkeys(reference, 0)
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Count some rows. Raises UserError if a column is missing."""
+        if frame.empty:
+            return
+        if absent := [name for name in self.reference if name not in frame]:
+            raise UserError(f"drift: column {', '.join(absent)} is missing")
+        self.rows += len(frame)
+        for name, about in self.reference.items():
+            self.now[name] += count(about, frame[name])
+            self.outside[name] += _outside(about, frame[name])
+
+    def report(self, limits: Drift) -> Report:
+        """Test every column. Raises UserError where there is nothing to compare."""
+        if not self.rows or not self.reference:
+            raise UserError("drift: there is nothing to compare")
+        counts = {name: (_counts(about), self.now[name]) for name, about in self.reference.items()}
+        tests = [_test(before, now) for before, now in counts.values()]
+        columns = []
+        for (name, (before, now)), p_value in zip(counts.items(), _holm(tests), strict=True):
+            moved = psi(before, now)
+            shares = zip(before / before.sum(), now / now.sum(), strict=True)
+            columns.append(
+                Column(
+                    name=name,
+                    psi=moved,
+                    p_value=p_value,
+                    outside=self.outside[name] / self.rows,
+                    drifted=moved > limits.psi and p_value < limits.p_value,
+                    bins=_labels(self.reference[name]),
+                    shares=[(float(p), float(q)) for p, q in shares],
+                )
             )
-        )
-    columns.sort(key=lambda column: (not column.drifted, -column.psi))
-    return Report(len(frame), int(next(iter(counts.values()))[0].sum()), columns)
+        columns.sort(key=lambda column: (not column.drifted, -column.psi))
+        return Report(self.rows, int(next(iter(counts.values()))[0].sum()), columns)
 
 
 def psi(before: np.ndarray, now: np.ndarray) -> float:
@@ -174,12 +190,12 @@ def _labels(about: Mapping[str, Any]) -> list[str]:
     return [f"≤ {edges[0]}", *(f"≤ {edge}" for edge in edges[1:]), f"> {edges[-1]}", MISSING]
 
 
-def _outside(about: Mapping[str, Any], values: pd.Series) -> float:
-    """Return the share of `values` that training never saw the like of."""
+def _outside(about: Mapping[str, Any], values: pd.Series) -> int:
+    """Count those of `values` that training never saw the like of."""
     if about["kind"] == "values":
-        return float(count(about, values)[-2] / len(values))
+        return int(count(about, values)[-2])
     numbers = pd.to_numeric(values, errors="coerce")
-    return float(((numbers < about["min"]) | (numbers > about["max"])).mean())
+    return int(((numbers < about["min"]) | (numbers > about["max"])).sum())
 
 
 def _test(before: np.ndarray, now: np.ndarray) -> float:

@@ -1,8 +1,8 @@
 """The canary: a new release answers part of the requests, and must do as well as the old one."""
 
 import time
+from collections import Counter as Counts
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,25 +16,9 @@ FAILED, REFUSED, SLOWER = 0.01, 0.1, 2.0
 JITTER = 0.05
 
 
-@dataclass(frozen=True)
-class Count:
-    """How one release answered: /predict requests, and the seconds that they took together."""
-
-    requests: float = 0
-    failed: float = 0
-    refused: float = 0
-    seconds: float = 0
-
-    def __sub__(self, before: "Count") -> "Count":
-        """Return what came after `before`."""
-        names = (field.name for field in fields(self))
-        return Count(*(getattr(self, name) - getattr(before, name) for name in names))
-
-    def share(self, part: float) -> float:
-        """Return `part` as a share of the requests."""
-        return part / self.requests if self.requests else 0.0
-
-
+# How one release answered: `requests` to /predict, those of them that `failed` and were `refused`,
+# and the `seconds` that they took together.
+Count = Counts[str]
 # Returns what a release has answered until now.
 Counter = Callable[[], Count]
 
@@ -59,13 +43,19 @@ def read(metrics: str) -> Count:
     except ValueError as error:
         raise UserError(f"GET /metrics failed: {error}") from None
     own = [one for one in samples if one.labels.get("path") == "/predict"]
-    answered = [one for one in own if one.name == "ml_requests_total"]
-    return Count(
-        requests=sum(one.value for one in answered),
-        failed=sum(one.value for one in answered if one.labels["status"].startswith("5")),
-        refused=sum(one.value for one in answered if one.labels["status"].startswith("4")),
-        seconds=sum(one.value for one in own if one.name == "ml_request_seconds_sum"),
-    )
+    found = Count()
+    for one in own:
+        if one.name == "ml_request_seconds_sum":
+            found["seconds"] = one.value  # type: ignore[assignment]
+        elif one.name == "ml_requests_total":
+            kind = {"5": "failed", "4": "refused"}.get(one.labels["status"][:1], "given")
+            found.update({"requests": one.value, kind: one.value})
+    return found
+
+
+def share(count: Count, part: str) -> float:
+    """Return a part of a count for each request."""
+    return count[part] / count["requests"] if count["requests"] else 0.0
 
 
 def watch(old: Counter, new: Counter, before: Count, settings: Settings) -> str:
@@ -80,31 +70,32 @@ def watch(old: Counter, new: Counter, before: Count, settings: Settings) -> str:
     end = time.monotonic() + settings.canary_seconds
     while True:
         theirs, mine = old() - begun, new() - before
-        if mine.share(mine.failed) > theirs.share(theirs.failed) + FAILED:
+        if share(mine, "failed") > share(theirs, "failed") + FAILED:
             raise UserError(
-                f"canary: {mine.failed:.0f} of {mine.requests:.0f} requests failed, "
-                f"{theirs.failed:.0f} of {theirs.requests:.0f} on the old release"
+                f"canary: {mine['failed']:.0f} of {mine['requests']:.0f} requests failed, "
+                f"{theirs['failed']:.0f} of {theirs['requests']:.0f} on the old release"
             )
         if time.monotonic() > end:
             break
         time.sleep(min(0.25, settings.canary_seconds))
-    fewest, enough = min(theirs.requests, mine.requests), settings.canary_min_requests
+    fewest, enough = min(theirs["requests"], mine["requests"]), settings.canary_min_requests
     if fewest < enough:
         short = f"canary: not enough requests: {fewest:.0f} of {enough}"
         if settings.canary_required:
             raise UserError(f"{short}; ML_CANARY_REQUIRED asks for them")
         return f"{short}; errors, rejections and latency were not compared"
     _compare(theirs, mine)
-    return f"canary: {mine.requests:.0f} of {mine.requests + theirs.requests:.0f} requests"
+    both = (mine + theirs)["requests"]
+    return f"canary: {mine['requests']:.0f} of {both:.0f} requests"
 
 
 def _compare(old: Count, new: Count) -> None:
-    if new.share(new.refused) > old.share(old.refused) + REFUSED:
+    before, now = share(old, "refused"), share(new, "refused")
+    if now > before + REFUSED:
         raise UserError(
-            f"canary: {new.share(new.refused):.0%} of the requests were refused, "
-            f"{old.share(old.refused):.0%} by the old release"
+            f"canary: {now:.0%} of the requests were refused, {before:.0%} by the old release"
         )
-    before, now = old.share(old.seconds), new.share(new.seconds)
+    before, now = share(old, "seconds"), share(new, "seconds")
     if now > before * SLOWER + JITTER:
         raise UserError(
             f"canary: a request takes {now * 1000:.0f} ms, "

@@ -52,8 +52,8 @@ def act(driver: Driver, action: str, number: int | None, reference: str) -> list
             status = driver.status()
             return [f"{name:<12} {value}" for name, value in status.items() if value is not None]
         case "history":
-            entries, summed = history(driver)
-            return [*(_line(entry) for entry in entries), summed]
+            entries = read_lines(driver.folder / HISTORY)
+            return [_line(entry) for entry in entries] or ["nothing was deployed yet"]
         case _:
             stop(driver)
             return ["stopped"]
@@ -127,18 +127,6 @@ def summary(settings: Settings) -> str:
     if status["state"] == "stopped":
         return "nothing answers"
     return f"release {status['release']}, version {status['version']}, {status['address']}"
-
-
-def history(driver: Driver) -> tuple[list[dict[str, Any]], str]:
-    """Return every attempt, oldest first, and one line with success rate and mean time."""
-    entries = read_lines(driver.folder / HISTORY)
-    tries = [entry for entry in entries if entry.get("action") in {"deploy", "rollback"}]
-    good = [entry["seconds"] for entry in tries if entry.get("outcome") == "ok"]
-    if not tries:
-        return entries, "nothing was deployed yet"
-    mean = f", {sum(good) / len(good):.1f} s on average" if good else ""
-    rate = f"{len(good)} of {len(tries)} succeeded ({len(good) / len(tries):.0%})"
-    return entries, rate + mean
 
 
 @contextlib.contextmanager

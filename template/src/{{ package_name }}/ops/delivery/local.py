@@ -13,8 +13,11 @@ from ..core.files import load_json
 from ..core.settings import PACKAGE, Settings, thread_variables
 from ..serving import handover
 from .canary import Counter, counter
-from .release import RECORDED, Address, Release, Releases, is_ready, load_state
+from .release import RECORDED, Address, Release, Releases, is_ready
 
+# The settings of a deployment that its release keeps.
+PASSED = {"log_level", "log_predictions", "keep_predictions_days", "keep_predictions_mb",
+          "max_queue", "max_connections", "read_seconds", "metrics_port"}  # fmt: skip
 # Seconds that a release has to get ready, and has to stay so while it shares the requests.
 START_SECONDS, STEADY_SECONDS = 120.0, 1.0
 
@@ -104,13 +107,7 @@ class Local:
         """Raise UserError if the port is another program's."""
         state, wanted = self.state(), (self.settings.host, self.settings.port)
         if not self._answers(state):
-            try:
-                handover.bind(*wanted).close()
-            except OSError as error:
-                raise UserError(
-                    f"{wanted[0]}:{wanted[1]} cannot be used ({error.strerror}); "
-                    "stop what uses it, or set ML_PORT"
-                ) from None
+            handover.bind(*wanted).close()
         elif state and (state.host, state.port) != wanted:
             raise UserError(
                 f"the service answers on {state.host}:{state.port}; "
@@ -137,10 +134,10 @@ class Local:
                 **thread_variables(recorded.params["threads"]),
                 "ML_ROOT": str(self.settings.root),
                 "ML_VAR_DIR": str(self.settings.var_dir),
-                "ML_LOG_PREDICTIONS": str(int(self.settings.log_predictions)),
-                "ML_KEEP_PREDICTIONS_DAYS": str(self.settings.keep_predictions_days),
-                "ML_MAX_QUEUE": str(self.settings.max_queue),
-                "ML_LOG_LEVEL": self.settings.log_level,
+                **{
+                    f"ML_{name.upper()}": str(value)
+                    for name, value in self.settings.model_dump(include=PASSED).items()
+                },
             },
         )
 
@@ -198,7 +195,7 @@ class Local:
 
     def state(self) -> handover.State | None:
         """Return what the service said of itself. Raises UserError if that is damaged."""
-        return load_state(self.folder / "state.json", handover.State)
+        return handover.load(self.folder)
 
     def _answers(self, state: handover.State | None) -> bool:
         if state and (process := handover.connect(self.folder, state)):

@@ -8,11 +8,10 @@ import contextlib
 import http.client
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from ..core import process
 from ..core.errors import UserError
 from ..core.files import load_json, write_json
 from ..core.settings import Settings
@@ -21,12 +20,9 @@ if TYPE_CHECKING:
     from ..tracking.summary import Version
     from .canary import Counter
 
-_State = TypeVar("_State", bound=BaseModel)
 Address = tuple[str, int]
 # What the history keeps of a release.
 RECORDED = {"version", "digest", "run_id", "commit", "image"}
-# How a driver runs the program of its engine.
-tool = process.run
 
 
 class Release(BaseModel):
@@ -146,15 +142,6 @@ class Releases:
         return sorted((f for f in found if f.name.isdecimal()), key=lambda f: int(f.name))
 
 
-def load_state(path: Path, kind: type[_State]) -> _State | None:
-    """Return an environment's state.json, None before there is one.
-
-    Raises UserError if it is damaged.
-    """
-    mend = "delete it and deploy again, what answers goes on answering"
-    return load_json(path, kind, mend) if path.exists() else None
-
-
 def is_ready(address: Address, release: Release) -> None:
     """Raise UserError unless the service there is ready and serves this release's model."""
     status, body = readiness(address)
@@ -193,8 +180,3 @@ def get(address: Address, path: str, timeout: float = 30) -> tuple[int, bytes]:
         raise UserError(f"GET {path} failed: {str(error) or type(error).__name__}") from None
     finally:
         connection.close()
-
-
-def reachable(host: str) -> str:
-    """Return where a service that listens on `host` is asked from this machine."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

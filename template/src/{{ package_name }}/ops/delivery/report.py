@@ -38,7 +38,7 @@ class Figure:
 
 def figures(settings: Settings) -> tuple[list[Figure], list[Entry]]:
     """Return the measures, and the attempts to deploy in all environments, oldest first."""
-    events = read_lines(settings.var_dir / EVENTS)
+    events = list(read_lines(settings.var_dir / EVENTS))
     attempts = [
         entry | {"environment": path.parent.name}
         for path in sorted((settings.var_dir / "deploy").glob(f"*/{HISTORY}"))

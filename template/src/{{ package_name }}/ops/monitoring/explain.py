@@ -90,8 +90,7 @@ def _shown(value: Any) -> str:
 
 
 def _served(settings: Settings, prediction: str) -> tuple[pd.DataFrame, str]:
-    logged = prediction_log.read(settings.var_dir)
-    found = logged[logged["prediction_id"] == prediction]
-    if found.empty:
+    found = next(prediction_log.read(settings.var_dir, prediction_id=prediction), None)
+    if found is None:
         raise UserError(f"no prediction {prediction} is logged in {settings.var_dir}/predictions")
     return prediction_log.features(found), str(found["model_version"].iloc[0])

@@ -3,8 +3,10 @@
 import json
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ..core.files import load_json, write_file
 from ..core.project import model, schema
 from ..core.settings import Params, Settings
 from ..data import dataset
-from ..data.distributions import Report, compare
+from ..data.distributions import Counts, Report
 from ..provenance.manifest import Manifest
 from ..serving import prediction_log
 from . import drift
@@ -43,11 +45,12 @@ def monitor(
     given = None if labels is None else read_labels(labels)
     name, manifest, trained = _trained(settings, reference)
     since = datetime.now(UTC).date() - timedelta(days=days)
-    logged = prediction_log.read(settings.var_dir, since)
-    logged = logged[logged["model_digest"] == manifest.model_digest]
-    parts = [age(manifest, settings.params), answers(logged, trained["features"], settings.params)]
+    own = {"model_digest": manifest.model_digest}
+    logged = partial(prediction_log.read, settings.var_dir, since, **own)
+    parts = [age(manifest, settings.params)]
+    parts.append(answers(logged(), trained["features"], settings.params))
     if given is not None:
-        parts.append(quality(logged, given, manifest, settings))
+        parts.append(quality(logged(), given, manifest, settings))
     return Health(
         [
             f"{name}, digest {manifest.model_digest[:12]}",
@@ -64,15 +67,18 @@ def age(manifest: Manifest, params: Params) -> Health:
     return Health([_line("age", f"{days} days")], old if days > most else [])
 
 
-def answers(logged: pd.DataFrame, trained: dict[str, Any], params: Params) -> Health:
+def answers(logged: Iterable[pd.DataFrame], trained: dict[str, Any], params: Params) -> Health:
     """Look for answers that were no number, and for features that drifted from training."""
-    problems = Counter(logged["problem"].dropna())
-    served = prediction_log.features(logged)
-    lines = [_line("predictions", str(len(served))), _line("failures", str(problems.total()))]
+    problems: Counter[str] = Counter()
+    served = Counts(trained)
+    for part in logged:
+        problems.update(part["problem"].dropna())
+        served.add(prediction_log.features(part))
+    lines = [_line("predictions", str(served.rows)), _line("failures", str(problems.total()))]
     findings = [f"failures: {what}, {times} times" for what, times in sorted(problems.items())]
-    if len(served) < params.monitoring.min_labels:
+    if served.rows < params.monitoring.min_labels:
         return Health([*lines, _line("drift", "too few predictions to tell")], findings)
-    report = compare(trained, served, params.drift)
+    report = served.report(params.drift)
     worst = report.worst
     lines.append(_line("drift", f"at most {worst.psi:.3f}, of {worst.name}"))
     if report.drifted:
@@ -81,13 +87,14 @@ def answers(logged: pd.DataFrame, trained: dict[str, Any], params: Params) -> He
 
 
 def quality(
-    logged: pd.DataFrame, labels: pd.DataFrame, manifest: Manifest, settings: Settings
+    logged: Iterable[pd.DataFrame], labels: pd.DataFrame, manifest: Manifest, settings: Settings
 ) -> Health:
     """Compare the quality on the rows that have a label by now with that on the holdout.
 
     The service shows the difference as a gauge, on which an alert stands.
     """
-    joined = logged.merge(labels, on="prediction_id")
+    parts = [part[["prediction_id", "score"]].merge(labels) for part in logged]
+    joined = pd.concat(parts) if parts else labels.head(0)
     limits, metric = settings.params.monitoring, settings.params.gate.metric
     lines = [_line("labels", f"{len(joined)} of {len(labels)} are of logged predictions")]
     if len(joined) < limits.min_labels:
@@ -138,14 +145,15 @@ def drifted(
     """
     rows = None if source is None else dataset.read_csv(source)
     name, manifest, trained = _trained(settings, reference)
-    kind = "inputs"
+    counts = Counts(trained["features" if rows is None else "inputs"])
     if rows is None:
-        logged = prediction_log.read(settings.var_dir)
-        rows = prediction_log.features(logged[logged["model_digest"] == manifest.model_digest])
-        kind = "features"
-        if rows.empty:
+        for part in prediction_log.read(settings.var_dir, model_digest=manifest.model_digest):
+            counts.add(prediction_log.features(part))
+        if not counts.rows:
             raise UserError(f"{name} has answered nothing that was logged")
-    report = compare(trained[kind], rows, settings.params.drift)
+    else:
+        counts.add(rows)
+    report = counts.report(settings.params.drift)
     what = source.stem if source else "served features"
     page = settings.var_dir / "reports" / f"drift-{what.replace(' ', '-')}.html"
     write_file(page, drift.page(report, f"Drift of {what} against {name}").encode())

@@ -1,14 +1,14 @@
 """The routes: POST /predict for clients, and /healthz, /readyz and /metrics for operators."""
 
+import asyncio
 import contextlib
-import gc
 import time
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.settings import NAME
@@ -21,23 +21,25 @@ from .service import Service
 
 # How many requests are answered together at most, and how many bytes unless one alone has more.
 MAX_BATCH, MAX_BATCH_BYTES = 64, 128 * 1024
-PATHS = ("/predict", "/healthz", "/readyz", "/metrics")
+PUBLIC = ("/predict", "/healthz", "/readyz")
+PATHS = (*PUBLIC, "/metrics")
+# How many bodies that are longer than SHORT, in bytes, may be in memory at once.
+MAX_LONG, SHORT = 64, 64 * 1024
+# The status of a request whose client hung up, as gateways count it.
+CLIENT_CLOSED = 499
 
 
 def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small routes
     """Return a service's application. Until the service is loaded, it is not ready."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        # What is loaded by now stays: no request has to wait while it is searched for garbage.
-        gc.collect()
-        gc.freeze()
-        yield
-
     batches = Batches(service.predict, MAX_BATCH, MAX_BATCH_BYTES, service.settings.max_queue)
-    app = FastAPI(title=NAME, lifespan=lifespan)
+    long = asyncio.Semaphore(MAX_LONG)
+    app = FastAPI(title=NAME)
     app.state.service = service
     app.add_middleware(_Measured, service=service)
+
+    def full() -> RefusedError:
+        service.metrics.rejected.inc()
+        return RefusedError(503, "too many requests wait; try again later")
 
     @app.exception_handler(RefusedError)
     async def refuse(_request: Request, refusal: RefusedError) -> JSONResponse:
@@ -47,16 +49,25 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
     @app.post("/predict", response_model=Answer, openapi_extra={"requestBody": requests.describe()})
     async def predict(request: Request) -> Response:
         """Score between one and a thousand rows."""
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > requests.MAX_BODY:
-                raise RefusedError(413, f"the body is larger than {requests.MAX_BODY // 1024} KiB")
+        body, seconds = bytearray(), service.settings.read_seconds
+        short = int(request.headers.get("content-length", requests.MAX_BODY)) <= SHORT
+        if long.locked() and not short:
+            raise full()
         try:
-            answer = await batches.ask(bytes(body))
+            async with contextlib.nullcontext() if short else long:
+                async with asyncio.timeout(seconds):
+                    async for part in request.stream():
+                        body += part
+                        if len(body) > requests.MAX_BODY:
+                            most = f"{requests.MAX_BODY // 1024} KiB"
+                            raise RefusedError(413, f"the body is larger than {most}")
+                answer = await batches.ask(bytes(body))
         except FullError:
-            service.metrics.rejected.inc()
-            raise RefusedError(503, "too many requests wait; try again later") from None
+            raise full() from None
+        except TimeoutError:
+            raise RefusedError(408, f"the body took more than {seconds:g} seconds") from None
+        except ClientDisconnect:
+            raise RefusedError(CLIENT_CLOSED, "the client has gone") from None
         return Response(answer.model_dump_json(), media_type="application/json")
 
     @app.get("/healthz")
@@ -94,6 +105,9 @@ class _Measured:
             return
         path = scope["path"] if scope["path"] in PATHS else OTHER
         start, status = time.perf_counter(), 500
+        app, settings = self.app, self.service.settings
+        if settings.metrics_port and scope["server"][1] == settings.port and path not in PUBLIC:
+            app = JSONResponse({"detail": "Not Found"}, 404)
 
         async def watch(message: Message) -> None:
             nonlocal status
@@ -104,7 +118,9 @@ class _Measured:
             await send(message)
 
         try:
-            await self.app(scope, receive, watch)
+            await app(scope, receive, watch)
         finally:
+            if status == CLIENT_CLOSED:
+                path = OTHER  # for alerts and canaries it is neither an answer nor an error
             self.service.metrics.requests.labels(path, str(status)).inc()
             self.service.metrics.seconds.labels(path).observe(time.perf_counter() - start)

@@ -6,29 +6,23 @@ busy service can do. Where requests come one by one, none waits for another.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any
 
 # Seconds between two batches of a busy service.
 PAUSE = 0.002
-_Given = TypeVar("_Given", bound=Sized)
-_Answer = TypeVar("_Answer")
 
 
 class FullError(Exception):
     """As many requests wait as may."""
 
 
-class Batches(Generic[_Given, _Answer]):
+class Batches:
     """Calls `answer` with all that waits, in a thread, one call after the other."""
 
     def __init__(
-        self,
-        answer: Callable[[Sequence[_Given]], Sequence[_Answer | Exception]],
-        most: int,
-        size: int,
-        room: int,
+        self, answer: Callable[[Sequence[bytes]], Sequence[Any]], most: int, size: int, room: int
     ) -> None:
         """Ask `answer` for the answers to at most `most` at once, each of which may be an error.
 
@@ -36,14 +30,14 @@ class Batches(Generic[_Given, _Answer]):
         """
         self.answer, self.most, self.size, self.room = answer, most, size, room
         self.thread = ThreadPoolExecutor(1, "scoring")
-        self.waiting: deque[tuple[_Given, asyncio.Future[_Answer]]] = deque()
+        self.waiting: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
         self.working: asyncio.Task[None] | None = None
 
-    async def ask(self, given: _Given) -> _Answer:
+    async def ask(self, given: bytes) -> Any:
         """Return the answer to `given`, or raise the error that it is. Raises FullError at once."""
         if len(self.waiting) >= self.room:
             raise FullError
-        future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.waiting.append((given, future))
         if self.working is None:
             self.working = asyncio.create_task(self._work())
@@ -65,8 +59,8 @@ class Batches(Generic[_Given, _Answer]):
         finally:
             self.working = None
 
-    async def _settle(self, batch: "list[tuple[_Given, asyncio.Future[_Answer]]]") -> None:
-        answers: Sequence[_Answer | Exception]
+    async def _settle(self, batch: list[tuple[bytes, asyncio.Future[Any]]]) -> None:
+        answers: Sequence[Any]
         try:
             given = [one for one, _ in batch]
             loop = asyncio.get_running_loop()

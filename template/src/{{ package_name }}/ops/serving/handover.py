@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from ..core.errors import UserError
-from ..core.files import load_json, write_json
+from ..core.files import load_state, write_json
 
 # Seconds that a process may take to answer what it has accepted, and to pass its socket on.
 DRAIN_SECONDS, PASS_SECONDS = 15.0, 10.0
@@ -140,8 +140,7 @@ class Handover:
 
 def load(folder: Path) -> State | None:
     """Return state.json; None where there is none. Raises UserError where it is damaged."""
-    path = folder / "state.json"
-    return load_json(path, State) if path.exists() else None
+    return load_state(folder / "state.json", State)
 
 
 def connect(folder: Path, state: State) -> socket.socket | None:
@@ -168,7 +167,7 @@ def finish(process: socket.socket, pid: int) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket at this address. Raises OSError where the address is not available.
+    """Return a socket at this address. Raises UserError where the address is not available.
 
     It does not listen before the service is ready: until then a client is refused at once rather
     than kept waiting.
@@ -179,9 +178,10 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        what = f"{host}:{port} cannot be used ({error.strerror})"
+        raise UserError(f"{what}; stop what uses it, or choose another port") from None
     return listener
 
 

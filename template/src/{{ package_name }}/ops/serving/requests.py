@@ -1,21 +1,23 @@
 """From a request's body to rows that fit schema.Inputs, or a refusal that says where they fail."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from ..core.project import schema
 from ..data import columns, dataset
 from ..data.dataset import Violation
 from ..data.values import NOT_FINITE
-from .rows import Row, needs_pandera, pandera_checks, row_type, typed_dict
+from .rows import Row, needs_pandera, pandera_checks, row_type
 
 MAX_ROWS = 1000
 MAX_BODY = 1024 * 1024
-# A refusal names this many places and counts the rest.
+# A refusal names this many places. Rows are not read to find more: to refuse costs less than to
+# answer, whatever the rows are.
 MAX_SHOWN = 50
 SCHEMA = schema.Inputs.to_schema()
 COLUMNS: Mapping[str, Any] = SCHEMA.columns
@@ -24,10 +26,7 @@ OPTIONAL = {name for name, column in COLUMNS.items() if not column.required} - {
     name for name, column in COLUMNS.items() if columns.is_nullable(column)
 }
 CHECKS, WHOLE = pandera_checks(SCHEMA), needs_pandera(SCHEMA)
-ROW = row_type(SCHEMA)
-BODY: TypeAdapter[Any] = TypeAdapter(
-    typed_dict("Body", {"rows": Annotated[list[ROW], Field(min_length=1, max_length=MAX_ROWS)]})  # type: ignore[valid-type]
-)
+ROW: TypeAdapter[Row] = TypeAdapter(row_type(SCHEMA))
 # What pydantic calls a broken rule, said as the other rules are.
 REASONS = {
     "missing": "is missing",
@@ -66,18 +65,22 @@ def parse(body: bytes) -> list[Row]:
 
     Raises RefusedError.
     """
-    try:
-        rows: list[Row] = BODY.validate_json(body)["rows"]
-    except ValidationError as error:
-        raise _refused(error) from None
-    missing = [
+    rows, broken = [], []
+    for number, row in enumerate(_rows(body)):
+        try:
+            rows.append(ROW.validate_python(row))
+        except ValidationError as error:
+            broken += [_violation(problem, number) for problem in error.errors(include_url=False)]
+            if len(broken) >= MAX_SHOWN:
+                break
+    broken = broken or [
         Violation(name, REASONS["missing"], [number])
         for name in OPTIONAL.intersection(named(rows))
         for number, row in enumerate(rows)
         if name not in row
     ]
-    if missing:
-        raise _refusal(missing)
+    if broken:
+        raise _refusal(broken)
     return rows
 
 
@@ -111,7 +114,7 @@ def check(asked: Sequence[Sequence[Row]]) -> tuple[pd.DataFrame, list[RefusedErr
 
 def describe() -> dict[str, Any]:
     """Return the request body's description for OpenAPI."""
-    row = TypeAdapter(ROW).json_schema()
+    row = ROW.json_schema()
     for field in row["properties"].values():
         field.pop("title", None)
     rows = {"type": "array", "items": row, "minItems": 1, "maxItems": MAX_ROWS}
@@ -159,23 +162,40 @@ def _whole(frame: pd.DataFrame) -> tuple[pd.DataFrame, RefusedError | None]:
     return checked, None
 
 
-def _refused(error: ValidationError) -> RefusedError:
-    """Say what is wrong with a body in the service's words, without its values."""
-    problems = error.errors(include_url=False)
-    if problems[0]["type"] == "json_invalid":
-        return RefusedError(400, "the body is not JSON")
-    of_body = [problem for problem in problems if len(problem["loc"]) <= 1]
-    if [problem["type"] in {"too_short", "too_long"} for problem in of_body] == [True]:
-        length = of_body[0]["ctx"]["actual_length"]
-        return RefusedError(422, f"between 1 and {MAX_ROWS} rows are allowed, not {length}")
-    if of_body:
-        return RefusedError(422, 'the body must be {"rows": [{…}, …]}')
-    violations = []
-    for problem in problems:
-        _, row, *column = problem["loc"]
-        name = str(column[0])[:64] if column else None
-        violations.append(Violation(name, _reason(problem), [int(row)]))
-    return _refusal(violations)
+def _rows(body: bytes) -> list[Any]:
+    """Return what a body has as rows, each still to be checked. Raises RefusedError."""
+    try:
+        text = body.decode()
+        found = json.loads(text, object_pairs_hook=_members)
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "the body is not JSON") from None
+    try:
+        if "\\ud" in text.lower():  # where half a character may have come from
+            json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RefusedError(422, "text must not hold half a surrogate pair") from None
+    if not isinstance(found, dict) or [*found] != ["rows"] or not isinstance(found["rows"], list):
+        raise RefusedError(422, 'the body must be {"rows": [{…}, …]}')
+    rows: list[Any] = found["rows"]
+    if not 1 <= len(rows) <= MAX_ROWS:
+        raise RefusedError(422, f"between 1 and {MAX_ROWS} rows are allowed, not {len(rows)}")
+    return rows
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises RefusedError where it has a name twice, or far too many."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise RefusedError(422, "an object has the same name twice")
+    if len(pairs) > len(COLUMNS) + MAX_SHOWN:
+        raise RefusedError(422, f"an object has {len(pairs)} names, the schema {len(COLUMNS)}")
+    return members
+
+
+def _violation(problem: Mapping[str, Any], row: int) -> Violation:
+    """Say what pydantic found wrong with a row in the service's words, without its values."""
+    name = str(problem["loc"][0])[:64] if problem["loc"] else None
+    return Violation(name, _reason(problem), [row])
 
 
 def _reason(problem: Mapping[str, Any]) -> str:
@@ -187,6 +207,8 @@ def _reason(problem: Mapping[str, Any]) -> str:
             return "must be a single value"
     if kind == "value_error":
         return str(problem["ctx"]["error"])
+    if kind == "float_type" and type(value) is int:  # more than a float64 can hold
+        return NOT_FINITE
     said = str(problem["msg"]).replace("Input should", "must").replace("String should", "must")
     return REASONS.get(kind, said)
 
@@ -195,4 +217,5 @@ def _refusal(broken: Sequence[Violation]) -> RefusedError:
     first, more = broken[0], len(broken) - 1
     where = [f"row {row}" for row in first.rows] + ([f"column {first.column}"] * bool(first.column))
     said = f"{', '.join(where)}: {first.rule}" if where else first.rule
-    return RefusedError(422, f"{said} (and {more} more)" if more else said, broken)
+    least = "at least " * (len(broken) >= MAX_SHOWN)
+    return RefusedError(422, f"{said} (and {least}{more} more)" if more else said, broken)

@@ -25,14 +25,9 @@ def row_type(schema: pa.DataFrameSchema) -> Any:
     for name, column in schema.columns.items():
         kind = _annotation(column)
         fields[name] = kind if column.required else NotRequired[kind]
-    return typed_dict("Row", fields)
-
-
-def typed_dict(name: str, fields: dict[str, Any]) -> Any:
-    """Return the type of a dict with these keys and no others; keys may be any text."""
     # Strict: JSON has types, and a value of one is not made one of another.
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    return with_config(config)(TypedDict(name, fields))  # type: ignore[operator]
+    return with_config(config)(TypedDict("Row", fields))  # type: ignore[operator]
 
 
 def pandera_checks(schema: pa.DataFrameSchema) -> list[tuple[str | None, pa.Check]]:

@@ -3,17 +3,20 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..core.errors import UserError
 from ..core.settings import Settings
@@ -24,6 +27,8 @@ from .service import Service
 
 # Seconds that a server which is to end gives its clients to close their connections.
 DRAIN_SECONDS = 10.0
+# A longer log of a deployed process becomes service.log.1, in place of the one before.
+LOG_BYTES = 10 * 1024 * 1024
 
 log = logging.getLogger("uvicorn.error")
 
@@ -35,29 +40,20 @@ def run(settings: Settings, reference: str = "champion", release: Path | None = 
     bundle/. Raises UserError if there is no such version, it does not fit this code, or the port is
     taken.
     """
-    try:
-        listener = handover.bind(settings.host, settings.port)
-    except OSError as error:
-        raise UserError(
-            f"{settings.host}:{settings.port} cannot be used ({error.strerror}); stop what uses "
-            "it, or choose another with --port or ML_PORT"
-        ) from None
-    service = Service(settings, (release or _fetched(settings, reference)) / "bundle")
+    ports = filter(None, [settings.port, settings.metrics_port])
+    listeners = [handover.bind(settings.host, port) for port in ports]
+    if release is None:
+        from ..tracking import registry
+
+        version = registry.resolve(settings, reference)
+        release = settings.var_dir / "serving" / str(version.number)
+        registry.export(settings, str(version.number), release)
+    service = Service(settings, release / "bundle")
     service.load()
     server = _Server(service)
-    log.info("version %s on http://%s:%s/predict", service.version, *listener.getsockname()[:2])
+    log.info("version %s on http://%s:%s/predict", service.version, *listeners[0].getsockname()[:2])
     with contextlib.suppress(KeyboardInterrupt):
-        server.run([listener])
-
-
-def _fetched(settings: Settings, reference: str) -> Path:
-    """Bring a registered version here, and return the folder that it is in."""
-    from ..tracking import registry
-
-    version = registry.resolve(settings, reference)
-    folder = settings.var_dir / "serving" / str(version.number)
-    registry.export(settings, str(version.number), folder)
-    return folder
+        server.run(listeners)
 
 
 def main() -> None:
@@ -87,6 +83,21 @@ def main() -> None:
     _Server(service, (deployment, state)).run([private])
 
 
+class _Connection(H11Protocol):
+    """Uvicorn's, which also closes a connection on which no whole header comes for some seconds."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def data_received(self, data: bytes) -> None:
+        # Uvicorn's own stops the clock here already, and not only once the header is there.
+        self.conn.receive_data(data)
+        self.handle_events()
+
+
 class _Server(uvicorn.Server):
     """Uvicorn that ends without dropping a request, and opens to the public on demand."""
 
@@ -94,8 +105,16 @@ class _Server(uvicorn.Server):
         self, service: Service, deployed: tuple[socket.socket, handover.State] | None = None
     ) -> None:
         """Serve; `deployed` is what `deploy.sh local` gave, if that started this process."""
-        level = service.settings.log_level
-        super().__init__(uvicorn.Config(application(service), access_log=False, log_level=level))
+        settings = service.settings
+        super().__init__(
+            uvicorn.Config(
+                application(service),
+                http=_Connection,
+                access_log=False,
+                log_level=settings.log_level,
+                limit_concurrency=settings.max_connections,
+            )
+        )
         self.service, self.deployed = service, deployed
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -105,6 +124,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         # The thread that scores lets the one that talks go on sooner than after Python's 5 ms.
         sys.setswitchinterval(0.0005)
+        # What is loaded by now stays: no request has to wait while it is searched for garbage.
+        gc.collect()
+        gc.freeze()
         await super().startup(sockets)
         if self.deployed:
             deployment, state = self.deployed
@@ -119,18 +141,21 @@ class _Server(uvicorn.Server):
             )
             threading.Thread(target=part.follow, args=(deployment,), daemon=True).start()
 
-    async def _go_live(self, public: socket.socket) -> None:
-        self.service.live = True
-        loop = asyncio.get_running_loop()
-        self.servers.append(await loop.create_server(self._protocol, sock=public))
+    async def on_tick(self, counter: int) -> bool:
+        """Do what uvicorn does ten times a second, and at times look at the size of the log."""
+        path = self.service.folder.parent / "service.log"
+        with contextlib.suppress(OSError):
+            if self.deployed and counter % 100 == 0 and path.stat().st_size > LOG_BYTES:
+                shutil.copyfile(path, path.with_suffix(".log.1"))
+                os.truncate(path, 0)  # what is written next goes to the end, as it was opened so
+        return await super().on_tick(counter)
 
-    def _protocol(self) -> asyncio.Protocol:
-        """Talk to one client, as uvicorn does for the sockets that it starts with."""
-        make: Any = self.config.http_protocol_class
-        made: asyncio.Protocol = make(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return made
+    async def _go_live(self, public: socket.socket) -> None:
+        """Accept connections there as uvicorn does on the sockets that it starts with."""
+        self.service.live = True
+        given = (self.config, self.server_state, self.lifespan.state)
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(partial(_Connection, *given), sock=public))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()

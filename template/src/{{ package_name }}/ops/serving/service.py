@@ -50,9 +50,7 @@ class Service:
         self.live = True
         self.draining = False
         self.window: dict[str, deque[dict[str, Any]]] = {
-            "input": deque(maxlen=WINDOW),
-            "feature": deque(maxlen=WINDOW),
-            "score": deque(maxlen=WINDOW),
+            kind: deque(maxlen=WINDOW) for kind in ("input", "feature", "score")
         }
         self.lock = threading.Lock()
 
@@ -72,8 +70,8 @@ class Service:
             self.reason = f"{self.folder} cannot be loaded: {what}"
             raise UserError(self.reason) from error
         if self.settings.log_predictions:
-            days = self.settings.keep_predictions_days
-            self.predictions = Log(self.settings.var_dir, self.version, digest, days)
+            days, size = self.settings.keep_predictions_days, self.settings.keep_predictions_mb
+            self.predictions = Log(self.settings.var_dir, self.version, digest, days, size * 10**6)
         self.metrics.info.labels(
             self.version, digest, self.run_id or "", bundle.manifest.code.commit or ""
         ).set(1)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay, confusion_matrix
 
 from ..data import dataset
 from .evaluation import highest
@@ -57,10 +57,8 @@ def confusion(labels: pd.Series, decided: np.ndarray) -> Figure:
 
 def against(labels: pd.Series, decided: np.ndarray) -> Figure:
     """Plot what was predicted against what was observed."""
-    figure, axes = _axes(4, 4, xlabel="predicted", ylabel="observed", title="predictions")
-    ends = [min(labels.min(), decided.min()), max(labels.max(), decided.max())]
-    axes.plot(ends, ends, color="grey", linestyle=":")
-    axes.scatter(decided, labels, s=12, alpha=0.6)
+    figure, axes = _axes(4, 4, title="predictions")
+    PredictionErrorDisplay(y_true=labels, y_pred=decided).plot(ax=axes, kind="actual_vs_predicted")
     return figure
 
 
