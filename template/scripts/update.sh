@@ -43,28 +43,23 @@ done
 
 cd "$ROOT"
 started=$(now)
-# answer NAME: what .copier-answers.yml holds under it.
-answer() { sed -n "s/^$1: *//p" .copier-answers.yml | tr -d "'\""; }
-
 [ -f .copier-answers.yml ] || die ".copier-answers.yml is missing, so there is no telling which template made this"
-old_version=$(answer _commit)
-[ -n "$old_version" ] || die ".copier-answers.yml has no _commit: this was made from a template without a version"
 need_commit
-[ "$action" != update ] || [ -z "$(git status --porcelain)" ] ||
-    die "there are uncommitted changes; commit or stash them first" \
-        "(if an update was killed while it wrote, git reset --hard goes back to before it)"
-need_python
-need_uv
-
 hold update
-rm -rf var/update.??????
-work=$(mktemp -d "$ROOT/var/update.XXXXXX") || die "cannot write to $ROOT/var"
-trap 'rm -rf "$work"' EXIT
+work=''
+trap '[ -d "$work/applying" ] || rm -rf "$work"' EXIT
+# One that was stopped while it wrote is finished, by the code that began it; the rest is deleted.
+for folder in "$ROOT"/var/update.??????; do
+    if [ ! -d "$folder/applying" ]; then
+        rm -rf "$folder"
+    elif [ "$action" = update ]; then
+        work=$folder
+        step "finish the update that was stopped" sh "$work/finish" "$ROOT"
+    fi
+done
 
 # fetch: one clone of the template, for its code and for both renders.
 fetch() {
-    local source
-    source=$(answer _src_path)
     case $source in
     gh:*) source=https://github.com/${source#gh:} ;;
     gl:*) source=https://gitlab.com/${source#gl:} ;;
@@ -85,55 +80,56 @@ merge() {
     cd "$work/code/src"
     copier_python -Es -m groundwork.update "$step" "$ROOT" "$work" "$@"
 }
-# printed STEP ARGUMENT…: what one prints, warnings left out.
-printed() { merge "$@" 2>"$work/errors" || cause "$1" "$(cat "$work/errors")"; }
+# printed WHAT COMMAND…: what a command prints, warnings left out; say why WHAT failed if it did.
+printed() { "${@:2}" 2>"$work/errors" || cause "$1" "$(cat "$work/errors")"; }
 
-QUIET=1 step "fetch the template" fetch
-old_commit=$(git --git-dir="$work/template/clone" rev-parse --verify --quiet --end-of-options "$old_version^{commit}") ||
-    die "the template has no version $old_version, which .copier-answers.yml names"
-QUIET=1 step "take the code that merges" take_code
-new_version=$to
-if [ "$action" = check ] || { [ "$action" = update ] && [ -z "$to" ]; }; then
-    newest=$(printed newer) || exit 1
-    if [ "$action" = check ]; then
-        [ -z "$newest" ] || die "a newer version of the template is out; run scripts/update.sh"
-        echo "$old_version is the newest version of the template"
+# update: merge the newer standard into the files here.
+update() {
+    local answers source old_version old_commit newest new_version=$to verdict
+    [ "$action" != update ] || [ -z "$(git status --porcelain)" ] ||
+        die "there are uncommitted changes; commit or stash them first"
+    need_python
+    need_uv
+    work=$(mktemp -d "$ROOT/var/update.XXXXXX") || die "cannot write to $ROOT/var"
+    answers=$(printed "read .copier-answers.yml" copier_python -Es -c 'import sys, yaml
+answers = yaml.safe_load(open(".copier-answers.yml", encoding="utf-8"))
+for key in "_src_path", "_commit":
+    print(answers.get(key) or sys.exit(f"it has no {key}: this was made from a template without a version"))') || exit 1
+    source=${answers%$'\n'*} old_version=${answers##*$'\n'}
+    QUIET=1 step "fetch the template" fetch
+    old_commit=$(git --git-dir="$work/template/clone" rev-parse --verify --quiet --end-of-options "$old_version^{commit}") ||
+        die "the template has no version $old_version, which .copier-answers.yml names"
+    QUIET=1 step "take the code that merges" take_code
+    if [ "$action" = check ] || { [ "$action" = update ] && [ -z "$to" ]; }; then
+        newest=$(printed newer merge newer) || exit 1
+        if [ "$action" = check ]; then
+            [ -z "$newest" ] || die "a newer version of the template is out; run scripts/update.sh"
+            echo "$old_version is the newest version of the template"
+            exit
+        fi
+        [ -n "$newest" ] || [ ${#data[@]} -gt 0 ] || { echo "Already at $old_version" && exit; }
+        new_version=${newest:-$old_version}
+    fi
+    step "render the standard at $old_version" merge render old "$old_version"
+    if [ "$action" = status ]; then
+        printed changes merge changes
         exit
     fi
-    [ -n "$newest" ] || [ ${#data[@]} -gt 0 ] || { echo "Already at $old_version" && exit; }
-    new_version=${newest:-$old_version}
-fi
+    step "render it as it is now" merge render new "$new_version" ${data[@]+"${data[@]}"}
+    verdict=$(printed merge merge merge) || exit 1
+    [ "$verdict" != same ] || { echo "Already at $new_version" && exit; }
+    # In a copy of the result, so that this one changes only when all is done.
+    [ "$verdict" != lock ] || step "lock this project's own packages" "$work/tree/scripts/lock.sh"
+    step "change the files" merge apply
+}
 
-step "render the standard at $old_version" merge render old "$old_version"
-if [ "$action" = status ]; then
-    changes=$(printed changes) || exit 1
-    echo "On $old_version of the standard, with $(grep -c . <<<"$changes" || true) of its files changed here"
-    sed -n 's/^./  &/p' <<<"$changes"
-    exit
+if [ ! -d "$work/applied" ]; then
+    update
 fi
-step "render it as it is now" merge render new "$new_version" ${data[@]+"${data[@]}"}
-verdict=$(printed merge) || exit 1
-case $verdict in
-same*)
-    echo "Already at $new_version"
-    exit
-    ;;
-esac
-conflicts=$(paste -sd ' ' - <"$work/conflicts")
-# With packages of its own: in a copy of the result, so that this one changes only when all is done.
-if grep -qx pyproject.toml "$work/conflicts"; then
-    todo="scripts/lock.sh and scripts/test.sh"
-else
-    todo=scripts/test.sh
-    [ "${verdict##*$'\n'}" = resolved ] || step "lock this project's own packages" "$work/tree/scripts/lock.sh"
-fi
-step "change the files" merge apply
-
 echo
 git --no-pager diff HEAD --stat | tail -n 1
-sed 's/^/  no longer the standard'"'"'s, kept as yours: /' "$work/kept"
-echo "Updated from $old_version to $new_version in $(took "$started") s"
-[ -z "$conflicts" ] || die "decide between the two edits in: $conflicts; then git add them and run $todo"
+sed "\$s/\$/ in $(took "$started") s/" "$work/summary"
+[ ! -s "$work/decide" ] || die "$(cat "$work/decide")"
 step "set up" scripts/setup.sh --quiet
 scripts/lock.sh --check
 if [ -n "$tests" ]; then

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from groundwork.update.checkout import write
 from groundwork.update.drift import Change, drift
 from groundwork.update.git import GitError
 from groundwork.update.lockfile import resolved
-from groundwork.update.merge import apply, merge
+from groundwork.update.merge import merge
 from groundwork.update.repository import Repository
 from tests.conftest import ROOT, commit_all, git
 from tests.versions import append
@@ -75,7 +76,7 @@ def test_what_projects_run_from_a_clone_needs_only_what_copier_brings() -> None:
 def update(project: Path, old: Path, new: Path) -> None:
     repository = Repository(project)
     merged = merge(repository, old, new)
-    apply(repository, merged.tree, merged.stages)
+    write(repository, merged.tree, merged.stages, project.parent / "applying")
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])
@@ -83,12 +84,12 @@ def test_what_git_ignores_is_not_overwritten(
     project: Path, old: Path, new: Path, kind: str
 ) -> None:
     if kind == "folder":
-        (project / "new/file.txt").mkdir(parents=True)
+        fill(project, {"new/file.txt/mine.txt": "a secret of mine\n"})
     elif kind == "link":
         (project / "new").symlink_to("/nowhere")
     else:
         fill(project, {"new/file.txt": "a secret of mine\n"})
-    with pytest.raises(GitError, match="is in the way, and git ignores it"):
+    with pytest.raises(GitError, match="is in the way: move it elsewhere"):
         update(project, old, new)
     assert git(project, "status", "--porcelain") == ""
     if kind == "file":
@@ -101,7 +102,7 @@ def test_a_commit_made_meanwhile_is_not_reverted(project: Path, old: Path, new: 
     append(project / "own.txt", "meanwhile")
     commit_all(project, "Meanwhile")
     with pytest.raises(GitError, match="there is another commit"):
-        apply(repository, merged.tree, merged.stages)
+        write(repository, merged.tree, merged.stages, project.parent / "applying")
     made = repository.commit_project(merged.tree, "Update")
     assert git(project, "rev-parse", f"{made}~") == git(project, "rev-parse", "HEAD~")
 

@@ -11,7 +11,8 @@ import yaml
 from pytest_copie.plugin import Copie
 
 from groundwork.update.answers import Answers
-from groundwork.update.merge import apply, merge
+from groundwork.update.checkout import write
+from groundwork.update.merge import merge
 from groundwork.update.ownership import ANSWERS
 from groundwork.update.repository import Repository
 from groundwork.update.standard import Standard
@@ -184,7 +185,7 @@ def by_script(moved: Path, project: Path, edit: Edit) -> None:
         standard.render(version, answers, cache / name, **data)
     repository = Repository(project)
     merged = merge(repository, cache / "old", cache / "new")
-    apply(repository, merged.tree, merged.stages)
+    write(repository, merged.tree, merged.stages, cache / "applying")
 
 
 def by_copier(_: Path, project: Path, edit: Edit) -> None:

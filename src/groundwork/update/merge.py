@@ -1,13 +1,12 @@
 """Merge what changed between two versions of the standard into a project, with git's own merge.
 
-Needs git 2.38. It works on trees in git's object store, so nothing that is checked out changes
-before `apply`.
+Needs git 2.38. It works on trees in git's object store, so nothing that is checked out changes:
+see checkout.py.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-from .git import GitError, git
 from .lockfile import LOCK, joined, resolved
 from .ownership import ANSWERS, among, ownership
 from .repository import Repository
@@ -91,33 +90,3 @@ def _settle(repository: Repository, tree: str, entries: list[str]) -> Merged:
         kept,
         [one for one in entries if one.split("\t", 1)[1] not in settled],
     )
-
-
-def apply(repository: Repository, tree: str, stages: list[str]) -> None:
-    """Make the checkout and the index what was merged. The checkout must be clean.
-
-    Raises:
-        GitError: a file in the way would be lost, HEAD has moved on, or git failed.
-    """
-    folder, prefix, head = repository.folder, repository.prefix, repository.head
-    if git(folder, "rev-parse", "HEAD").strip() != head:
-        raise GitError("there is another commit since this began; run it again")
-    whole = repository.whole(tree)
-    # git would overwrite what it ignores without a word.
-    known = repository.files(head + "^{tree}")
-    for name in repository.files(whole).keys() - known.keys():
-        for place in (name, *map(str, Path(name).parents[:-1])):
-            there = repository.root / place
-            if place not in known and (
-                there.is_symlink() or there.is_file() or (place == name and there.exists())
-            ):
-                raise GitError(f"{place} is in the way, and git ignores it: move it elsewhere")
-    git(folder, "read-tree", "-m", "-u", head, whole)
-    lines: list[str] = []
-    for entry in stages:
-        about, path = entry.split("\t", 1)
-        if f"0 {repository.nothing}\t{prefix}{path}" not in lines:
-            lines.append(f"0 {repository.nothing}\t{prefix}{path}")
-        lines.append(f"{about}\t{prefix}{path}")
-    text = "".join(f"{line}\0" for line in lines)
-    git(folder, "update-index", "-z", "--index-info", stdin=text)

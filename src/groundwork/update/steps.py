@@ -4,6 +4,10 @@ WORK/template holds the clone of the template, WORK/old and WORK/new are renders
 is to become of the project.
 """
 
+import os
+import shlex
+import signal
+import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +15,19 @@ from pathlib import Path
 from groundwork.errors import UserError
 
 from .answers import Answers
+from .checkout import write
 from .drift import drift
-from .lockfile import resolved
-from .merge import apply, merge
+from .lockfile import PYPROJECT, resolved
+from .merge import merge
 from .ownership import ANSWERS, among, ownership
 from .repository import Repository
 from .standard import Standard
+
+# Ends what was stopped while it wrote: `sh WORK/finish PROJECT`. It is the code that began that
+# which knows how.
+FINISH = """\
+cd "${{0%/*}}/code/src" && exec {python} -Es -m groundwork.update.finish "$1" "${{0%/*}}/applying"
+"""
 
 
 class Update:
@@ -54,28 +65,45 @@ def render(update: Update, name: str, version: str, *data: str) -> None:
 def changes(update: Update) -> None:
     """Print which of the standard's files, as in WORK/old, are not so in the project."""
     repository = update.repository
-    for path, deleted, added, removed in drift(
-        repository, update.work / "old", repository.worked_on()
-    ):
-        print("deleted" if deleted else f"+{added} -{removed}", path, sep="\t")
+    found = drift(repository, update.work / "old", repository.worked_on())
+    print(
+        f"On {update.answers.version} of the standard, with {len(found)} of its files changed here"
+    )
+    for path, deleted, added, removed in found:
+        print("  deleted" if deleted else f"  +{added} -{removed}", path, sep="\t")
 
 
 def merged(update: Update) -> None:
-    """Merge the two renders; print whether that changes the project, and whether its lock is right.
+    """Merge the two renders; print "same", "lock" or "ready".
 
-    Where it is not, WORK/tree gets the files, for scripts/lock.sh to run on.
+    That is: it changes nothing; scripts/lock.sh has to run, on the files in WORK/tree; or neither.
+    WORK/summary and WORK/decide get what there is to say when all is done: the second where a
+    person has to decide.
     """
     repository, work = update.repository, update.work
     result = merge(repository, work / "old", work / "new")
     _write(work / "merged", "\0".join([repository.head, result.tree, *result.stages]))
-    for name in ("conflicts", "kept"):
-        _write(work / name, "".join(f"{path}\n" for path in getattr(result, name)))
-    print("same" if result.tree == repository.tree() else "changed")
-    if resolved(repository, result.tree, work / "new"):
-        print("resolved")
+    kept = [f"  no longer the standard's, kept as yours: {path}\n" for path in result.kept]
+    new = Answers((work / "new" / ANSWERS).read_text(encoding="utf-8"))
+    _write(
+        work / "summary",
+        "".join([*kept, f"Updated from {update.answers.version} to {new.version}"]),
+    )
+    dependencies = PYPROJECT in result.conflicts
+    then = "scripts/lock.sh and scripts/test.sh" if dependencies else "scripts/test.sh"
+    if result.conflicts:
+        names = " ".join(result.conflicts)
+        _write(
+            work / "decide",
+            f"decide between the two edits in: {names}; then git add them and run {then}",
+        )
+    if result.tree == repository.tree():
+        print("same")
+    elif resolved(repository, result.tree, work / "new"):
+        print("ready")
     else:
         repository.write(result.tree, work / "tree")
-        print("own")
+        print("ready" if dependencies else "lock")
 
 
 def applied(update: Update) -> None:
@@ -86,7 +114,9 @@ def applied(update: Update) -> None:
     if (work / "tree").is_dir():
         generated = ownership(work / "new").get("generated", [])
         tree = _with_lock(repository, tree, work / "tree", generated)
-    apply(repository, tree, stages)
+    _write(work / "finish", FINISH.format(python=shlex.quote(os.path.realpath(sys.executable))))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it takes a moment
+    write(repository, tree, stages, work / "applying")
 
 
 STEPS: dict[str, Callable[..., None]] = {

@@ -1,0 +1,16 @@
+"""Finish an update that was stopped while it wrote: see checkout.py.
+
+`python -m groundwork.update.finish PROJECT RECORD`, with Python's own library and nothing else.
+"""
+
+import sys
+from pathlib import Path
+
+from .checkout import finish
+from .git import GitError
+from .repository import Repository
+
+try:
+    finish(Repository(Path(sys.argv[1])), Path(sys.argv[2]))
+except (GitError, OSError) as error:
+    sys.exit(str(error))
