@@ -267,7 +267,7 @@ def test_while_git_is_at_work_nothing_is_written(starts: dict[str, Start], tmp_p
     untouched = start.state()
     lock = start.root / ".git/index.lock"
     lock.touch()
-    with pytest.raises(GitError, match="git is at work here; if it is not, delete .*index.lock"):
+    with pytest.raises(GitError, match=r"git is at work here; if it is not, delete .*index\.lock"):
         start.begin()
     lock.unlink()
     assert start.state() == untouched
