@@ -1,10 +1,12 @@
 """The merge of an update, by git alone: whatever is in the way, and however git is set up."""
 
 import ast
+import os
 import subprocess
 import sys
 from importlib.metadata import requires
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from packaging.requirements import Requirement
@@ -197,3 +199,26 @@ def test_a_pyproject_that_is_no_text_is_told_apart(project: Path, old: Path, new
     repository = Repository(project)
     merged = merge(repository, old, new)
     assert not resolved(repository, merged.tree, new)
+
+
+@pytest.mark.parametrize("state", ["copied", "stopped at a conflict", "staged", "touched"])
+def test_what_is_worked_on_is_told_in_any_state_of_the_checkout(
+    project: Path, old: Path, tmp_path: Path, state: str
+) -> None:
+    expected = []
+    if state == "copied":  # each file's times and inode are others than in the index
+        project = copytree(project, tmp_path / "copy")
+    elif state == "touched":
+        os.utime(project / "text.txt", (1, 1))
+    else:
+        append(project / "text.txt", "mine")
+        git(project, "add", "text.txt")
+        expected = ["text.txt"]
+    if state == "stopped at a conflict":
+        entry = git(project, "ls-files", "--stage", "text.txt").split("\t")[0]
+        lines = "".join(f"{entry[:-1]}{stage}\ttext.txt\n" for stage in (1, 2, 3))
+        git(project, "update-index", "--force-remove", "text.txt")
+        Repository(project).git("update-index", "--index-info", stdin=lines)
+    repository = Repository(project)
+    changes = drift(repository, old, repository.worked_on())
+    assert [one.path for one in changes] == expected

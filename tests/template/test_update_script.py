@@ -102,7 +102,7 @@ def test_an_update_runs_the_code_of_the_version_that_the_project_has(
     copie: Copie, moved: Path, tmp_path: Path
 ) -> None:
     """What merges is known by its commit; a new version may have it elsewhere, or broken."""
-    template = copytree(moved, tmp_path / "template", symlinks=True)
+    template = copytree(moved, tmp_path / "it's: a template", symlinks=True)
     (template / "src").rename(template / "tools")
     append(template / "template/tox.ini", "; three")
     commit_all(template, "Four")

@@ -1,6 +1,7 @@
 """A project's files as trees in git's object store, where nothing that is checked out changes."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -74,7 +75,11 @@ class Repository:
 
     def worked_on(self) -> str:
         """Return the tree of the project's folder as it is checked out, with what was edited."""
-        return self.tree(git(self.folder, "stash", "create", environment=AUTHOR).strip())
+        with self.index() as index:
+            shutil.copy(Path(self.git_dir, "index"), index)
+            git(self.root, "add", "--update", ".", environment={"GIT_INDEX_FILE": index})
+            within = [f"--prefix={self.prefix}"] if self.prefix else []
+            return self.git("write-tree", *within, index=index).strip()
 
     def tree_of(self, folder: Path) -> str:
         """Return a folder as a tree, with what git would ignore."""
