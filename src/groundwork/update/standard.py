@@ -87,12 +87,13 @@ class Standard:
             UserError: there is no such version, or it refuses an answer.
         """
         template = self.files(version)
-        lines = answers.text.splitlines(keepends=True)
-        ours = [line for line in lines if not line.startswith(("_commit:", "_src_path:"))]
-        (into / ANSWERS).write_text(f"_src_path: {json.dumps(str(template))}\n" + "".join(ours))
+        ours = _entry("_commit|_src_path").sub("", answers.text)
+        (into / ANSWERS).write_text(
+            f"_src_path: {json.dumps(str(template))}\n{ours}", encoding="utf-8"
+        )
         _copier(copier.run_recopy, into, data=data)
-        source = next(line for line in lines if line.startswith("_src_path:"))
-        _sign(into, version if version == answers.version else self.name(version), source)
+        name = version if version == answers.version else self.name(version)
+        _sign(into, name, answers.source)
 
     def start(self, version: str, into: Path, answers: Mapping[str, object]) -> None:
         """Render into an empty folder what a new project with these answers has at a version.
@@ -101,8 +102,7 @@ class Standard:
             UserError: there is no such version, or it refuses an answer.
         """
         _copier(copier.run_copy, str(self.files(version)), into, data=answers)
-        source = yaml.safe_dump({"_src_path": self.source}, allow_unicode=True)
-        _sign(into, self.name(version), source)
+        _sign(into, self.name(version), self.source)
 
     def files(self, version: str) -> Path:
         """Return a folder with the template's files at a version, outside of git.
@@ -142,10 +142,14 @@ def _sign(render: Path, version: str, source: str) -> None:
     """Write the version and the address that Copier writes when it clones the template."""
     path = render / ANSWERS
     text = path.read_text(encoding="utf-8")
-    signed = yaml.safe_dump({"_commit": version}) + source
-    path.write_text(
-        re.sub(r"(?m)^_src_path:.*\n", lambda _: signed, text, count=1), encoding="utf-8"
-    )
+    signed = yaml.safe_dump({"_commit": version, "_src_path": source}, allow_unicode=True)
+    text = _entry("_src_path").sub(lambda _: signed, text, count=1)
+    path.write_text(text, encoding="utf-8")
+
+
+def _entry(keys: str) -> re.Pattern[str]:
+    """Return what matches an entry of the answers; a text with spaces may go on in more lines."""
+    return re.compile(rf"(?m)^(?:{keys}):.*\n(?:[ \t].*\n)*")
 
 
 def address(source: str) -> str:
