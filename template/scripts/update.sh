@@ -85,7 +85,7 @@ printed() { "${@:2}" 2>"$work/errors" || cause "$1" "$(cat "$work/errors")"; }
 
 # update: merge the newer standard into the files here.
 update() {
-    local answers source old_version old_commit newest new_version=$to verdict
+    local answers source old_version old_commit recorded newest new_version=$to verdict
     [ "$action" != update ] || [ -z "$(git status --porcelain)" ] ||
         die "there are uncommitted changes; commit or stash them first"
     need_python
@@ -99,6 +99,10 @@ for key in "_src_path", "_commit":
     QUIET=1 step "fetch the template" fetch
     old_commit=$(git --git-dir="$work/template/clone" rev-parse --verify --quiet --end-of-options "$old_version^{commit}") ||
         die "the template has no version $old_version, which .copier-answers.yml names"
+    recorded=$(sed -n 's/^# commit: //p' .copier-answers.yml)
+    [ "${recorded:-$old_commit}" = "$old_commit" ] ||
+        die "the template's $old_version is now commit $old_commit, and this project was made from $recorded: ask" \
+            "the template's owners why; to accept that, delete the line with it in .copier-answers.yml and commit"
     QUIET=1 step "take the code that merges" take_code
     if [ "$action" = check ] || { [ "$action" = update ] && [ -z "$to" ]; }; then
         newest=$(printed newer merge newer) || exit 1

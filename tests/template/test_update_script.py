@@ -171,6 +171,7 @@ def test_two_edits_of_the_same_lines_are_left_to_a_person(project: Path) -> None
         ("_src_path: /nowhere", [], "the template cannot be reached"),
         ("_src_path: https://127.0.0.1:9/x.git", [], "the template cannot be reached"),
         ("_commit: v0.0.1", ["--to", NEWEST], "has no version v0.0.1"),
+        ("# commit: 0123abc", [], "and this project was made from 0123abc: ask"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_changes_nothing(

@@ -74,6 +74,10 @@ class Standard:
         """Return what Copier calls a version, be it a tag, a branch or a commit."""
         return self.repository.git("describe", "--tags", "--always", version).strip()
 
+    def commit(self, version: str) -> str:
+        """Return the commit that a version is."""
+        return self.repository.git("rev-parse", "--verify", f"{version}^{{commit}}").strip()
+
     def behind(self, version: str) -> int:
         """Return how many versions came out after that one, which may lie between two."""
         own = _version(re.sub(r"-\d+-g[0-9a-f]+\Z", "", version))
@@ -93,7 +97,7 @@ class Standard:
         )
         _copier(copier.run_recopy, into, data=data)
         name = version if version == answers.version else self.name(version)
-        _sign(into, name, answers.source)
+        _sign(into, name, self.commit(version), answers.source)
 
     def start(self, version: str, into: Path, answers: Mapping[str, object]) -> None:
         """Render into an empty folder what a new project with these answers has at a version.
@@ -102,7 +106,7 @@ class Standard:
             UserError: there is no such version, or it refuses an answer.
         """
         _copier(copier.run_copy, str(self.files(version)), into, data=answers)
-        _sign(into, self.name(version), self.source)
+        _sign(into, self.name(version), self.commit(version), self.source)
 
     def files(self, version: str) -> Path:
         """Return a folder with the template's files at a version, outside of git.
@@ -138,11 +142,12 @@ def _copier(run: Callable[..., object], *where: object, data: Mapping[str, objec
             raise UserError(f"the template cannot be rendered: {said}") from None
 
 
-def _sign(render: Path, version: str, source: str) -> None:
-    """Write the version and the address that Copier writes when it clones the template."""
+def _sign(render: Path, version: str, commit: str, source: str) -> None:
+    """Write the version, its commit and the address, as Copier does when it clones the template."""
     path = render / ANSWERS
     text = path.read_text(encoding="utf-8")
     signed = yaml.safe_dump({"_commit": version, "_src_path": source}, allow_unicode=True)
+    signed = f"# commit: {commit}\n{signed}"
     text = _entry("_src_path").sub(lambda _: signed, text, count=1)
     path.write_text(text, encoding="utf-8")
 
