@@ -62,12 +62,53 @@ def test_vulnerabilities_are_accepted_for_a_time_and_by_somebody():
     assert weak_exceptions(text, datetime.now(UTC).date()) == []
 
 
+def undecided(root: Path) -> list[str]:
+    """Return the files with places where a person has to decide between two edits."""
+    # A marker is longer than 7 where git merged a file that had a conflict already.
+    marker = "^(<{7,}|>{7,}) "
+    command = ("git", "grep", "--no-index", "--exclude-standard", "-lE", marker, "--", ".")
+    found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert found.returncode in {0, 1}, found.stderr
+    return found.stdout.splitlines()
+
+
 def test_no_update_was_left_undecided():
     """Settle what this lists, then run scripts/lock.sh."""
-    marker = ("git", "grep", "--no-index", "--exclude-standard", "-lE", "^(<{7}|>{7}) ", "--", ".")
-    found = subprocess.run(marker, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert found.returncode in {0, 1}, found.stderr
-    assert found.stdout.splitlines() == []
+    assert undecided(ROOT) == []
+
+
+def left_behind(standard: Path) -> list[str]:
+    """Return the files in ops/ that an earlier version of the standard had there.
+
+    Where the standard moves or drops them, scripts/update.sh does so too, and `copier update`
+    does not.
+    """
+    listed = (standard / "SHA256SUMS").read_text(encoding="utf-8")
+    earlier = ""
+    for command in (("log", "--patch", "--format="), ("diff-index", "--patch", "HEAD")):
+        done = subprocess.run(
+            ["git", *command, "--no-ext-diff", "--no-color", "--", "SHA256SUMS"],
+            cwd=standard,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if re.search("not a git repository|does not have any commits", done.stderr):
+            return []  # there is no earlier version
+        assert done.returncode == 0, done.stderr
+        earlier += done.stdout
+    found = []
+    for path in standard.rglob("*.py"):
+        name = path.relative_to(standard).as_posix()
+        line = f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}"
+        if f"  {name}\n" not in listed and f"-{line}\n" in earlier:
+            found.append(name)
+    return sorted(found)
+
+
+def test_no_file_that_the_standard_dropped_was_left_in_place():
+    names = left_behind(STANDARD)
+    assert not names, f"delete them: (cd {STANDARD} && git rm {' '.join(names)})"
 
 
 @pytest.mark.filterwarnings("default")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ...contract.test_repository import weak_exceptions
+from ...contract.test_repository import left_behind, undecided, weak_exceptions
 from ..conftest import ROOT
 from ..project import package
 
@@ -53,19 +53,42 @@ def test_owners_are_asked_about_nothing_that_is_gone():
             assert (ROOT / line.split()[0].lstrip("/")).exists(), line
 
 
-def undecided(root):
-    """Return the files with places where a person has to decide between two edits."""
-    command = ("git", "grep", "--no-index", "--exclude-standard", "-lE", "^(<{7}|>{7}) ", "--", ".")
-    told = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert told.returncode in {0, 1}, told.stderr
-    return told.stdout.splitlines()
-
-
-def test_no_update_was_left_undecided(tmp_path):
-    """Settle what this lists, then run scripts/lock.sh."""
-    assert undecided(ROOT) == []
-    (tmp_path / "tox.ini").write_text("<<<<<<< yours\na\n=======\nb\n>>>>>>> theirs\n", "utf-8")
+@pytest.mark.parametrize("length", [7, 8, 9])
+def test_what_an_update_left_undecided_is_found(tmp_path, length):
+    begin, middle, end = (sign * length for sign in "<=>")
+    text = f"{begin} yours\na\n{middle}\nb\n{end} theirs\n"
+    (tmp_path / "tox.ini").write_text(text, "utf-8")
+    (tmp_path / "page.md").write_text("A title\n=======\n>>> code\n", "utf-8")
     assert undecided(tmp_path) == ["tox.ini"]
+
+
+def write_standard(root, modules, listed):
+    """Write modules, and those of them that the standard lists."""
+    for name, text in modules.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+    sums = (f"{hashlib.sha256(modules[name].encode()).hexdigest()}  {name}\n" for name in listed)
+    (root / "SHA256SUMS").write_text("".join(sums), "utf-8")
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_modules_that_the_standard_moved_and_copier_left_are_named(tmp_path, committed):
+    def run_git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b.org")
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+
+    modules = {"train.py": "a = 1\n", "edited.py": "a = 2\n", "core/train.py": "a = 1\n"}
+    write_standard(tmp_path, modules, ["train.py", "edited.py"])
+    assert left_behind(tmp_path) == []
+    run_git("init", "--quiet")
+    run_git("add", ".")
+    run_git("commit", "--quiet", "--message", "Start")
+    assert left_behind(tmp_path) == []
+    own = {"own.py": "a = 3\n", "edited.py": "a = 'mine'\n"}
+    write_standard(tmp_path, modules | own, ["core/train.py"])
+    if committed:
+        run_git("commit", "--quiet", "--all", "--message", "Update")
+    assert left_behind(tmp_path) == ["train.py"]
 
 
 def test_hooks_run_the_tools_that_the_lock_pins():
