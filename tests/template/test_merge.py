@@ -20,6 +20,8 @@ from groundwork.update.repository import Repository
 from tests.conftest import ROOT, commit_all, git
 from tests.versions import append
 
+from . import test_checkout as checkout
+
 OWNERSHIP = "yours:\n  - /mine.txt\n\ngenerated:\n  - /requirements/\n"
 STANDARD = {
     "docs/ownership.yml": OWNERSHIP,
@@ -222,3 +224,72 @@ def test_what_is_worked_on_is_told_in_any_state_of_the_checkout(
     repository = Repository(project)
     changes = drift(repository, old, repository.worked_on())
     assert [one.path for one in changes] == expected
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs", "found", "conflicts"),
+    [
+        pytest.param(
+            {"a": "one\n"},
+            {"a": "mine\n"},
+            {"a": "-> x"},
+            {"a": "-> x", "a~yours": "mine\n"},
+            ["a", "a~yours"],
+            id="the standard has a link now",
+        ),
+        pytest.param(
+            {"a": "one\n"},
+            {"a": "-> x"},
+            {"a": "two\n"},
+            {"a": "-> x", "a~the-standard": "two\n"},
+            ["a", "a~the-standard"],
+            id="the project has a link now",
+        ),
+        pytest.param(
+            {},
+            {"a": "mine\n", "a~yours": "taken\n"},
+            {"a": "-> x"},
+            {"a": "-> x", "a~yours": "taken\n", "a~yours_": "mine\n"},
+            ["a", "a~yours_"],
+            id="a new link",
+        ),
+        pytest.param(
+            {"a": "one\n"},
+            {"a": "mine\n"},
+            {"a/b": "new\n"},
+            {"a/b": "new\n", "a~yours": "mine\n"},
+            [],
+            id="the standard has a folder now",
+        ),
+        pytest.param(
+            {"a/b": "one\n"},
+            {"a/b": "mine\n"},
+            {"a": "file\n"},
+            {"a/b": "mine\n", "a~the-standard": "file\n"},
+            ["a~the-standard"],
+            id="the standard has a file now",
+        ),
+    ],
+)
+def test_a_file_against_a_link_or_a_folder_keeps_both_sides(
+    tmp_path: Path,
+    base: dict[str, str],
+    mine: dict[str, str],
+    theirs: dict[str, str],
+    found: dict[str, str],
+    conflicts: list[str],
+) -> None:
+    root = tmp_path / "project"
+    for folder, own in ((tmp_path / "old", base), (tmp_path / "new", theirs), (root, mine)):
+        checkout.fill(folder, STANDARD | own)
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    commit_all(root, "Start")
+    update(root, tmp_path / "old", tmp_path / "new")
+    there = {
+        path.relative_to(root).as_posix(): checkout.content(path)
+        for path in root.rglob("a*")
+        if ".git" not in path.parts and (path.is_symlink() or path.is_file())
+    } | ({"a/b": checkout.content(root / "a/b")} if (root / "a/b").is_file() else {})
+    assert there == found
+    unmerged = git(root, "ls-files", "--unmerged").splitlines()
+    assert sorted({line.split("\t")[1] for line in unmerged}) == conflicts

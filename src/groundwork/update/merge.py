@@ -4,6 +4,7 @@ Needs git 2.38. It works on trees in git's object store, so nothing that is chec
 see checkout.py.
 """
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +56,8 @@ def merge(repository: Repository, old: Path, new: Path) -> Merged:
     tree, *parts = repository.git("merge-tree", "--write-tree", "-z", mine, its).split("\0")
     # The conflicts are listed up to an empty part; messages for people follow.
     entries = parts[: parts.index("")] if "" in parts else []
-    merged = _settle(repository, tree, entries)
+    sides = {mine: "yours", its: "the-standard"}
+    merged = _settle(repository, *_named(repository, tree, entries, sides))
 
     files = repository.files(merged.tree)
     texts = {name: repository.text(files[name]) for name in merged.conflicts if _plain(files, name)}
@@ -73,6 +75,31 @@ def _plain(files: dict[str, str], name: str) -> bool:
     return name in files and files[name].startswith("100")
 
 
+def _named(
+    repository: Repository, tree: str, entries: list[str], sides: dict[str, str]
+) -> tuple[str, list[str]]:
+    """Return a merged tree and its conflicts with a side's name where git has its commit.
+
+    That is at the end of a file's name, where the other side has a folder or link of that name.
+    """
+    files = repository.files(tree)
+    names = {*files, *(entry.split("\t", 1)[1] for entry in entries)}
+    found: dict[str, str] = {}
+    for name in names:
+        if at := re.fullmatch(rf"(.+~)({'|'.join(sides)})(?:_\d+)?", name, re.DOTALL):
+            new = at[1] + sides[at[2]]
+            while new in {*names, *found.values()}:
+                new += "_"
+            found[name] = new
+
+    def renamed(entry: str) -> str:
+        about, name = entry.split("\t", 1)
+        return f"{about}\t{found.get(name, name)}"
+
+    put = [renamed(files[name]) for name in found if name in files]
+    return repository.changed(tree, drop=found, put=put), [renamed(entry) for entry in entries]
+
+
 def _settle(repository: Repository, tree: str, entries: list[str]) -> Merged:
     """Tell the conflicts that need a person from those that have an answer."""
     stages: dict[str, list[str]] = {}
@@ -80,9 +107,10 @@ def _settle(repository: Repository, tree: str, entries: list[str]) -> Merged:
         about, path = entry.split("\t", 1)
         stages.setdefault(path, []).append(about.split()[2])
     # The standard drops what was changed here: it stays, as the project's own.
-    kept = [path for path, found in stages.items() if found == ["1", "2"]]
+    alone = {path: found for path, found in stages.items() if path.rpartition("~")[0] not in stages}
+    kept = [path for path, found in alone.items() if found == ["1", "2"]]
     # The standard changes what was deleted here: it stays deleted.
-    gone = [path for path, found in stages.items() if found == ["1", "3"]]
+    gone = [path for path, found in alone.items() if found == ["1", "3"]]
     settled = {*kept, *gone}
     return Merged(
         repository.changed(tree, drop=gone),
