@@ -75,17 +75,15 @@ take_code() {
 }
 # merge STEP ARGUMENT…: one of its steps; see src/groundwork/update/steps.py in the template.
 merge() {
-    local step=$1
-    shift
     cd "$work/code/src"
-    copier_python -Es -m groundwork.update "$step" "$ROOT" "$work" "$@"
+    copier_python -Es -m groundwork.update "$1" "$ROOT" "$work" "${@:2}"
 }
 # printed WHAT COMMAND…: what a command prints, warnings left out; say why WHAT failed if it did.
 printed() { "${@:2}" 2>"$work/errors" || cause "$1" "$(cat "$work/errors")"; }
 
 # update: merge the newer standard into the files here.
 update() {
-    local answers source old_version old_commit recorded newest new_version=$to verdict
+    local answers source old_version old_commit recorded newest new_version verdict
     [ "$action" != update ] || [ -z "$(git status --porcelain)" ] ||
         die "there are uncommitted changes; commit or stash them first"
     need_python
@@ -104,24 +102,26 @@ for key in "_src_path", "_commit":
         die "the template's $old_version is now commit $old_commit, and this project was made from $recorded: ask" \
             "the template's owners why; to accept that, delete the line with it in .copier-answers.yml and commit"
     QUIET=1 step "take the code that merges" take_code
-    if [ "$action" = check ] || { [ "$action" = update ] && [ -z "$to" ]; }; then
-        newest=$(printed newer merge newer) || exit 1
-        if [ "$action" = check ]; then
-            [ -z "$newest" ] || die "a newer version of the template is out; run scripts/update.sh"
-            echo "$old_version is the newest version of the template"
-            exit
-        fi
-        [ -n "$newest" ] || [ ${#data[@]} -gt 0 ] || { echo "Already at $old_version" && exit; }
-        new_version=${newest:-$old_version}
-    fi
-    step "render the standard at $old_version" merge render old "$old_version"
     if [ "$action" = status ]; then
         printed changes merge changes
         exit
     fi
+    newest=$(printed newer merge newer) || exit 1
+    if [ "$action" = check ]; then
+        [ -z "$newest" ] || die "a newer version of the template is out; run scripts/update.sh"
+        echo "$old_version is the newest version of the template"
+        exit
+    fi
+    [ -n "$to$newest" ] || [ ${#data[@]} -gt 0 ] || { echo "Already at $old_version" && exit; }
+    new_version=${to:-${newest:-$old_version}}
+    step "render the standard at $old_version" merge render old "$old_version"
     step "render it as it is now" merge render new "$new_version" ${data[@]+"${data[@]}"}
     verdict=$(printed merge merge merge) || exit 1
     [ "$verdict" != same ] || { echo "Already at $new_version" && exit; }
+    cat "$work/executed"
+    if [ -t 0 ] && [ -s "$work/executed" ]; then
+        read -r -p "Run them? [y/N] " && [[ $REPLY == [yY]* ]] || die "nothing was changed, and none of them was run"
+    fi
     # In a copy of the result, so that this one changes only when all is done.
     [ "$verdict" != lock ] || step "lock this project's own packages" "$work/tree/scripts/lock.sh"
     step "change the files" merge apply

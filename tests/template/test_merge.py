@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import requires
@@ -11,12 +12,14 @@ from shutil import copytree
 import pytest
 from packaging.requirements import Requirement
 
+from groundwork.errors import UserError
 from groundwork.update.checkout import write
-from groundwork.update.drift import Change, drift
+from groundwork.update.drift import Change, drift, executed
 from groundwork.update.git import GitError
 from groundwork.update.lockfile import resolved
 from groundwork.update.merge import merge
 from groundwork.update.repository import Repository
+from groundwork.update.standard import SIGNERS, Standard
 from tests.conftest import ROOT, commit_all, git
 from tests.versions import append
 
@@ -293,3 +296,60 @@ def test_a_file_against_a_link_or_a_folder_keeps_both_sides(
     assert there == found
     unmerged = git(root, "ls-files", "--unmerged").splitlines()
     assert sorted({line.split("\t")[1] for line in unmerged}) == conflicts
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> tuple[Standard, Path]:
+    """A template with tags of all kinds, and the file that names who may sign one."""
+    root = tmp_path / "template"
+    root.mkdir()
+    for name in ("owner", "other"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run(command, check=True)
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    git(root, "commit", "--quiet", "--allow-empty", "--message", "One")
+    git(root, "tag", "v-plain")
+    git(root, "tag", "--annotate", "--message", "x", "v-annotated")
+    for name in ("owner", "other"):
+        key = ("-c", "gpg.format=ssh", "-c", f"user.signingKey={tmp_path / name}.pub")
+        git(root, *key, "tag", "--sign", "--message", "x", f"v-{name}")
+    git(root, "update-ref", "refs/tags/v-copied", "refs/tags/v-owner")
+    signers = tmp_path / SIGNERS
+    signers.write_text(f"owner@example.com {(tmp_path / 'owner.pub').read_text()}", "utf-8")
+    return Standard(str(root), tmp_path / "clone"), signers
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("v-owner", ""),
+        ("v-other", "is no tag signed by a key in .template-signers"),
+        ("v-annotated", "is no tag signed by a key in .template-signers"),
+        ("v-plain", "is no tag signed by a key in .template-signers"),
+        ("main", "is no tag signed by a key in .template-signers"),
+        ("v-copied", "was signed under another name"),
+    ],
+)
+def test_a_project_that_names_signers_takes_what_they_signed(
+    signed: tuple[Standard, Path], version: str, words: str
+) -> None:
+    standard, signers = signed
+    if not words:
+        standard.verify(version, signers)
+        return
+    with pytest.raises(UserError, match=words):
+        standard.verify(version, signers)
+    signers.unlink()
+    standard.verify(version, signers)
+
+
+def test_scripts_that_changed_are_told_before_they_run(project: Path, old: Path, new: Path) -> None:
+    repository = Repository(project)
+    assert executed(repository, old, old) == ""
+    (new / "scripts/run.sh").unlink()
+    (new / "tool").write_text("one\ntwo\n", "utf-8")
+    (new / "tool").chmod(0o755)
+    first, *lines = executed(repository, old, new).splitlines()
+    assert lines == ["  +1 -0\tscripts/new.sh", "  deleted\tscripts/run.sh", "  +2 -0\ttool"]
+    (before, after) = re.findall(r"[0-9a-f]{12}", first)
+    assert "+two" in git(project, "diff", before, after)

@@ -24,6 +24,9 @@ from .repository import Repository
 # Addresses that Copier understands and git does not.
 SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
 
+# Where a project names the keys that sign the versions it takes.
+SIGNERS = ".template-signers"
+
 
 class Standard:
     """A template, cloned once for every project and process that asks."""
@@ -77,6 +80,31 @@ class Standard:
     def commit(self, version: str) -> str:
         """Return the commit that a version is."""
         return self.repository.git("rev-parse", "--verify", f"{version}^{{commit}}").strip()
+
+    def verify(self, version: str, signers: Path) -> None:
+        """Raise UserError where a version is no tag that one of these signers signed.
+
+        `signers` is a file as ssh-keygen has it: a line with a name and a public key for each. If
+        there is none, any version will do.
+        """
+        if not signers.exists():
+            return
+        tag = f"refs/tags/{version}"
+        # Keys in the user's own keyrings are not the project's.
+        settings = [f"gpg.{kind}.program=false" for kind in ("openpgp", "x509")]
+        settings += ["gpg.program=false", f"gpg.ssh.allowedSignersFile={signers}"]
+        try:
+            self.repository.git(
+                *(word for one in settings for word in ("-c", one)), "verify-tag", tag
+            )
+            # A signed tag can be copied to another name.
+            named = f"\ntag {version}\n" in self.repository.git("cat-file", "tag", tag)
+        except GitError as error:
+            raise UserError(
+                f"{version} of the template is no tag signed by a key in {signers.name}: {error}"
+            ) from None
+        if not named:
+            raise UserError(f"the tag {version} of the template was signed under another name")
 
     def behind(self, version: str) -> int:
         """Return how many versions came out after that one, which may lie between two."""

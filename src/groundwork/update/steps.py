@@ -16,12 +16,12 @@ from groundwork.errors import UserError
 
 from .answers import Answers
 from .checkout import write
-from .drift import drift
+from .drift import drift, executed, said
 from .lockfile import PYPROJECT, resolved
 from .merge import merge
 from .ownership import ANSWERS, among, ownership
 from .repository import Repository
-from .standard import Standard
+from .standard import SIGNERS, Standard
 
 # Ends what was stopped while it wrote: `sh WORK/finish PROJECT`. It is the code that began that
 # which knows how.
@@ -54,6 +54,8 @@ def render(update: Update, name: str, version: str, *data: str) -> None:
     """Render the standard with the project's answers, and those in `data`, to WORK/`name`."""
     folder = update.work / name
     folder.mkdir()
+    if name == "new":
+        update.standard.verify(version, update.repository.folder / SIGNERS)
     given = dict(text.split("=", 1) for text in data)
     update.standard.render(version, update.answers, folder, **given)
     stored = Answers((folder / ANSWERS).read_text(encoding="utf-8")).content
@@ -63,22 +65,23 @@ def render(update: Update, name: str, version: str, *data: str) -> None:
 
 
 def changes(update: Update) -> None:
-    """Print which of the standard's files, as in WORK/old, are not so in the project."""
+    """Print which of the standard's files are not as its version has them."""
     repository = update.repository
+    render(update, "old", update.answers.version)
     found = drift(repository, update.work / "old", repository.worked_on())
     print(
         f"On {update.answers.version} of the standard, with {len(found)} of its files changed here"
     )
-    for path, deleted, added, removed in found:
-        print("  deleted" if deleted else f"  +{added} -{removed}", path, sep="\t")
+    for change in found:
+        print(f"  {said(change)}")
 
 
 def merged(update: Update) -> None:
     """Merge the two renders; print "same", "lock" or "ready".
 
     That is: it changes nothing; scripts/lock.sh has to run, on the files in WORK/tree; or neither.
-    WORK/summary and WORK/decide get what there is to say when all is done: the second where a
-    person has to decide.
+    WORK/executed gets what there is to say before a script of the new version runs, WORK/summary
+    and WORK/decide what there is to say when all is done: the latter where a person has to decide.
     """
     repository, work = update.repository, update.work
     result = merge(repository, work / "old", work / "new")
@@ -89,6 +92,7 @@ def merged(update: Update) -> None:
         work / "summary",
         "".join([*kept, f"Updated from {update.answers.version} to {new.version}"]),
     )
+    _write(work / "executed", executed(repository, work / "old", work / "new"))
     dependencies = PYPROJECT in result.conflicts
     then = "scripts/lock.sh and scripts/test.sh" if dependencies else "scripts/test.sh"
     if result.conflicts:
