@@ -252,5 +252,5 @@ hold() {
         die "cannot write to $ROOT (read-only, full, or owned by someone else)"
     command -v flock >/dev/null || return 0
     exec 9>>"$ROOT/var/$1.lock"
-    flock 9
+    flock -n 9 || { echo "  wait for another $1 here" >&2 && flock 9; }
 }

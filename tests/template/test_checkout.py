@@ -11,7 +11,7 @@ from subprocess import CalledProcessError
 
 import pytest
 
-from groundwork.update.checkout import finish, write
+from groundwork.update.checkout import finish, require_whole, write
 from groundwork.update.git import GitError
 from groundwork.update.repository import Repository
 from tests.conftest import commit_all, git
@@ -321,3 +321,21 @@ def test_a_folder_on_another_disk_and_one_without_hard_links_will_do(
         patch.setattr(os, step, across)
         start.begin()
     assert start.state() == plain.state()
+
+
+@pytest.mark.parametrize("kept", ["sub/folder", "sub/folder/gone"])
+def test_a_sparse_checkout_that_lacks_files_of_the_project_is_refused(
+    starts: dict[str, Start], tmp_path: Path, kept: str
+) -> None:
+    start = starts["sub/folder/"].copy(tmp_path / "copy")
+    git(start.root, "status")  # a copy's files are not what the index knows
+    git(start.root, "sparse-checkout", "set", "--no-cone", f"/{kept}/")
+    assert not (start.root / "other.txt").exists()
+    if kept == "sub/folder":  # the rest of the repository is not needed
+        require_whole(Repository(start.project))
+        start.begin()
+        assert content(start.project / "edited.txt") == AFTER["edited.txt"]
+        assert not (start.root / "other.txt").exists()
+    else:
+        with pytest.raises(GitError, match=r"lacks \d+ files of the project, such as .+ disable"):
+            require_whole(Repository(start.project))

@@ -61,6 +61,17 @@ def finish(repository: Repository, record: Path) -> None:
     record.rename(record.with_name("forgotten"))
 
 
+def require_whole(repository: Repository) -> None:
+    """Raise GitError where the checkout is sparse and lacks files of the project."""
+    listed = git(repository.folder, "ls-files", "-t", "-z").split("\0")
+    absent = [line.removeprefix("S ") for line in listed if line.startswith("S ")]
+    if absent:
+        raise GitError(
+            f"this sparse checkout lacks {len(absent)} files of the project, such as {absent[0]}: "
+            "run git sparse-checkout disable first"
+        )
+
+
 @dataclass
 class _Write:
     """A write that is recorded."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from groundwork.errors import UserError
 
 from .answers import Answers
-from .checkout import write
+from .checkout import require_whole, write
 from .drift import drift, executed, said
 from .lockfile import PYPROJECT, resolved
 from .merge import merge
@@ -55,6 +55,7 @@ def render(update: Update, name: str, version: str, *data: str) -> None:
     folder = update.work / name
     folder.mkdir()
     if name == "new":
+        require_whole(update.repository)
         update.standard.verify(version, update.repository.folder / SIGNERS)
     given = dict(text.split("=", 1) for text in data)
     update.standard.render(version, update.answers, folder, **given)

@@ -1,5 +1,6 @@
 """The scripts are clean, tell their use, refuse bad input in one line, and build the same."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -217,6 +219,17 @@ def test_build_refuses_an_engine_that_is_missing_or_broken(copy, tmp_path, insta
     assert result.returncode == 1
     assert told in one_line(result)
     assert not (copy / ".venv").exists()
+
+
+@pytest.mark.skipif(not shutil.which("flock"), reason="no flock")
+def test_one_that_waits_for_another_says_so(copy):
+    (copy / "var").mkdir()
+    command = ["bash", "-c", "source scripts/lib.sh && hold update && echo held"]
+    with (copy / "var/update.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = subprocess.Popen(command, cwd=copy, stdout=PIPE, stderr=PIPE, text=True)
+        assert waiting.stderr.readline() == "  wait for another update here\n"
+    assert waiting.communicate(timeout=60) == ("held\n", "")
 
 
 def test_update_refuses_a_project_that_no_template_made(copy):
