@@ -20,6 +20,7 @@ from groundwork.update.lockfile import resolved
 from groundwork.update.merge import merge
 from groundwork.update.repository import Repository
 from groundwork.update.standard import SIGNERS, Standard
+from groundwork.update.steps import Update
 from tests.conftest import ROOT, commit_all, git
 from tests.versions import append
 
@@ -353,3 +354,18 @@ def test_scripts_that_changed_are_told_before_they_run(project: Path, old: Path,
     assert lines == ["  +1 -0\tscripts/new.sh", "  deleted\tscripts/run.sh", "  +2 -0\ttool"]
     (before, after) = re.findall(r"[0-9a-f]{12}", first)
     assert "+two" in git(project, "diff", before, after)
+
+
+@pytest.mark.parametrize("name", ["before", "after"])
+def test_a_package_that_was_renamed_is_told(project: Path, name: str) -> None:
+    """Of a renamed folder git knows, but not of its name in other files."""
+    answers = f"_commit: v1\n_src_path: /template\npackage_name: {name}\n"
+    fill(project, {".copier-answers.yml": answers, "src/after/__init__.py": ""})
+    found = Update(str(project), str(project / "var"))
+    if name == "after":
+        found.require_package()
+    else:
+        with pytest.raises(
+            UserError, match=r"calls the package before, and there is no src/before"
+        ):
+            found.require_package()

@@ -44,6 +44,15 @@ class Update:
         """The template, as scripts/update.sh has cloned it."""
         return Standard(self.answers.source, self.work / "template")
 
+    def require_package(self) -> None:
+        """Raise UserError where the package has not the name that the answers give it."""
+        name = self.answers.content.get("package_name")
+        if name and not (self.repository.folder / "src" / name).is_dir():
+            raise UserError(
+                f"{ANSWERS} calls the package {name}, and there is no src/{name}: "
+                "if you renamed it, write its name there as package_name, and commit that"
+            )
+
 
 def newer(update: Update) -> None:
     """Print the newest version of the template, if the project has an older one."""
@@ -56,6 +65,7 @@ def render(update: Update, name: str, version: str, *data: str) -> None:
     folder.mkdir()
     if name == "new":
         require_whole(update.repository)
+        update.require_package()
         update.standard.verify(version, update.repository.folder / SIGNERS)
     given = dict(text.split("=", 1) for text in data)
     update.standard.render(version, update.answers, folder, **given)
