@@ -17,7 +17,7 @@ VENV=$ROOT/.venv
 # Versions of the tools that change the lock or the standard. They run in environments of their
 # own, so they cannot get in the way of the project's packages.
 # shellcheck disable=SC2034
-POETRY_VERSION=2.5.1 POETRY_EXPORT_VERSION=1.10.1 POETRY_MIRROR_VERSION=0.6.5 COPIER_VERSION=9.19.1
+POETRY_VERSION=2.5.1 POETRY_EXPORT_VERSION=1.10.1 POETRY_MIRROR_VERSION=0.6.5 COPIER_VERSION=${COPIER_VERSION:-9.19.1}
 
 # die MESSAGE: one line on stderr, exit 1.
 die() {

@@ -369,3 +369,12 @@ def test_a_package_that_was_renamed_is_told(project: Path, name: str) -> None:
             UserError, match=r"calls the package before, and there is no src/before"
         ):
             found.require_package()
+
+
+def test_a_template_that_needs_a_newer_copier_says_how_to_name_one(tmp_path: Path) -> None:
+    root = fill(tmp_path / "template", {"copier.yml": "_min_copier_version: '99'\n"})
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    commit_all(root, "One")
+    standard = Standard(str(root), tmp_path / "clone")
+    with pytest.raises(UserError, match=r"99.*COPIER_VERSION=… scripts/update\.sh"):
+        standard.start("main", tmp_path / "project", {})

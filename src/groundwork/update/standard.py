@@ -159,6 +159,10 @@ def _copier(run: Callable[..., object], *where: object, data: Mapping[str, objec
         warnings.simplefilter("ignore")
         try:
             run(*where, data=dict(data), defaults=True, overwrite=True, quiet=True, unsafe=False)
+        except copier.errors.UnsupportedVersionError as error:
+            raise UserError(
+                f"{' '.join(str(error).split())} Name one: COPIER_VERSION=… scripts/update.sh"
+            ) from None
         except (
             copier.errors.CopierError,
             jinja2.TemplateError,
