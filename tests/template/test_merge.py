@@ -378,3 +378,47 @@ def test_a_template_that_needs_a_newer_copier_says_how_to_name_one(tmp_path: Pat
     standard = Standard(str(root), tmp_path / "clone")
     with pytest.raises(UserError, match=r"99.*COPIER_VERSION=… scripts/update\.sh"):
         standard.start("main", tmp_path / "project", {})
+
+
+@pytest.mark.parametrize(
+    ("mine", "found"),
+    [
+        pytest.param({}, {"more.txt": "an example\n"}, id="once"),
+        pytest.param({"more.txt": "mine\n"}, {"more.txt": "mine\n"}, id="not over mine"),
+        pytest.param(
+            {"mine.txt": "my edits\n"},
+            {"more.txt": "an example\n", "moved/mine.txt": "my edits\n"},
+            id="moves with its edits",
+        ),
+    ],
+)
+def test_a_file_that_will_be_the_projects_own_comes_once_and_moves_with_its_edits(
+    project: Path, old: Path, new: Path, mine: dict[str, str], found: dict[str, str]
+) -> None:
+    """And one that was deleted here is not brought back, wherever the standard has it."""
+    example = {"mine.txt": "".join(f"line {number}\n" for number in range(9))}
+    fill(old, example)
+    fill(
+        new,
+        {
+            "docs/ownership.yml": OWNERSHIP.replace("mine", "moved/mine").replace(
+                "\n\n", "\n  - /more.txt\n\n"
+            ),
+            "moved/mine.txt": example["mine.txt"] + "one line more\n",
+            "more.txt": "an example\n",
+        },
+    )
+    fill(project, mine)
+    commit_all(project, "Mine")
+    update(project, old, new)
+    names = ("mine.txt", "more.txt", "moved/mine.txt")
+    there = {name: project / name for name in names if (project / name).exists()}
+    assert {name: path.read_text("utf-8") for name, path in there.items()} == found
+    commit_all(project, "Update")
+    for name in there:
+        (project / name).unlink()
+    commit_all(project, "Without")
+    (project.parent / "applied").rename(project.parent / "first")
+    append(new / "text.txt", "again")
+    update(project, new, new)
+    assert not [name for name in names if (project / name).exists()]

@@ -25,9 +25,9 @@ class Merged(NamedTuple):
 def merge(repository: Repository, old: Path, new: Path) -> Merged:
     """Merge what the renders `old` and `new` differ by into the project, as it is committed.
 
-    What is the project's own is left out. What is generated is the new standard's where the
-    project depends on nothing else; else the lock holds the standard's packages and the project's,
-    and has to be resolved: see `resolved`.
+    What is the project's own is left out, unless it is new or moves: see `_owned`. What is
+    generated is the new standard's where the project depends on nothing else; else the lock holds
+    the standard's packages and the project's, and has to be resolved: see `resolved`.
 
     Raises:
         GitError: git failed, for example on a full disk.
@@ -37,13 +37,14 @@ def merge(repository: Repository, old: Path, new: Path) -> Merged:
     # Copier writes the answers, as both renders were given them.
     generated = [ANSWERS, *(path for each in lists for path in each.get("generated", []))]
 
-    def standard(folder: Path) -> str:
-        tree = repository.tree_of(folder)
+    def standard(tree: str) -> str:
         return repository.changed(
             tree, drop=[name for name in repository.files(tree) if among(name, yours)]
         )
 
-    base, theirs, before = standard(old), standard(new), repository.tree()
+    renders = [repository.tree_of(folder) for folder in (old, new)]
+    base, theirs = map(standard, renders)
+    before = repository.tree()
     # As if the generated files had never been touched here: the new ones come in whole.
     made = repository.files(base)
     ours = repository.changed(
@@ -67,7 +68,35 @@ def merge(repository: Repository, old: Path, new: Path) -> Merged:
     if lock and LOCK in files and not resolved(repository, merged.tree, new):
         texts[LOCK] = joined(repository.text(lock), repository.text(files[LOCK]))
     put = [repository.entry(text, name, files[name].split()[0]) for name, text in texts.items()]
-    return merged._replace(tree=repository.changed(merged.tree, put=put))
+    gone, own = _owned(repository, renders, [one.get("yours", []) for one in lists])
+    return merged._replace(tree=repository.changed(merged.tree, drop=gone, put=[*put, *own]))
+
+
+def _owned(
+    repository: Repository, renders: list[str], yours: list[list[str]]
+) -> tuple[list[str], list[str]]:
+    """Return which of the project's own files go, and the entries of those that come.
+
+    One that the older standard does not have comes once; one that the newer has elsewhere moves,
+    with the project's content. What was deleted here stays deleted.
+    """
+    older, newer = map(repository.files, renders)
+    there = repository.files(repository.tree())
+    options = ["-r", "-z", "--find-renames", "--diff-filter=R", "--name-status"]
+    renamed = iter(repository.git("diff-tree", *options, *renders).split("\0")[:-1])
+    moved = {to: name for _, name, to in zip(renamed, renamed, renamed, strict=True)}
+    gone, come = [], []
+    for name, line in newer.items():
+        if name in older or name in there or not among(name, yours[1]) or among(name, yours[0]):
+            continue
+        source = moved.get(name, "")
+        if source not in older or not among(source, yours[0]):
+            come.append(line)
+        elif source in there:
+            gone.append(source)
+            about, _ = there[source].split("\t", 1)
+            come.append(f"{about}\t{name}")
+    return gone, come
 
 
 def _plain(files: dict[str, str], name: str) -> bool:
