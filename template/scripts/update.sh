@@ -118,7 +118,7 @@ for key in "_src_path", "_commit":
     step "render it as it is now" merge render new "$new_version" ${data[@]+"${data[@]}"}
     verdict=$(printed merge merge merge) || exit 1
     [ "$verdict" != same ] || { echo "Already at $new_version" && exit; }
-    cat "$work/executed"
+    cat "$work/broken" "$work/executed"
     if [ -t 0 ] && [ -s "$work/executed" ]; then
         read -r -p "Run them? [y/N] " && [[ $REPLY == [yY]* ]] || die "nothing was changed, and none of them was run"
     fi

@@ -16,6 +16,7 @@ from groundwork.errors import UserError
 from groundwork.update.checkout import write
 from groundwork.update.drift import Change, drift, executed
 from groundwork.update.git import GitError
+from groundwork.update.imports import broken
 from groundwork.update.lockfile import resolved
 from groundwork.update.merge import merge
 from groundwork.update.repository import Repository
@@ -422,3 +423,49 @@ def test_a_file_that_will_be_the_projects_own_comes_once_and_moves_with_its_edit
     append(new / "text.txt", "again")
     update(project, new, new)
     assert not [name for name in names if (project / name).exists()]
+
+
+OLDER = {
+    "src/p/__init__.py": "",
+    "src/p/ops/__init__.py": "_HOME = {'Context': 'core'}\ndef __getattr__(name): ...\n",
+    "src/p/ops/core.py": "class Context: ...\nLIMIT = 1\n",
+    "src/p/ops/gone.py": "",
+    "src/p/ops/data/rows.py": "def read(): ...\n",
+}
+NEWER = OLDER | {
+    "src/p/ops/core.py": "from .context import *\n",
+    "src/p/ops/context.py": "class Context: ...\nLIMIT = 1\n",
+    "src/p/ops/data/rows.py": "def load(): ...\n",
+}
+del NEWER["src/p/ops/gone.py"]
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("from .ops import Context", ""),
+        ("from .ops.core import Context, LIMIT", ""),
+        ("from p.ops.data import rows", ""),
+        ("import numpy.ops", ""),
+        ("from . import of_mine", ""),
+        ("from .ops import never_was", ""),
+        ("from .ops.gone import x", ""),  # it was not there before either
+        ("from .ops.gone import *", "src.p.ops.gone"),
+        ("from .ops import gone", "src.p.ops.gone"),
+        ("import p.ops.gone", "src.p.ops.gone"),
+        ("def f():\n    from p.ops.data.rows import read", "src.p.ops.data.rows.read"),
+        ("no python", ""),
+    ],
+)
+def test_imports_that_a_version_breaks_are_named(tmp_path: Path, line: str, named: str) -> None:
+    own = {"src/p/model.py": f"{line}\n", "src/p/of_mine.py": "from .ops.gone_too import x\n"}
+    root = fill(tmp_path / "project", OLDER | own)
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    commit_all(root, "Start")
+    repository = Repository(root)
+    trees = [
+        repository.tree_of(fill(tmp_path / name, content))
+        for name, content in (("merged", NEWER | own), ("standard", NEWER))
+    ]
+    expected = [f"src/p/model.py:{1 + line.count(chr(10))}: {named}"] if named else []
+    assert broken(repository, repository.tree(), *trees) == expected

@@ -17,6 +17,7 @@ from groundwork.errors import UserError
 from .answers import Answers
 from .checkout import require_whole, write
 from .drift import drift, executed, said
+from .imports import broken
 from .lockfile import PYPROJECT, resolved
 from .merge import merge
 from .ownership import ANSWERS, among, ownership
@@ -91,8 +92,9 @@ def merged(update: Update) -> None:
     """Merge the two renders; print "same", "lock" or "ready".
 
     That is: it changes nothing; scripts/lock.sh has to run, on the files in WORK/tree; or neither.
-    WORK/executed gets what there is to say before a script of the new version runs, WORK/summary
-    and WORK/decide what there is to say when all is done: the latter where a person has to decide.
+    WORK/broken and WORK/executed get what there is to say before a script of the new version runs,
+    WORK/summary and WORK/decide what there is to say when all is done: the last where a person has
+    to decide.
     """
     repository, work = update.repository, update.work
     result = merge(repository, work / "old", work / "new")
@@ -104,6 +106,10 @@ def merged(update: Update) -> None:
         "".join([*kept, f"Updated from {update.answers.version} to {new.version}"]),
     )
     _write(work / "executed", executed(repository, work / "old", work / "new"))
+    standard = repository.tree_of(work / "new")
+    imports = [f"  {one}\n" for one in broken(repository, repository.tree(), result.tree, standard)]
+    title = "Imports of your code that this version does not have; change them after the update:\n"
+    _write(work / "broken", "".join([title, *imports] if imports else []))
     dependencies = PYPROJECT in result.conflicts
     then = "scripts/lock.sh and scripts/test.sh" if dependencies else "scripts/test.sh"
     if result.conflicts:
