@@ -339,3 +339,18 @@ def test_a_sparse_checkout_that_lacks_files_of_the_project_is_refused(
     else:
         with pytest.raises(GitError, match=r"lacks \d+ files of the project, such as .+ disable"):
             require_whole(Repository(start.project))
+
+
+def test_a_linked_worktree_has_an_index_of_its_own(
+    starts: dict[str, Start], tmp_path: Path
+) -> None:
+    start = starts[""].copy(tmp_path / "copy")
+    untouched = start.state()
+    git(start.root, "worktree", "add", "--quiet", str(tmp_path / "linked"))
+    linked = replace(start, root=tmp_path / "linked")
+    (linked.root / "var/update").mkdir(parents=True)
+    linked.begin()
+    assert content(linked.root / "edited.txt") == AFTER["edited.txt"]
+    said = git(linked.root, "status", "--porcelain").splitlines()
+    assert [line for line in said if line[1] != " "] == ["UU both.txt"]
+    assert start.state() == untouched
