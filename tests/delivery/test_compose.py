@@ -289,6 +289,12 @@ def test_two_deployments_at_once_are_one_too_many(platform: Platform) -> None:
     assert platform.history()[-1]["outcome"] == "ok"
 
 
+def test_mlflow_has_no_processes_for_what_is_not_used(platform: Platform) -> None:
+    running = platform.ok(*COMPOSE, "top", "tracking")
+    assert "mlflow server" in running
+    assert "huey" not in running
+
+
 def test_without_the_registry_nothing_changes(platform: Platform) -> None:
     before = platform.state()["release"]
     with platform.load():

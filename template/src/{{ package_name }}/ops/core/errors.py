@@ -11,7 +11,7 @@ _USER = re.compile(r"(\w://)(?:[^\s/?#@:]*:\S*|[^\s/?#@]*)@")
 _NAME = r"(?:passw|pwd|token|secret|api_?key|access_?key)"
 _GIVEN = re.compile(rf"(?i)(\b\w*{_NAME}\w*=)[^\s&;,'\")]+")
 # A shell's PWD is a folder; a value of less than six characters may stand anywhere.
-_VARIABLE = re.compile(rf"(?is)(?!(?:OLD)?PWD=)[^=]*{_NAME}[^=]*=.{{6,}}")
+_VARIABLE = re.compile(rf"(?is)(?!(?:OLD)?PWD=)[^=]*{_NAME}[^=]*=......")
 
 
 class UserError(Exception):
