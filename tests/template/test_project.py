@@ -61,8 +61,9 @@ def test_the_clone_stays_clean(machine: Machine) -> None:
 
 
 def test_nothing_is_written_outside_the_caches(machine: Machine) -> None:
-    """Tools may keep settings of their own under .config; projects and scripts do not."""
-    assert {path.name for path in machine.home.iterdir()} <= {".cache", ".config", ".local"}
+    """Tools may keep settings of their own, Jupyter in .ipython; projects and scripts do not."""
+    own = {".cache", ".config", ".local", ".ipython"}
+    assert {path.name for path in machine.home.iterdir()} <= own
 
 
 def test_every_name_that_the_environment_takes_is_reserved(machine: Machine) -> None:

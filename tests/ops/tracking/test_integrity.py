@@ -35,7 +35,7 @@ def use(name, workplace, rows, folder):
         case "deploy":
             local.Local(config).build(1, "champion")
         case "serve":
-            server._fetched(config, "champion")
+            server.run(config, "champion")
 
 
 @pytest.fixture(params=["predict", "evaluate", "explain", "export", "deploy", "serve"])
@@ -43,6 +43,7 @@ def command(request, workplace, inputs, tmp_path, monkeypatch):
     """What a command does with the champion, where it must not come to load it."""
     inputs.head(3).to_csv(tmp_path / "in.csv", index=False)
     monkeypatch.setattr(flavor, "load", pytest.fail)
+    monkeypatch.setattr(server.handover, "bind", lambda *_: None)
     monkeypatch.setattr(workplace.config, "var_dir", tmp_path / "var")  # of releases
     return lambda: use(request.param, workplace, tmp_path / "in.csv", tmp_path)
 

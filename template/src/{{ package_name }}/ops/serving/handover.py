@@ -180,8 +180,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        what = f"{host}:{port} cannot be used ({error.strerror})"
-        raise UserError(f"{what}; stop what uses it, or choose another port") from None
+        said = f"{host}:{port} cannot be used ({error.strerror}); stop what uses it"
+        raise UserError(f"{said}, or choose another port") from None
     return listener
 
 
