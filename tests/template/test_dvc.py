@@ -102,7 +102,7 @@ def test_without_dvc_there_is_no_trace_of_it(project: Path) -> None:
     ],
 )
 def test_what_the_stages_give_is_what_is_committed(render: Render, framework: str) -> None:
-    """Of scikit-learn the next test says so."""
+    """Of scikit-learn tests/ops/options/test_dvc.py says so."""
     root = render(framework=framework, data="dvc")
     project = install(root, "3.12")
     told = project.ok(DVC, "repro")
@@ -117,6 +117,7 @@ def test_what_the_stages_give_is_what_is_committed(render: Render, framework: st
 
 
 @pytest.mark.slow
+@pytest.mark.rare  # of its steps tests/ops/options/test_dvc.py has one test each
 def test_versions_come_and_go_and_every_run_can_be_had_again(
     render: Render, tmp_path: Path
 ) -> None:
