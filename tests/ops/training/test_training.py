@@ -79,12 +79,11 @@ def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_p
     assert loaded.manifest.model_digest in (loaded.folder / "model_card.md").read_text()
 
 
-def test_mlflow_itself_can_load_the_registered_model(workplace, inputs):
-    import mlflow
-
+def test_mlflow_itself_can_load_the_registered_model(workplace, inputs, monkeypatch):
     from ..project import features
 
-    mlflow.set_tracking_uri(workplace.config.tracking_uri)
+    # Not by mlflow.set_tracking_uri, which sets it for all tests that come after.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", workplace.config.tracking_uri)
     x = features.features.build(inputs.head(5))
     scores = example.score_with_mlflow(f"models:/{workplace.config.model_name}@champion", x)
     version = registry.resolve(workplace.config, "champion")
