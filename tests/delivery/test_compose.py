@@ -290,7 +290,8 @@ def test_two_deployments_at_once_are_one_too_many(platform: Platform) -> None:
 
 
 def test_mlflow_has_no_processes_for_what_is_not_used(platform: Platform) -> None:
-    running = platform.ok(*COMPOSE, "top", "tracking")
+    container = platform.ok(*COMPOSE, "ps", "--quiet", "tracking").strip()
+    running = platform.docker.ok("top", container, "-ww", "-eo", "pid,args")
     assert "mlflow server" in running
     assert "huey" not in running
 
