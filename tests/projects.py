@@ -17,6 +17,14 @@ from .conftest import commit_all, git
 
 MINUTES = 60
 COMMAND = ".venv/bin/my-ml-project"
+OTHER_ROWS = """
+
+_everything = load
+
+
+def load():
+    return _everything().iloc[5:]
+"""
 
 
 def free_port() -> str:
@@ -32,6 +40,13 @@ def replace(path: Path, changes: dict[str, str]) -> None:
         assert old in text, f"{path} has no {old!r} to replace"
         text = text.replace(old, new)
     path.write_text(text, "utf-8")
+
+
+def give_other_rows(root: Path) -> None:
+    """Let the source of a project's data have other rows, and commit that."""
+    with (root / "src/my_ml_project/data.py").open("a", encoding="utf-8") as code:
+        code.write(OTHER_ROWS)
+    commit_all(root, "The source has other rows")
 
 
 @dataclass(frozen=True)

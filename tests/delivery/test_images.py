@@ -28,7 +28,7 @@ from tests.containers import (
     need,
     run,
 )
-from tests.projects import COMMAND, MINUTES, Project, free_port, install
+from tests.projects import COMMAND, MINUTES, Project, free_port, give_other_rows, install
 
 pytestmark = [pytest.mark.slow, TOGETHER]
 
@@ -480,17 +480,6 @@ def test_the_pod_of_a_cluster_answers_as_trained(
             apart.terminate()
 
 
-# Lets the source have other rows.
-FRESH = """
-
-_everything = load
-
-
-def load():
-    return _everything().iloc[5:]
-"""
-
-
 def test_the_scheduled_job_retrains_on_new_rows_and_pushes_them(
     trained: Project, tmp_path: Path
 ) -> None:
@@ -513,9 +502,7 @@ def test_the_scheduled_job_retrains_on_new_rows_and_pushes_them(
 
     assert job() == (0, ["the rows are as recorded: nothing to retrain"], "")
     git(tmp_path, "clone", "--quiet", str(origin), "work")
-    with (tmp_path / "work/src/my_ml_project/data.py").open("a", encoding="utf-8") as code:
-        code.write(FRESH)
-    commit_all(tmp_path / "work", "The source has other rows")
+    give_other_rows(tmp_path / "work")
     git(tmp_path / "work", "push", "--quiet", "origin", "main")
 
     status, told, error = job()

@@ -11,7 +11,7 @@ import yaml
 
 from groundwork import template as checkout
 from tests.conftest import ROOT, Render, commit_all, git
-from tests.projects import COMMAND, Project, install, replace
+from tests.projects import COMMAND, Project, give_other_rows, install, replace
 
 DVC = ".venv/bin/dvc"
 STAGES = ["prepare", "validate", "train", "evaluate"]
@@ -184,17 +184,6 @@ def test_versions_come_and_go_and_every_run_can_be_had_again(
     assert git(other, "status", "--porcelain") == ""
 
 
-# Lets the source have other rows.
-FRESH = """
-
-_everything = load
-
-
-def load():
-    return _everything().iloc[5:]
-"""
-
-
 @pytest.mark.slow
 def test_the_scheduled_job_trains_on_new_rows_and_stores_them(
     render: Render, tmp_path: Path
@@ -206,9 +195,7 @@ def test_the_scheduled_job_trains_on_new_rows_and_stores_them(
     commit_all(root, "A remote that others reach")
     origin = tmp_path / "origin"
     git(tmp_path, "clone", "--quiet", "--bare", str(root), str(origin))
-    with (root / "src/my_ml_project/data.py").open("a", encoding="utf-8") as code:
-        code.write(FRESH)
-    commit_all(root, "The source has other rows")
+    give_other_rows(root)
     git(root, "push", "--quiet", str(origin), "main")
     (tmp_path / "home").mkdir()
     given = {

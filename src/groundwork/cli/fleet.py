@@ -48,7 +48,7 @@ def fleet(  # noqa: PLR0913 - options of a command
     names = list(dict.fromkeys([*(projects or []), *(_lines(file) if file else [])]))
     if not names:
         raise UserError("there is no project to look at; name some, or a --file that does")
-    _check(jobs, timeout, wave if update else -wave)
+    _check(jobs, timeout, wave, update=update)
     pages = [
         (place, made)
         for place, made in ((html, page), (json, as_json), (csv, as_csv))
@@ -73,11 +73,11 @@ def fleet(  # noqa: PLR0913 - options of a command
     return int(any(row.state in WRONG for row in found))
 
 
-def _check(jobs: int | None, timeout: int, wave: int) -> None:
+def _check(jobs: int | None, timeout: int, wave: int, *, update: bool) -> None:
     for option, number in (("--jobs", jobs), ("--timeout", timeout)):
         if number is not None and number < 1:
             raise UserError(f"{option} must be at least 1")
-    if wave < 0:
+    if wave < 0 or (wave and not update):
         raise UserError("--wave needs --update, and a number of projects")
 
 

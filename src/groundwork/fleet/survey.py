@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from groundwork.audit.run import audit
 from groundwork.errors import UserError
+from groundwork.locks.pins import pinned
 from groundwork.update.answers import Answers
 from groundwork.update.drift import drift
 from groundwork.update.git import GitError, git
@@ -196,12 +197,10 @@ def _locked(repository: Repository, package: str) -> str:
     """Return the version of a package in the project's lock, or that it has none."""
     line = repository.files(repository.tree()).get(LOCK)
     try:
-        content = tomllib.loads(repository.text(line)) if line else {}
+        found = pinned(repository.text(line)) if line else {}
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{LOCK} cannot be read: {error}") from None
-    wanted = canonicalize_name(package)
-    found = {one["version"] for one in content.get("package", []) if one.get("name") == wanted}
-    return " ".join(sorted(found)) or "none"
+    return " ".join(sorted(set(found.get(canonicalize_name(package), ())))) or "none"
 
 
 def _reproduced(folder: Path) -> str:

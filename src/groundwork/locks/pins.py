@@ -7,10 +7,13 @@ from pathlib import Path
 
 def pins(lock: Path) -> dict[str, tuple[str, ...]]:
     """Return the versions that a poetry.lock holds of each package; none for a missing file."""
-    if not lock.exists():
-        return {}
+    return pinned(lock.read_text("utf-8")) if lock.exists() else {}
+
+
+def pinned(lock: str) -> dict[str, tuple[str, ...]]:
+    """Return the versions that the text of a poetry.lock holds of each package."""
     found: dict[str, tuple[str, ...]] = {}
-    for package in tomllib.loads(lock.read_text("utf-8")).get("package", []):
+    for package in tomllib.loads(lock).get("package", []):
         found[package["name"]] = (*found.get(package["name"], ()), package["version"])
     return found
 
