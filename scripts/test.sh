@@ -36,7 +36,7 @@ install_itself() {
 say "Setting up $ROOT"
 choose_python
 choose_uv
-step "install packages" prepare main lock test docs dev
+step "install packages" prepare main tools test docs dev
 step "install groundwork" install_itself
 [ -z "$only_setup" ] || exit 0
 

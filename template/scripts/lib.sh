@@ -14,10 +14,8 @@ export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=$ROOT/.venv
 
-# Versions of the tools that change the lock or the standard. They run in environments of their
-# own, so they cannot get in the way of the project's packages.
-# shellcheck disable=SC2034
-POETRY_VERSION=2.5.1 POETRY_EXPORT_VERSION=1.10.1 POETRY_MIRROR_VERSION=0.6.5 COPIER_VERSION=${COPIER_VERSION:-9.19.1}
+# What is fetched once for all projects of a user; without a home, for this one alone.
+CACHE=${XDG_CACHE_HOME:-${HOME:-$ROOT/var}/.cache}/groundwork
 
 # die MESSAGE: one line on stderr, exit 1.
 die() {
@@ -159,7 +157,7 @@ find_python() {
 
 # find_uv: set UV to a uv that runs: the one on PATH, else one that bootstrap_uv kept; or fail.
 find_uv() {
-    local kept=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/groundwork/uv version
+    local kept=$CACHE/uv version
     version=$(sed -n 's/^uv==\([^ ;]*\).*/\1/p' "$ROOT/requirements/dev.txt" 2>/dev/null) || true
     UV_KEPT=$kept/${version:-none}/uv
     # Any that was kept will do where the export that names the version is being mended.
@@ -218,33 +216,41 @@ need_uv() {
     UV=$UV_KEPT
 }
 
-# run_tool ARGUMENT… -- ARGUMENT…: `uv tool run` with both; from the cache alone if that has it all.
-run_tool() {
-    local tool=(tool run --quiet --python "$PYTHON") offline=''
-    while [ "$1" != -- ]; do
-        tool+=("$1")
-        shift
-    done
-    shift
-    ! "$UV" --offline "${tool[@]}" --version >/dev/null 2>&1 || offline=--offline
-    "$UV" $offline "${tool[@]}" "$@"
+# sync PYTHON REQUIREMENTS…: install these and no others. The cache first: it spares a second of questions
+# to the index, and needs no network. uv reads the settings of the folder that it runs in.
+sync() {
+    cd "$ROOT"
+    "$UV" pip sync --quiet --offline --python "$@" 2>/dev/null || "$UV" pip sync --quiet --python "$@"
 }
 
-# poetry ARGUMENT…: the pinned Poetry. Where the index has no JSON API, as behind many company
-# mirrors, POETRY_PYPI_MIRROR_URL names its simple address.
+# make_tools FOLDER: an environment with what scripts/tools.txt names, each file checked by its hash.
+make_tools() {
+    local new=$1.$$
+    "$UV" venv --quiet --clear --python "$PYTHON" "$new" || return
+    sync "$new" --require-hashes scripts/tools.txt || { rm -rf "$new" && return 1; }
+    rm -rf "$1" && mv "$new" "$1" # a rename: another process sees the whole of it or none
+}
+
+# tools_python ARGUMENT…: the Python that can import Poetry and Copier, which have an environment of their
+# own in the cache, so that they cannot get in the way of the project's packages.
+tools_python() {
+    local folder
+    folder=$CACHE/tools/$(python_of "$PYTHON")-$(sha256 "$ROOT/scripts/tools.txt")
+    python_of "$folder/bin/python" >/dev/null || (make_tools "$folder") || return
+    "$folder/bin/python" "$@"
+}
+
+# poetry ARGUMENT…: the locked Poetry, and the Python that can import it. The seed makes it write equal
+# markers in one way, not in either of two.
 poetry() { poetry_python -m poetry --no-interaction "$@"; }
+poetry_python() { POETRY_VIRTUALENVS_CREATE=false PYTHONHASHSEED=0 tools_python "$@"; }
 
-# poetry_python ARGUMENT…: the Python that can import it.
-poetry_python() {
-    local tool=(--from "poetry==$POETRY_VERSION" --with "poetry-plugin-export==$POETRY_EXPORT_VERSION")
-    [ -z "${POETRY_PYPI_MIRROR_URL:-}" ] ||
-        tool+=(--with "poetry-plugin-pypi-mirror==$POETRY_MIRROR_VERSION")
-    # The seed makes Poetry write equal markers in one way, not in either of two.
-    POETRY_VIRTUALENVS_CREATE=false PYTHONHASHSEED=0 run_tool "${tool[@]}" python -- "$@"
+# copier_python ARGUMENT…: a Python that can import the locked Copier, or the one that COPIER_VERSION names.
+copier_python() {
+    if [ -z "${COPIER_VERSION:-}" ]; then tools_python "$@"; else
+        "$UV" tool run --quiet --python "$PYTHON" --from "copier==$COPIER_VERSION" python "$@"
+    fi
 }
-
-# copier_python ARGUMENT…: a Python that can import the pinned Copier.
-copier_python() { run_tool --from "copier==$COPIER_VERSION" python -- "$@"; }
 
 # hold NAME: wait for and keep a lock until this process and its children have ended.
 hold() {

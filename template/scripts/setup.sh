@@ -35,20 +35,12 @@ for file in "${requirements[@]}"; do
     [ -s "$file" ] || die "${file#"$ROOT"/} is missing or empty; scripts/lock.sh writes it"
 done
 
-# The cache first: it spares a second of questions to the index, and needs no network. uv reads the
-# settings of the folder that it runs in.
-sync() {
-    cd "$ROOT"
-    "$UV" pip sync --quiet --python "$VENV/bin/python" --offline "$@" 2>/dev/null ||
-        "$UV" pip sync --quiet --python "$VENV/bin/python" "$@"
-}
-
-sync_packages() { sync --require-hashes "${requirements[@]}"; }
+sync_packages() { sync "$VENV/bin/python" --require-hashes "${requirements[@]}"; }
 
 # The project itself is a requirement as well, so one command tells whether all is as it should be.
 sync_project() {
     echo '-e .' >"$VENV/.project.txt"
-    sync --no-build-isolation "${requirements[@]}" "$VENV/.project.txt"
+    sync "$VENV/bin/python" --no-build-isolation "${requirements[@]}" "$VENV/.project.txt"
 }
 
 say "Setting up $ROOT"

@@ -8,6 +8,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Generator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from zipfile import ZipFile
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from pytest_copie.plugin import Copie
 
+from groundwork.audit.prove.environment import find_uv
 from groundwork.update.git import OF_HOOKS
 from tests.conftest import ROOT, Render, commit_all, git, rendered
 
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.xdist_group("habits")]
 
 SCRIPTS = [
     *sorted((ROOT / "scripts").glob("*.sh")),
-    *sorted((ROOT / "template/scripts").iterdir()),
+    *sorted((ROOT / "template/scripts").glob("*.sh*")),
     ROOT / ".ci/run",
 ]
 # What would change what a script does, or what uv and pip install.
@@ -112,20 +114,27 @@ def test_a_script_is_one_for_bash_3_2(path: Path) -> None:
         subprocess.run([old, "-n", path], check=True)
 
 
+def write_wheel(folder: Path, name: str, file: str, content: str) -> str:
+    """Write a wheel of version 1 with one file; return its SHA-256."""
+    path = folder / f"{name}-1-py3-none-any.whl"
+    about = f"{name}-1.dist-info"
+    with ZipFile(path, "w") as wheel:
+        wheel.writestr(file, content)
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        wheel.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{about}/RECORD", "")
+    return sha256(path.read_bytes()).hexdigest()
+
+
 @pytest.mark.parametrize(("digest", "says"), [("right", ""), ("0" * 64, "does not have the hash")])
 def test_uv_is_fetched_with_pip_as_users_set_it_and_checked(
     tmp_path: Path, digest: str, says: str
 ) -> None:
-    wheel = tmp_path / "uv-1-py3-none-any.whl"
-    with ZipFile(wheel, "w") as file:
-        file.writestr("uv-1.data/scripts/uv", "#!/bin/sh\n")
-        file.writestr("uv-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 1\n")
-        file.writestr(
-            "uv-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        file.writestr("uv-1.dist-info/RECORD", "")
+    right = write_wheel(tmp_path, "uv", "uv-1.data/scripts/uv", "#!/bin/sh\n")
     if digest == "right":
-        digest = subprocess.check_output(["sha256sum", wheel], text=True).split()[0]
+        digest = right
     project = tmp_path / "it's a project"
     for name in ("scripts", "requirements"):
         (project / name).mkdir(parents=True)
@@ -145,6 +154,37 @@ def test_uv_is_fetched_with_pip_as_users_set_it_and_checked(
     assert done.returncode == (1 if says else 0), done.stderr
     assert says in done.stderr
     assert done.stderr.count("\n") == bool(says)
+
+
+@pytest.mark.parametrize(("digest", "says"), [("right", ""), ("0" * 64, "hash")])
+@pytest.mark.parametrize("home", [True, False])
+def test_poetry_and_copier_come_by_their_hashes_into_a_place_of_one_user(
+    tmp_path: Path, digest: str, says: str, *, home: bool
+) -> None:
+    right = write_wheel(tmp_path, "poetry", "poetry.py", "print('Poetry 1')\n")
+    project = tmp_path / "it's a project"
+    (project / "scripts").mkdir(parents=True)
+    (project / "scripts/lib.sh").write_bytes((ROOT / "template/scripts/lib.sh").read_bytes())
+    pin = f"poetry==1 --hash=sha256:{right if digest == 'right' else digest}\n"
+    (project / "scripts/tools.txt").write_text(pin)
+    environment = HABITS | {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(tmp_path)}
+    environment |= {"PATH": "/usr/bin:/bin", "UV_NO_CACHE": "1", "UV": str(find_uv())}
+    if home:
+        environment["HOME"] = str(tmp_path)
+    place = (tmp_path if home else project / "var") / ".cache/groundwork/tools"
+    script = "source scripts/lib.sh; PYTHON=$1; poetry --version"
+    done = subprocess.run(
+        ["bash", "-c", script, "-", sys._base_executable],  # type: ignore[attr-defined] # noqa: SLF001
+        cwd=project,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert bool(done.returncode) is bool(says), done.stderr
+    assert says in done.stderr.lower()
+    assert done.stdout == ("" if says else "Poetry 1\n")
+    assert bool([*place.glob("*/bin/python")]) is not bool(says)
 
 
 def health_checks(project: Path) -> dict[str, list[str]]:

@@ -58,7 +58,7 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
     return {
         "UV_CACHE_DIR": str(tmp_path / "cache"),
         "UV_DEFAULT_INDEX": dead,
-        "UV_TOOL_DIR": str(tmp_path / "tools"),
+        "XDG_CACHE_HOME": str(tmp_path / "tools"),
         "UV_HTTP_RETRIES": "0",
     }
 
