@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -33,11 +33,7 @@ def register(
     again.
     """
     name = settings.model_name
-    try:
-        client.get_registered_model(name)
-    except MlflowException as error:
-        if not runs.is_absent(error):
-            raise
+    if _model(settings, client) is None:
         client.create_registered_model(name)
     what = (manifest.model_digest, manifest.code.commit or "")
     known = [
@@ -75,12 +71,8 @@ def aliases(settings: Settings, client: MlflowClient) -> dict[str, str]:
 
     Raises UserError where the registry cannot be read: that is not the same as no champion.
     """
-    try:
-        return dict(client.get_registered_model(settings.model_name).aliases)
-    except MlflowException as error:
-        if not runs.is_absent(error):
-            raise
-        return {}
+    model = _model(settings, client)
+    return dict(model.aliases) if model else {}
 
 
 @runs.explained
@@ -94,7 +86,8 @@ def resolve(settings: Settings, reference: str, client: MlflowClient | None = No
     number = reference if by_number else aliases(settings, client).get(reference)
     if number is not None:
         try:
-            return _version(client.get_model_version(settings.model_name, number))
+            found = client.get_model_version(settings.model_name, number)
+            return _version(runs.answered(found, settings.model_name))
         except MlflowException as error:
             if not runs.is_absent(error):
                 raise
@@ -202,9 +195,23 @@ def _crown(settings: Settings, client: MlflowClient, history: list[int]) -> None
     client.set_registered_model_tag(settings.model_name, HISTORY, json.dumps(history))
 
 
+def _model(settings: Settings, client: MlflowClient) -> RegisteredModel | None:
+    """Return the registered model, or none where MLflow says that it does not exist."""
+    try:
+        found = client.get_registered_model(settings.model_name)
+    except MlflowException as error:
+        if not runs.is_absent(error):
+            raise
+        return None
+    return runs.answered(found, settings.model_name)
+
+
 def _history(settings: Settings, client: MlflowClient) -> list[int]:
     """Return the champions, oldest first; the last one is the alias's, whatever the list says."""
-    model = client.get_registered_model(settings.model_name)
+    model = _model(settings, client)
+    champion = model.aliases.get(CHAMPION) if model else None
+    if model is None or champion is None:
+        return []
     try:
         history = [int(number) for number in json.loads(model.tags.get(HISTORY, "[]"))]
     except (TypeError, ValueError):
@@ -212,9 +219,6 @@ def _history(settings: Settings, client: MlflowClient) -> list[int]:
             f"the tag {HISTORY} of {settings.model_name} is damaged; "
             "set it in MLflow to the list of champions, such as [1, 2]"
         ) from None
-    champion = model.aliases.get(CHAMPION)
-    if champion is None:
-        return []
     # The alias moves first, so a list that does not end with it was cut short by a crash.
     current = int(champion)
     if current in history:

@@ -99,6 +99,13 @@ def is_absent(error: MlflowException) -> bool:
     return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
 
 
+def answered(found: _R | None, name: str) -> _R:
+    """Return what MLflow found. Raises MlflowException where it is not `name`, as from a proxy."""
+    if found is None or getattr(found, "name", None) != name:
+        raise MlflowException(f"it answers without {name}; is MLFLOW_TRACKING_URI right?")
+    return found
+
+
 @explained
 def connect(settings: Settings) -> MlflowClient:
     """Return a client for the settings' store, making the embedded one where it is missing.
@@ -112,10 +119,12 @@ def connect(settings: Settings) -> MlflowClient:
     # The first use of a database makes its tables, which two processes must not do at once.
     with FileLock(settings.var_dir / "mlflow.lock"):
         client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
-        if client.get_experiment_by_name(settings.experiment) is None:
+        if (found := client.get_experiment_by_name(settings.experiment)) is None:
             embedded = address.scheme.startswith("sqlite")
             store = (settings.var_dir / "artifacts").as_uri() if embedded else None
             client.create_experiment(settings.experiment, store, dict([KIND]))
+        else:
+            answered(found, settings.experiment)
     return client
 
 
@@ -286,11 +295,9 @@ def _first_line(error: Exception) -> str:
 
 @explained
 def experiment_id(settings: Settings, client: MlflowClient) -> str:
-    """Return the id of this project's experiment. Raises UserError where there is none."""
+    """Return the id of this project's experiment, which `connect` made."""
     found = client.get_experiment_by_name(settings.experiment)
-    if found is None:
-        raise UserError(f"MLflow has no experiment {settings.experiment}; run `{NAME} train`")
-    return str(found.experiment_id)
+    return str(answered(found, settings.experiment).experiment_id)
 
 
 @explained
