@@ -18,7 +18,7 @@ from tests.containers import checked, run
 
 Config = dict[str, Any]
 
-# Who needs each network. What is `internal` leads nowhere else, so nothing in it is published there.
+# Who needs each network, and which of them lead nowhere else.
 NETWORKS = {
     "service": {"gateway", "blue", "green", "prometheus"},
     "login": {"login"},

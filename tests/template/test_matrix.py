@@ -293,15 +293,13 @@ def test_all_pipelines_follow_gitlabs_schema(matrix: Matrix) -> None:
     run("check-jsonschema", *schema, *pipelines, cwd=ROOT)
 
 
-def test_every_platform_is_one_that_compose_knows(matrix: Matrix, tmp_path: Path) -> None:
+def test_every_platform_is_one_that_compose_knows(matrix: Matrix) -> None:
     """By its schema, and as Docker Compose itself reads it, with the services of a release."""
     platforms = [folder / name for folder, (name,) in matrix.files("compose.yaml")]
     run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *platforms, cwd=ROOT)
-    made_up = tmp_path / "env"
-    made_up.write_text("DATABASE_PASSWORD=made-up\nGRAFANA_PASSWORD=made-up\n", "utf-8")
     on_gpus = set()
     for platform in platforms:
-        command = ("--env-file", made_up, "--file", platform, "--profile", "release", "config")
+        command = ("--file", platform, "--profile", "release", "config")
         told = json.loads(run("docker-compose", *command, "--format", "json", cwd=ROOT))
         limits = {name: one["deploy"]["resources"] for name, one in told["services"].items()}
         assert {"blue", "green", "gateway", "database", "tracking"} <= limits.keys()
