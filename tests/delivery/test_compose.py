@@ -375,7 +375,7 @@ except urllib.error.HTTPError as error:
 def test_mlflow_asks_for_its_password(
     platform: Platform, path: str, user: str | None, password: str | None, status: str
 ) -> None:
-    if password == "right":  # noqa: S105 - which one is read now
+    if password == "right":  # noqa: S105 # pragma: allowlist secret
         password = platform.passwords()["tracking_password"]
     login = [] if user is None else [user, password]
     address = f"http://127.0.0.1:{platform.ports['TRACKING_PORT']}{path}"
