@@ -32,7 +32,7 @@ for name in database_password grafana_password tracking_password; do
         { (umask 077 && printf '%s\n' "$password" >"$file.new") && mv -f "$file.new" "$file"; } 2>/dev/null ||
             die "cannot write to $ROOT/$folder"
     fi
-    chmod 444 "$file" 2>/dev/null || die "$file belongs to another user, so its mode cannot be set to 444"
+    chmod 644 "$file" 2>/dev/null || die "$file belongs to another user, so its mode cannot be set to 644"
 done
 [ "${1:-}" != --passwords ] || exit 0
 
