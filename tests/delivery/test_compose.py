@@ -319,32 +319,6 @@ def test_passwords_are_files_that_nothing_shows(platform: Platform) -> None:
     assert not [name for name, one in made.items() if any(one in text for text in shown)]
 
 
-def test_passwords_that_are_there_stay(platform: Platform) -> None:
-    before = platform.passwords()
-    platform.ok("deploy/up.sh", "--passwords")
-    assert platform.passwords() == before
-    (platform.root / "deploy/secrets/grafana_password").write_bytes(b"")
-    platform.ok("deploy/up.sh", "--passwords")
-    after = platform.passwords()
-    assert [name for name in after if after[name] != before[name]] == ["grafana_password"]
-
-
-@pytest.mark.parametrize("where", ["environment", ".env"])
-def test_a_password_as_a_variable_is_said_to_be_of_no_use(platform: Platform, where: str) -> None:
-    given = {"GRAFANA_PASSWORD": "of nobody"}  # pragma: allowlist secret
-    if where == ".env":
-        lines = "".join(f"{name}={value}\n" for name, value in given.items())
-        (platform.root / ".env").write_text(lines, "utf-8")
-        given = {}
-    done = platform.run("deploy/up.sh", "--passwords", **given)
-    (platform.root / ".env").unlink(missing_ok=True)
-    assert done.returncode == 1
-    assert done.stderr == (
-        "error: GRAFANA_PASSWORD is no longer read from .env or the environment: write its value "
-        "into deploy/secrets/grafana_password, and remove it there\n"
-    )
-
-
 # Prints the status that MLflow gives to this user and password.
 ASK = """
 import base64, sys, urllib.error, urllib.request as web

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -188,3 +189,60 @@ def test_a_network_or_a_secret_of_another_kind_is_noticed(
 def test_only_the_gateway_is_published_elsewhere_by_a_setting(project: Path) -> None:
     found = publication(merged(project, ML_HOST="0.0.0.0"))  # noqa: S104
     assert [*found] == ["gateway: publishes 8000 to other machines"]
+
+
+def up(project: Path, **environment: str) -> tuple[int, str]:
+    """Make a project's passwords; return the exit status and what was said."""
+    command = ["env", "-C", project, "deploy/up.sh", "--passwords"]
+    done = run(command, {"PATH": os.environ["PATH"]} | environment)
+    return done.returncode, done.stdout + done.stderr
+
+
+def kept(project: Path) -> dict[str, str]:
+    return {path.name: path.read_text("utf-8") for path in (project / "deploy/secrets").iterdir()}
+
+
+@pytest.fixture
+def own(project: Path, tmp_path: Path) -> Path:
+    """A project to change."""
+    return copytree(project, tmp_path / "project")
+
+
+def test_the_start_makes_the_passwords_that_are_missing(own: Path) -> None:
+    """In a folder that only its owner opens, and that git ignores."""
+    assert up(own) == (0, "")
+    made = kept(own)
+    assert {*made} == set().union(*SECRETS.values())
+    assert all(re.fullmatch(r"[0-9a-f]{40}\n", one) for one in made.values())
+    assert len({*made.values()}) == len(made)
+    folder = own / "deploy/secrets"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    assert "/deploy/secrets/" in (own / ".gitignore").read_text("utf-8").splitlines()
+
+    (folder / "grafana_password").write_bytes(b"")
+    (folder / "tracking_password").write_text("mine\n", "utf-8")
+    assert up(own) == (0, "")
+    again = kept(own)
+    assert again["tracking_password"].strip() == "mine"  # pragma: allowlist secret
+    assert again["database_password"] == made["database_password"]
+    assert again["grafana_password"] not in {"", made["grafana_password"]}
+
+
+@pytest.mark.parametrize(
+    ("where", "name"), [("environment", "DATABASE_PASSWORD"), (".env", "GRAFANA_PASSWORD")]
+)
+def test_a_password_as_a_variable_is_said_to_be_of_no_use(own: Path, where: str, name: str) -> None:
+    given = {name: "of nobody"}
+    if where == ".env":
+        (own / ".env").write_text(f"ML_PORT=8000\n{name}='of nobody'\n", "utf-8")
+        given = {}
+    status, said = up(own, **given)
+    assert status == 1
+    assert said == (
+        f"error: {name} is no longer read from .env or the environment: write its value "
+        f"into deploy/secrets/{name.lower()}, and remove it there\n"
+    )
+    assert kept(own) == {}
+    (own / ".env").write_text(f"# {name}=\n{name}=\n", "utf-8")
+    assert up(own) == (0, ""), "none is given"
