@@ -76,15 +76,14 @@ class Docker(Engine):
             f"--data-root={folder}/data",
             f"--exec-root={folder}/exec",
             "--storage-driver=overlay2",
-            "--iptables=false",
             "--ip6tables=false",
             "--ip-masq=false",
         ]
-        if apart:
+        if apart:  # with rules of its own, which keep networks apart
             up = 'ip link set lo up && exec "$@"'
             command = ["unshare", "-n", "sh", "-c", up, "sh", *command, "--bip=172.31.250.1/24"]
         else:
-            command += ["--bridge=none", "--ip-forward=false"]
+            command += ["--bridge=none", "--ip-forward=false", "--iptables=false"]
         with Path(f"{folder}/dockerd.log").open("ab") as log:
             self.daemon = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         until = monotonic() + 60

@@ -33,7 +33,7 @@ trap 'rm -rf "$work"' EXIT
 # database SCRIPT and artifacts SCRIPT: run it in a container, where the one or the other is.
 database() {
     "${compose[@]}" exec -T database \
-        sh -ec "export PGPASSWORD=\$POSTGRES_PASSWORD PGUSER=\$POSTGRES_USER; $1"
+        sh -ec "export PGPASSWORD=\$(cat \$POSTGRES_PASSWORD_FILE) PGUSER=\$POSTGRES_USER; $1"
 }
 artifacts() {
     "${compose[@]}" run --rm --no-deps -T --workdir /app/artifacts --entrypoint sh tracking -ec "$1"

@@ -36,7 +36,7 @@ PASSWORDS = {
 }
 FOLDER = f"/srv/{NAME}"
 AS_DEPLOY = ("runuser", "-u", "deploy", "--", "env", "-C", FOLDER)
-SERVICES = ("database", "tracking", "prometheus", "alertmanager", "grafana", "gateway")
+SERVICES = ("database", "tracking", "login", "prometheus", "alertmanager", "grafana", "gateway")
 # What compose.yaml takes from a registry: the host cannot reach one.
 STAND_IN = {
     "image": "stand-in",
@@ -44,6 +44,7 @@ STAND_IN = {
     "entrypoint": ["python3", "-m", "http.server"],
     "command": ["8000"],
     "working_dir": "/",
+    "user": "0:0",  # it has no others
     "healthcheck": {"test": ["CMD", "true"]},
 }
 # The engine has it as soon as it is there.
@@ -319,8 +320,14 @@ def test_who_deploys_has_the_engine_and_no_other_power(listening: Serving) -> No
     host.ok("usermod", "--append", "--groups", "sudo", "deploy")
     assert powers(host) >= {"sudo"}
     host.ok("gpasswd", "--delete", "deploy", "sudo")
-    modes = host.ok("stat", "--format", "%a %U", f"{FOLDER}/.env", "/home/deploy/.ssh")
-    assert modes.splitlines() == ["600 deploy", "700 deploy"]
+    secrets = f"{FOLDER}/deploy/secrets"
+    paths = (f"{FOLDER}/.env", "/home/deploy/.ssh", secrets)
+    modes = host.ok("stat", "--format", "%a %U", *paths)
+    assert modes.splitlines() == ["600 deploy", "700 deploy", "700 deploy"]
+    assert host.ok("cat", f"{secrets}/database_password").strip() == "password-of-database"
+    made = host.ok("cat", f"{secrets}/tracking_password").strip()
+    assert re.fullmatch(r"[0-9a-f]{40}", made), "what is not given the host makes"
+    assert f"http://mlflow:{made}@127.0.0.1:5000" in host.ok("cat", f"{FOLDER}/.env")
 
 
 @slow

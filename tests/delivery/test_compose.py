@@ -31,7 +31,8 @@ COMPOSE = ("docker-compose", "--profile", "release")
 ENGINES = ("haproxy", "postgres", "prometheus")
 # Releases that are not right, each in its own way.
 RELEASES = ("wrong", "unready", "failing", "dying", "foreign")
-SERVICES = ("database", "tracking", "prometheus", "alertmanager")
+SERVICES = ("database", "tracking", "login", "prometheus", "alertmanager")
+PASSWORDS = ("database_password", "grafana_password", "tracking_password")
 
 
 @dataclass
@@ -65,6 +66,11 @@ class Platform:
 
     def deploy(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
         return self.run("scripts/deploy.sh", "compose", *arguments, **changed)
+
+    def passwords(self) -> dict[str, str]:
+        """What deploy/up.sh made."""
+        folder = self.root / "deploy/secrets"
+        return {path.name: path.read_text("utf-8").strip() for path in folder.iterdir()}
 
     @property
     def golden(self) -> Path:
@@ -149,9 +155,8 @@ def platform(
     ports = {name: free_port() for name in names}
     environment |= ports | {
         "COMPOSE_FILE": f"compose.yaml:{STAND_INS}/compose.yml",
-        "DATABASE_PASSWORD": "of the database",  # pragma: allowlist secret
-        "GRAFANA_PASSWORD": "of nobody",  # pragma: allowlist secret
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['TRACKING_PORT']}",
+        "MLFLOW_TRACKING_USERNAME": "mlflow",
         "ML_CANARY_SECONDS": "2",
         "ML_CANARY_SHARE": "0.5",
         "ML_CANARY_MIN_REQUESTS": "1",  # a slow machine's are few
@@ -165,7 +170,9 @@ def platform(
     with docker.networked():
         made_platform = Platform(root, docker, environment, ports)
         try:
-            made_platform.ok(*COMPOSE, "up", "--detach", "--wait", *SERVICES)
+            made_platform.ok("deploy/up.sh", *SERVICES)
+            password = made_platform.passwords()["tracking_password"]
+            environment["MLFLOW_TRACKING_PASSWORD"] = password
             made_platform.ok(COMMAND, "prepare")
             told = made_platform.ok(COMMAND, "train")
             assert "registered: version 1, challenger" in told
@@ -287,6 +294,145 @@ def test_two_deployments_at_once_are_one_too_many(platform: Platform) -> None:
     )
     assert first.wait(3 * MINUTES) == 0
     assert platform.history()[-1]["outcome"] == "ok"
+
+
+def test_passwords_are_files_that_nothing_shows(platform: Platform) -> None:
+    """Neither the engine, nor Compose, nor an image, nor a log has one."""
+    made = platform.passwords()
+    assert {*made} == {*PASSWORDS}
+    assert all(re.fullmatch(r"[0-9a-f]{40}", one) for one in made.values())
+    folder = platform.root / "deploy/secrets"
+    assert folder.stat().st_mode & 0o777 == 0o700, "no other user gets that far"
+    ignored = ("git", "check-ignore", *(f"deploy/secrets/{name}" for name in PASSWORDS))
+    assert len(platform.ok(*ignored).split()) == len(PASSWORDS)
+    containers = platform.ok(*COMPOSE, "ps", "--all", "--quiet").split()
+    images = {platform.docker.ok("inspect", "--format", "{{.Image}}", one).strip()
+              for one in containers}  # fmt: skip
+    shown = [
+        platform.docker.ok("inspect", *containers),
+        platform.docker.ok("inspect", *images),
+        *(platform.docker.ok("history", "--no-trunc", one) for one in images),
+        platform.ok(*COMPOSE, "config"),
+        platform.ok(*COMPOSE, "logs", "--no-color"),
+    ]
+    assert "database_password" in shown[0], "where it is does show"
+    assert not [name for name, one in made.items() if any(one in text for text in shown)]
+
+
+# Prints the status that MLflow gives to this user and password.
+ASK = """
+import base64, sys, urllib.error, urllib.request as web
+request = web.Request(sys.argv[1])
+if len(sys.argv) > 2:
+    login = base64.b64encode(":".join(sys.argv[2:]).encode()).decode()
+    request.add_header("Authorization", f"Basic {login}")
+try:
+    print(web.urlopen(request).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "status"),
+    [
+        (None, None, "401"),
+        ("mlflow", "wrong", "401"),
+        ("mlflow", "", "401"),
+        ("admin", "right", "401"),
+        ("mlflow", "right", "200"),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"]
+)
+def test_mlflow_asks_for_its_password(
+    platform: Platform, path: str, user: str | None, password: str | None, status: str
+) -> None:
+    if password == "right":  # noqa: S105 # pragma: allowlist secret
+        password = platform.passwords()["tracking_password"]
+    login = [] if user is None else [user, password]
+    address = f"http://127.0.0.1:{platform.ports['TRACKING_PORT']}{path}"
+    assert platform.ok(sys.executable, "-c", ASK, address, *login).strip() == status
+
+
+def test_training_without_mlflow_s_password_fails_in_one_line(platform: Platform) -> None:
+    wrong = {"MLFLOW_TRACKING_PASSWORD": "wrong"}  # pragma: allowlist secret
+    done = platform.run(COMMAND, "promote", **wrong)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*401.*\n", done.stderr), done.stderr
+
+
+def test_mlflow_s_password_may_be_in_its_address(platform: Platform) -> None:
+    """As the role for hosts writes it into .env."""
+    login = f"mlflow:{platform.passwords()['tracking_password']}"
+    address = f"http://{login}@127.0.0.1:{platform.ports['TRACKING_PORT']}"
+    alone = {"MLFLOW_TRACKING_USERNAME": "", "MLFLOW_TRACKING_PASSWORD": ""}
+    told = platform.ok(COMMAND, "promote", "1", MLFLOW_TRACKING_URI=address, **alone)
+    assert "champion" in told
+
+
+# An address that is not reached in a second is not reached.
+CONNECT = 'timeout 1 bash -c "exec 3<>/dev/tcp/$0/$1"'
+
+
+def reached(platform: Platform, service: str, host: str, port: int) -> bool:
+    """Tell whether a service's container gets a connection there."""
+    there = (*COMPOSE, "exec", "-T", service, "bash", "-c", CONNECT, host, port)
+    return platform.run(*there).returncode == 0
+
+
+def addresses(platform: Platform, service: str) -> list[str]:
+    """Return where a service's container is in its networks."""
+    container = platform.ok(*COMPOSE, "ps", "--quiet", service).strip()
+    (about,) = json.loads(platform.docker.ok("inspect", container))
+    return [network["IPAddress"] for network in about["NetworkSettings"]["Networks"].values()]
+
+
+@pytest.mark.parametrize(
+    ("service", "to", "port", "may"),
+    [
+        ("tracking", "database", 5432, True),
+        ("gateway", "database", 5432, False),
+        ("login", "database", 5432, False),
+        ("slot", "database", 5432, False),
+        ("login", "tracking", 5000, True),
+        ("gateway", "tracking", 5000, False),
+        ("slot", "tracking", 5000, False),
+        ("prometheus", "gateway", 8404, True),
+        ("alertmanager", "gateway", 8404, False),
+    ],
+)
+def test_a_service_reaches_what_it_needs_alone(
+    platform: Platform,
+    service: str,
+    to: str,
+    port: int,
+    may: bool,  # noqa: FBT001
+) -> None:
+    """By its name, or by any address that it has."""
+    if service == "slot":
+        state = platform.state()
+        service = next(slot for slot, one in state["slots"].items() if one == state["release"])
+    hosts = [to] if may else addresses(platform, to)
+    assert any(reached(platform, service, host, port) for host in hosts) is may
+
+
+def test_no_container_can_change_its_files_or_gain_rights(platform: Platform) -> None:
+    """The engine says so of each one, and PostgreSQL works that way, without ever being root."""
+    told = json.loads(
+        platform.docker.ok("inspect", *platform.ok(*COMPOSE, "ps", "--quiet").split())
+    )
+    assert len(told) >= len(SERVICES) + 2
+    for one in told:
+        host = one["HostConfig"]
+        confined = (host["ReadonlyRootfs"], host["CapDrop"], host["CapAdd"], host["SecurityOpt"])
+        assert confined == (True, ["ALL"], None, ["no-new-privileges:true"]), one["Name"]
+        assert host["Memory"] > 0, one["Name"]
+        assert host["PidsLimit"] > 0, one["Name"]
+    root = platform.run(*COMPOSE, "exec", "-T", "database", "sh", "-c", "touch /x || id -u")
+    assert root.stdout.strip() not in {"", "0"}
+    assert "Read-only file system" in root.stderr
 
 
 def test_mlflow_has_no_processes_for_what_is_not_used(platform: Platform) -> None:
@@ -448,7 +594,7 @@ def stored(platform: Platform) -> dict[str, Any]:
         "SELECT json_build_object('runs', (SELECT count(*) FROM runs), 'versions', (SELECT count(*)"
         " FROM model_versions), 'databases', (SELECT json_agg(datname) FROM pg_database))"
     )
-    ask = 'PGPASSWORD=$POSTGRES_PASSWORD psql -U mlflow -Atc "$0"'
+    ask = 'PGPASSWORD=$(cat $POSTGRES_PASSWORD_FILE) psql -U mlflow -Atc "$0"'
     exec_there = (*COMPOSE, "exec", "-T", "database", "sh", "-c")
     found: dict[str, Any] = json.loads(platform.ok(*exec_there, ask, query))
     return found
@@ -688,3 +834,84 @@ def test_stopped_it_answers_no_more_and_starts_again(platform: Platform) -> None
     assert re.fullmatch(rf"error: .*{port}.*(in use|allocated).*\n", refused.stderr), refused.stderr
     assert platform.deploy("rollback").returncode == 0, "what answered last answers again"
     assert "answering" in platform.deploy("status").stdout
+
+
+# From here on the gateway has other settings: these tests are the last.
+LIMIT = 40
+# Prints as JSON what clients of several kinds get of the gateway.
+CLIENTS = """
+import http.client, json, ssl, sys, warnings
+warnings.simplefilter("ignore")
+port, pem = int(sys.argv[1]), sys.argv[2]
+
+
+def status(path="/readyz", version=None, ciphers=None, plain=False):
+    context = ssl.create_default_context(cafile=pem)
+    if ciphers:
+        context.set_ciphers(ciphers)
+    if version:
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = version
+    kind = http.client.HTTPConnection if plain else http.client.HTTPSConnection
+    connection = kind("127.0.0.1", port, timeout=5, **({} if plain else {"context": context}))
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return [answer.status, answer.getheader("Retry-After")]
+    except ssl.SSLError:
+        return "refused"
+    except (OSError, http.client.HTTPException):
+        return "no answer"
+
+
+T = ssl.TLSVersion
+print(json.dumps({
+    "now": status(),
+    "TLS 1.3": status(version=T.TLSv1_3),
+    "TLS 1.2": status(version=T.TLSv1_2),
+    "TLS 1.1": status(version=T.TLSv1_1, ciphers="ALL:@SECLEVEL=0"),
+    "no forward secrecy": status(version=T.TLSv1_2, ciphers="AES256-GCM-SHA384"),
+    "plain": status(plain=True),
+    "metrics": [status(path) for path in ("/metrics", "/%6detrics", "/metrics?a=b")],
+    "many": [status() for _ in range(60)],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def clients(platform: Platform, folder: Path) -> dict[str, Any]:
+    """What clients get once there is a certificate and a limit."""
+    pem = folder / "gateway.pem"
+    made = run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"],
+        dict(os.environ),
+    )  # fmt: skip
+    pem.write_text(checked(made), "utf-8")
+    settings = {"GATEWAY_CERTIFICATE": str(pem), "GATEWAY_RATE": str(LIMIT)}
+    assert platform.deploy("stop").returncode == 0
+    done = platform.deploy("rollback", **settings)
+    assert done.returncode == 0, done.stderr
+    address = f"https://127.0.0.1:{platform.ports['ML_PORT']}"
+    assert address in platform.deploy("status", **settings).stdout
+    asked = (sys.executable, "-c", CLIENTS, platform.ports["ML_PORT"], pem)
+    found: dict[str, Any] = json.loads(platform.ok(*asked))
+    return found
+
+
+def test_with_a_certificate_the_gateway_speaks_https_alone(clients: dict[str, Any]) -> None:
+    assert all(clients[name] == [200, None] for name in ("now", "TLS 1.3", "TLS 1.2"))
+    assert [clients[name] for name in ("TLS 1.1", "no forward secrecy")] == ["refused"] * 2
+    assert clients["plain"] in ("no answer", [400, None])
+
+
+def test_the_gateway_keeps_metrics_from_the_public(clients: dict[str, Any]) -> None:
+    assert clients["metrics"] == [[404, None]] * 3
+
+
+def test_more_requests_than_the_limit_get_429(clients: dict[str, Any]) -> None:
+    ends = [tuple(end) for end in clients["many"]]
+    assert {*ends} == {(200, None), (429, "10")}
+    assert ends == sorted(ends, key=lambda end: end[0]), "none is answered above the limit"
+    assert 0 < ends.count((200, None)) < LIMIT

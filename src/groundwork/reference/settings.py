@@ -29,7 +29,8 @@ Names under `[tool.groundwork]` are lower case and without `ML_`.
 _COMPOSE = """
 ## Settings of compose.yaml
 
-Read from `.env` by Docker Compose, in projects with the deploy target `compose`.
+Read from `.env` by Docker Compose, in projects with the deploy target `compose`. Passwords are not
+among them: `deploy/up.sh` makes them, as files in `deploy/secrets`.
 
 | variable | default | meaning |
 | --- | --- | --- |
