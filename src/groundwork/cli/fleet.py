@@ -1,5 +1,6 @@
 """`groundwork fleet`."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +8,9 @@ from typing import Annotated
 import typer
 
 from groundwork.errors import UserError
+from groundwork.fleet.look import Task
 from groundwork.fleet.report import WRONG, Row, as_csv, as_json, ordered, page, table
-from groundwork.fleet.survey import Task, survey
+from groundwork.fleet.survey import survey
 
 from .output import write
 from .progress import working
@@ -83,10 +85,11 @@ def _check(jobs: int | None, timeout: int, wave: int, *, update: bool) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
+        # A hash within an address, such as #subdirectory=, is none that begins a comment.
+        lines = re.sub(r"(?m)(?:^|\s)#.*", "", path.read_text("utf-8")).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-    return [line for line in lines if line]
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _try_to_write(path: Path) -> None:

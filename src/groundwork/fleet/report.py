@@ -12,6 +12,7 @@ import jinja2
 # Each column, and what it says.
 COLUMNS = {
     "project": "the folder or address as it was given",
+    "branch": "its default branch, whose files all else is about",
     "version": "the version of the standard that it has",
     "newest": "the version that it could have",
     "behind": "how many versions lie between",
@@ -21,6 +22,8 @@ COLUMNS = {
     "reproduced": "when reproduce last ran in that folder, and what came of it",
     "state": "what came of it, and what to do",
 }
+# Shown only where at least one project has something there.
+OPTIONAL = {"uses", "reproduced"}
 # From what needs a person most.
 STATES = ("failed", "conflict", "behind", "updated", "current")
 WRONG = STATES[:2]
@@ -33,10 +36,13 @@ class Row:
     name: str
     state: str = "failed"
     note: str = ""
+    branch: str = ""
     version: str = ""
     newest: str = ""
     behind: int | None = None
     changed: list[str] | None = field(default=None)
+    # The files in which a person must decide.
+    conflicts: list[str] = field(default_factory=list)
     # The score of `groundwork audit`.
     audit: int | None = None
     reproduced: str = ""
@@ -45,12 +51,14 @@ class Row:
 
     def cells(self) -> dict[str, str]:
         """Return what a table shows, by column."""
-        changed = None if self.changed is None else len(self.changed)
-        numbers = (self.behind, changed, self.audit)
-        counts = ["" if number is None else str(number) for number in numbers]
         words = f"{self.state}: {self.note}" if self.note else self.state
-        values = [self.name, self.version, self.newest, *counts, self.uses, self.reproduced, words]
-        return dict(zip(COLUMNS, values, strict=True))
+        special = {"project": self.name, "state": words}
+        return {name: special.get(name, _cell(vars(self).get(name))) for name in COLUMNS}
+
+
+def _cell(value: object) -> str:
+    """Return a value as a cell has it: of files, how many."""
+    return "" if value is None else str(len(value) if isinstance(value, list) else value)
 
 
 def ordered(rows: list[Row]) -> list[Row]:
@@ -59,8 +67,9 @@ def ordered(rows: list[Row]) -> list[Row]:
 
 
 def shown(rows: list[Row]) -> list[str]:
-    """Return the columns that a table needs: the package's only where one was asked for."""
-    return [name for name in COLUMNS if name != "uses" or any(row.uses for row in rows)]
+    """Return the columns that a table needs."""
+    cells = [row.cells() for row in rows]
+    return [name for name in COLUMNS if name not in OPTIONAL or any(one[name] for one in cells)]
 
 
 def table(rows: list[Row]) -> str:
@@ -81,11 +90,13 @@ def as_json(rows: list[Row]) -> str:
 
 
 def as_csv(rows: list[Row]) -> str:
-    """Return rows as CSV, with the names of the edited files between blanks."""
+    """Return rows as CSV, with the names of files between blanks."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [one.name for one in fields(Row)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) | {"changed": " ".join(row.changed or [])} for row in rows)
+    for row in rows:
+        values = asdict(row).items()
+        writer.writerow({k: " ".join(v) if isinstance(v, list) else v for k, v in values})
     return text.getvalue()
 
 
