@@ -196,7 +196,7 @@ def test_conflicts_make_a_draft_that_passes_for_no_update(
 
 
 def test_the_default_branch_of_the_remote_is_updated_and_not_what_is_checked_out(
-    project: Path, tmp_path: Path
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(tmp_path, "clone", "--quiet", "--bare", str(project), "bare.git")
     git(tmp_path, "clone", "--quiet", "bare.git", "checkout")
@@ -205,7 +205,14 @@ def test_the_default_branch_of_the_remote_is_updated_and_not_what_is_checked_out
     append(checkout / "tox.ini", "; mine")
     (checkout / ANSWERS).write_text("a: [", "utf-8")
     commit_all(checkout, "Mine, with what cannot be read")
+    # A host that cannot be reached costs its own columns only.
+    git(checkout, "remote", "set-url", "origin", "http://127.0.0.1:9/team/churn.git")
+    monkeypatch.setenv("GITHUB_SERVER_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("GITHUB_TOKEN", "x")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     row = survey(checkout)["checkout"]
+    assert row.ci.startswith("cannot reach: ")
+    assert row.request == "cannot reach"
     assert (row.state, row.branch, row.changed, row.audit) == ("updated", "main", [], 100)
     assert git(checkout, "rev-parse", f"{BRANCH}~") == git(project, "rev-parse", "main")
 

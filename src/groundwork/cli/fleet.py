@@ -1,5 +1,6 @@
 """`groundwork fleet`."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 from groundwork.errors import UserError
+from groundwork.fleet.hosts import configured, without_secrets
 from groundwork.fleet.look import Task
 from groundwork.fleet.report import WRONG, Row, as_csv, as_json, ordered, page, table
 from groundwork.fleet.survey import survey
@@ -48,6 +50,8 @@ def fleet(  # noqa: PLR0913 - options of a command
 ) -> int:
     """Show how many projects stand to the standard, or update them all on branches."""
     names = list(dict.fromkeys([*(projects or []), *(_lines(file) if file else [])]))
+    shown = [without_secrets(name, os.environ) for name in names]
+    configured(os.environ)  # before the work, not after
     if not names:
         raise UserError("there is no project to look at; name some, or a --file that does")
     _check(jobs, timeout, wave, update=update)
@@ -56,7 +60,7 @@ def fleet(  # noqa: PLR0913 - options of a command
         for place, made in ((html, page), (json, as_json), (csv, as_csv))
         if place is not None
     ]
-    for place, _ in pages:  # before the work, not after
+    for place, _ in pages:
         _try_to_write(place)
     rows: list[Row] = []
     task = Task(update=update, to=to, uses=uses, seconds=timeout)
@@ -68,7 +72,7 @@ def fleet(  # noqa: PLR0913 - options of a command
             if not sys.stderr.isatty():
                 line = f"[{len(rows)}/{len(names)}] {row.name}: {row.state}"
                 print(line, file=sys.stderr, flush=True)
-    found = ordered(sorted(rows, key=lambda row: names.index(row.name)))
+    found = ordered(sorted(rows, key=lambda row: shown.index(row.name)))
     print(table(found))
     for place, made in pages:
         write(place, made(found))

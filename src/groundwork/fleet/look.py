@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from groundwork.update.ownership import ANSWERS
 from groundwork.update.repository import Repository
 from groundwork.update.standard import Standard
 
+from .hosted import ask
+from .owners import owners
 from .place import Place, kept, opened
 from .report import Row
 
@@ -43,11 +46,12 @@ def fill(row: Row, name: str, cache: Path, task: Task) -> None:
     """
     place = opened(name, cache)
     repository = place.repository
-    row.branch = place.branch
+    row.branch, row.owner = place.branch, owners(repository)
     answers = Answers(_read(place, ANSWERS))
     standard = Standard(answers.source, kept(cache / "templates", answers.source))
     row.version, row.newest = answers.version, task.to or standard.newest()
     row.behind = standard.behind(answers.version)
+    ask(row, place, _names([*standard.versions, row.newest], repository))
     row.reproduced = _reproduced(place.checkout) if place.checkout else ""
     row.uses = _locked(repository, task.uses) if task.uses else ""
     with tempfile.TemporaryDirectory(dir=cache) as work:
@@ -66,9 +70,7 @@ def _update(
 ) -> None:
     """Make a branch with the update, or a draft of it where a person must decide."""
     repository = place.repository
-    # One of several projects in a repository has a branch of its own.
-    within = repository.prefix.strip("/").replace("/", "-")
-    branch = "-".join(filter(None, ["standard", row.newest, within]))
+    branch, draft = _names([row.newest], repository)
     if there := place.has(branch):
         row.state, row.note = "updated", f"branch {there} was there"
         return
@@ -83,7 +85,7 @@ def _update(
     row.state = "conflict" if merged.conflicts else "updated"
     own = not merged.conflicts and not resolved(repository, merged.tree, new)
     if merged.conflicts:
-        branch = f"draft-{branch}"
+        branch = draft
     there = place.has(branch)
     if not there:
         message = _message(answers.version, row.newest, merged, own=own)
@@ -94,6 +96,14 @@ def _update(
         row.note += f"; decide in {', '.join(merged.conflicts)}"
     elif own:
         row.note += "; run scripts/lock.sh on it"
+
+
+def _names(versions: Iterable[str], repository: Repository) -> list[str]:
+    """Return what branches with updates to these versions are called, and drafts of them."""
+    # One of several projects in a repository has branches of its own.
+    within = repository.prefix.strip("/").replace("/", "-")
+    updates = ["-".join(filter(None, ["standard", one, within])) for one in versions]
+    return [name for update in updates for name in (update, f"draft-{update}")]
 
 
 def _message(version: str, newest: str, merged: Merged, *, own: bool) -> str:

@@ -20,10 +20,13 @@ COLUMNS = {
     "audit": "its score in groundwork audit, of 100",
     "uses": "the version of the package that was asked for, as its lock has it",
     "reproduced": "when reproduce last ran in that folder, and what came of it",
+    "owner": "who owns it: by its CODEOWNERS, else by its address at the host",
+    "ci": "what came of CI for the last push to the default branch, as the host says",
+    "request": "the open pull or merge request with an update of the standard, as the host says",
     "state": "what came of it, and what to do",
 }
 # Shown only where at least one project has something there.
-OPTIONAL = {"uses", "reproduced"}
+OPTIONAL = {"uses", "reproduced", "owner", "ci", "request"}
 # From what needs a person most.
 STATES = ("failed", "conflict", "behind", "updated", "current")
 WRONG = STATES[:2]
@@ -48,6 +51,13 @@ class Row:
     reproduced: str = ""
     # The version of the package that was asked for.
     uses: str = ""
+    owner: str = ""
+    ci: str = ""
+    request: str = ""
+    # Where the host shows the project, its CI and the request.
+    page: str = ""
+    ci_page: str = ""
+    request_page: str = ""
 
     def cells(self) -> dict[str, str]:
         """Return what a table shows, by column."""

@@ -13,6 +13,7 @@ from typing import NoReturn
 from groundwork.errors import UserError
 from groundwork.update.git import GitError
 
+from .hosts import without_secrets
 from .look import Task, fill
 from .report import WRONG, Row
 
@@ -49,7 +50,7 @@ def _together(names: list[str], task: Task, cache: Path, jobs: int | None) -> It
                 yield future.result()
             except BrokenProcessPool:
                 note = "the process that looked at it was killed; run this again"
-                yield Row(asked[future], note=note)
+                yield Row(without_secrets(asked[future], os.environ), note=note)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -65,7 +66,7 @@ def prepared() -> None:
 
 
 def _look(name: str, cache: Path, task: Task) -> Row:
-    row = Row(name)
+    row = Row(without_secrets(name, os.environ))
 
     def give_up(*_: object) -> NoReturn:
         raise UserError(f"not done after {task.seconds} s; --timeout gives it more")
@@ -81,4 +82,5 @@ def _look(name: str, cache: Path, task: Task) -> Row:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+    row.note = without_secrets(row.note, os.environ)
     return row
