@@ -112,8 +112,8 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     cells = {Path(line.split()[0]).name: line.split() for line in out[1:]}
     lock = tomllib.loads((first / "poetry.lock").read_text("utf-8"))
     (numpy,) = (one["version"] for one in lock["package"] if one["name"] == "numpy")
-    assert cells["first"][1:] == ["main", "v1.0.0", NEWEST, "2", "0", "100", numpy, "behind"]
-    recorded = [numpy, "2026-01-02", "exact", "current"]
+    assert cells["first"][1:] == ["main", "v1.0.0", NEWEST, "2", "0", "100", numpy, "team@example.com", "behind"]
+    recorded = [numpy, "2026-01-02", "exact", "team@example.com", "current"]
     assert cells["current"][1:] == ["main", NEWEST, NEWEST, "0", "2", "100", *recorded]
     assert [*cells][-2:] == ["first", "current"], "those that need a person come first"
     for name, words in {**wrong, "nowhere": "there is no such folder"}.items():
@@ -351,13 +351,17 @@ def test_one_that_is_stopped_half_way_goes_on_from_there(
     page.write_text("of last week", "utf-8")
     options = ["--update", "--jobs", "1", "--html", page]
     command = [sys.executable, "-m", "groundwork", "fleet", *options, *projects]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    known = tmp_path / "known"
+    with (
+        known.open("w", encoding="utf-8") as out,
+        subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         assert process.stderr
         assert process.stderr.readline().startswith("[1/6] ")
         os.killpg(process.pid, how)
@@ -367,6 +371,8 @@ def test_one_that_is_stopped_half_way_goes_on_from_there(
         assert [line for line in said if not line.startswith("[")] == [
             "error: interrupted; nothing is half-written, run it again"
         ]
+        # What is known by then is shown.
+        assert "updated: branch" in known.read_text("utf-8")
     assert page.read_text("utf-8") == "of last week"
     assert [state(project) for project in projects] == before
     made = [project for project in projects if git(project, "branch", "--list", BRANCH)]
@@ -433,6 +439,7 @@ def test_on_a_full_disk_a_project_stays_as_it_was(
         (["p", "--timeout", "0"], "--timeout must be at least 1"),
         (["p", "--wave", "5"], "--wave needs --update"),
         (["p", "--json", "nowhere/x.json"], "nowhere/x.json cannot be written"),
+        (["p", "--since", "nowhere.json"], "nowhere.json cannot be read"),
     ],
 )
 def test_what_was_typed_wrongly_is_one_line(

@@ -24,6 +24,7 @@ from groundwork.update.standard import Standard
 from .hosted import ask
 from .owners import owners
 from .place import Place, kept, opened
+from .records import UNRECORDED, Records, records
 from .report import Row
 
 
@@ -52,7 +53,9 @@ def fill(row: Row, name: str, cache: Path, task: Task) -> None:
     row.version, row.newest = answers.version, task.to or standard.newest()
     row.behind = standard.behind(answers.version)
     ask(row, place, _names([*standard.versions, row.newest], repository))
-    row.reproduced = _reproduced(place.checkout) if place.checkout else ""
+    if place.checkout:
+        row.reproduced = _reproduced(place.checkout)
+        row.records, row.unrecorded = _records(place.checkout)
     row.uses = _locked(repository, task.uses) if task.uses else ""
     with tempfile.TemporaryDirectory(dir=cache) as work:
         old, new = Path(work, "old"), Path(work, "new")
@@ -151,6 +154,15 @@ def _locked(repository: Repository, package: str) -> str:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{LOCK} cannot be read: {error}") from None
     return " ".join(sorted(set(found.get(canonicalize_name(package), ())))) or "none"
+
+
+def _records(checkout: Path) -> tuple[Records | None, str]:
+    """Return what a checkout recorded, or why that is not known."""
+    try:
+        found = records(checkout)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        return None, f"its records in var/ cannot be read: {error!r}"
+    return found, UNRECORDED if found is None else ""
 
 
 def _reproduced(folder: Path) -> str:

@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import resources
 
 import jinja2
+
+from .records import UNRECORDED, Figure, Records
 
 # Each column, and what it says.
 COLUMNS = {
@@ -23,18 +26,28 @@ COLUMNS = {
     "owner": "who owns it: by its CODEOWNERS, else by its address at the host",
     "ci": "what came of CI for the last push to the default branch, as the host says",
     "request": "the open pull or merge request with an update of the standard, as the host says",
+    "since": "what changed since the earlier result",
     "state": "what came of it, and what to do",
 }
 # Shown only where at least one project has something there.
-OPTIONAL = {"uses", "reproduced", "owner", "ci", "request"}
+OPTIONAL = {"uses", "reproduced", "owner", "ci", "request", "since"}
+NUMBERS = {"behind", "changed", "audit"}
 # From what needs a person most.
-STATES = ("failed", "conflict", "behind", "updated", "current")
+MEANINGS = {
+    "failed": "it could not be looked at or updated",
+    "conflict": "a draft of the update has conflicts that a person must decide",
+    "behind": "there is a newer version of the standard",
+    "updated": "a branch with the newest version is there",
+    "current": "it has the newest version",
+    "gone": "it is in the earlier result and no longer given",
+}
+STATES = tuple(MEANINGS)
 WRONG = STATES[:2]
 
 
 @dataclass
 class Row:
-    """What is known of a project. `state` is current, behind, updated, conflict or failed."""
+    """What is known of a project. `state` is one of STATES."""
 
     name: str
     state: str = "failed"
@@ -54,6 +67,13 @@ class Row:
     owner: str = ""
     ci: str = ""
     request: str = ""
+    # What changed since the earlier result that was given.
+    since: str = ""
+    # When it was looked at, in UTC.
+    at: str = ""
+    # What its checkout recorded of the work, or why that is not known.
+    records: Records | None = None
+    unrecorded: str = UNRECORDED
     # Where the host shows the project, its CI and the request.
     page: str = ""
     ci_page: str = ""
@@ -85,7 +105,10 @@ def shown(rows: list[Row]) -> list[str]:
 def table(rows: list[Row]) -> str:
     """Return rows as text, in columns."""
     columns = shown(rows)
-    lines = [columns, *([row.cells()[name] for name in columns] for row in rows)]
+    return _aligned([columns, *([row.cells()[name] for name in columns] for row in rows)])
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = (
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -105,13 +128,25 @@ def as_csv(rows: list[Row]) -> str:
     writer = csv.DictWriter(text, [one.name for one in fields(Row)], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        values = asdict(row).items()
-        writer.writerow({k: " ".join(v) if isinstance(v, list) else v for k, v in values})
+        values = {name: _flat(value) for name, value in asdict(row).items()}
+        writer.writerow(values)
     return text.getvalue()
 
 
-def page(rows: list[Row]) -> str:
-    """Return rows as an HTML page that needs nothing else."""
+def _flat(value: object) -> object:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def work(found: list[Figure]) -> str:
+    """Return how the work goes as text, in columns; nothing where nothing is recorded."""
+    lines = [(one.name, one.found, one.target, one.verdict) for one in found]
+    return _aligned([("work", "found", "target", ""), *lines]) if lines else ""
+
+
+def page(rows: list[Row], found: Sequence[Figure] = (), changes: str = "") -> str:
+    """Return rows as an HTML page that needs nothing else, with the work and changes if known."""
     text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -119,4 +154,13 @@ def page(rows: list[Row]) -> str:
         state: number for state in STATES if (number := sum(row.state == state for row in rows))
     }
     columns = {name: COLUMNS[name] for name in shown(rows)}
-    return environment.from_string(text).render(rows=rows, columns=columns, states=states, now=now)
+    return environment.from_string(text).render(
+        rows=rows,
+        columns=columns,
+        numbers=NUMBERS,
+        states=states,
+        meanings={name: MEANINGS[name] for name in states},
+        now=now,
+        work=found,
+        changes=changes,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -66,7 +67,8 @@ def prepared() -> None:
 
 
 def _look(name: str, cache: Path, task: Task) -> Row:
-    row = Row(without_secrets(name, os.environ))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    row = Row(without_secrets(name, os.environ), at=now)
 
     def give_up(*_: object) -> NoReturn:
         raise UserError(f"not done after {task.seconds} s; --timeout gives it more")
