@@ -112,8 +112,10 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     cells = {Path(line.split()[0]).name: line.split() for line in out[1:]}
     lock = tomllib.loads((first / "poetry.lock").read_text("utf-8"))
     (numpy,) = (one["version"] for one in lock["package"] if one["name"] == "numpy")
-    assert cells["first"][1:] == ["main", "v1.0.0", NEWEST, "2", "0", "100", numpy, "team@example.com", "behind"]
-    recorded = [numpy, "2026-01-02", "exact", "team@example.com", "current"]
+    owner = "team@example.com"  # by its CODEOWNERS
+    behind = ["main", "v1.0.0", NEWEST, "2", "0", "100", numpy, owner, "behind"]
+    assert cells["first"][1:] == behind
+    recorded = [numpy, "2026-01-02", "exact", owner, "current"]
     assert cells["current"][1:] == ["main", NEWEST, NEWEST, "0", "2", "100", *recorded]
     assert [*cells][-2:] == ["first", "current"], "those that need a person come first"
     for name, words in {**wrong, "nowhere": "there is no such folder"}.items():
