@@ -86,6 +86,16 @@ def broken(first: Path, into: Path) -> dict[str, str]:
     }
 
 
+def of_numpy(folder: Path) -> Path:
+    """Write a database with an advisory of every version of NumPy."""
+    folder.mkdir()
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]
+    affected = {"package": {"ecosystem": "PyPI", "name": "NumPy"}, "ranges": ranges}
+    text = json.dumps({"id": "GHSA-1", "affected": [affected]})
+    (folder / "GHSA-1.json").write_text(text, "utf-8")
+    return folder
+
+
 def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     copie: Copie, first: Path, moved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,15 +117,16 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     written = [tmp_path / "fleet.json", tmp_path / "fleet.csv"]
     files = ("--html", str(page), "--json", str(written[0]), "--csv", str(written[1]))
     given = (str(current), str(first), "--file", str(listed), "--uses", "NumPy")
+    given += ("--advisories", str(of_numpy(tmp_path / "osv")))
     assert main(["fleet", *given, *files]) == 1
     out = capsys.readouterr().out.splitlines()
     cells = {Path(line.split()[0]).name: line.split() for line in out[1:]}
     lock = tomllib.loads((first / "poetry.lock").read_text("utf-8"))
     (numpy,) = (one["version"] for one in lock["package"] if one["name"] == "numpy")
     owner = "team@example.com"  # by its CODEOWNERS
-    behind = ["main", "v1.0.0", NEWEST, "2", "0", "100", numpy, owner, "behind"]
+    behind = ["main", "v1.0.0", NEWEST, "2", "0", "100", numpy, "1", owner, "behind"]
     assert cells["first"][1:] == behind
-    recorded = [numpy, "2026-01-02", "exact", owner, "current"]
+    recorded = [numpy, "1", "2026-01-02", "exact", owner, "current"]
     assert cells["current"][1:] == ["main", NEWEST, NEWEST, "0", "2", "100", *recorded]
     assert [*cells][-2:] == ["first", "current"], "those that need a person come first"
     for name, words in {**wrong, "nowhere": "there is no such folder"}.items():
@@ -442,6 +453,7 @@ def test_on_a_full_disk_a_project_stays_as_it_was(
         (["p", "--wave", "5"], "--wave needs --update"),
         (["p", "--json", "nowhere/x.json"], "nowhere/x.json cannot be written"),
         (["p", "--since", "nowhere.json"], "nowhere.json cannot be read"),
+        (["p", "--advisories", "nowhere.zip"], "nowhere.zip cannot be read"),
     ],
 )
 def test_what_was_typed_wrongly_is_one_line(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from groundwork.errors import UserError
+from groundwork.fleet.advisories import load, matches
 from groundwork.fleet.hosts import configured, without_secrets
 from groundwork.fleet.look import Task
 from groundwork.fleet.records import figures
@@ -43,6 +44,10 @@ def fleet(  # noqa: PLR0913 - options of a command
     uses: Annotated[
         str, typer.Option(metavar="PACKAGE", help="Show the version that each one's lock has.")
     ] = "",
+    advisories: Annotated[
+        Path | None,
+        typer.Option(metavar="OSV", help="Count known vulnerabilities by a zip file or folder."),
+    ] = None,
     since: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Show what changed since an earlier --json."),
@@ -63,16 +68,20 @@ def fleet(  # noqa: PLR0913 - options of a command
         raise UserError("there is no project to look at; name some, or a --file that does")
     _check(jobs, timeout, wave, update=update)
     old = earlier(since) if since else None
+    database = load(advisories) if advisories else {}
     for place in filter(None, (html, json, csv)):
         _try_to_write(place)
     rows: list[Row] = []
-    task = Task(update=update, to=to, uses=uses, seconds=timeout)
+    task = Task(update=update, to=to, uses=uses, locked=bool(database), seconds=timeout)
     try:
         for row in _survey(names, task, jobs, wave):
             rows.append(row)  # noqa: PERF402 - when interrupted, extend loses what it had
     except KeyboardInterrupt:
         print(table(ordered(rows)))
         raise
+    for row in rows:
+        if database and row.locked is not None:
+            row.advisories = matches(row.locked, database)
     found = sorted(rows, key=lambda row: shown.index(row.name))
     found = ordered(found if old is None else compare(found, old))
     changes = "" if old is None else summary(found, old)

@@ -35,6 +35,8 @@ class Task:
     update: bool = False
     to: str = ""
     uses: str = ""
+    # Whether the rows are to have what is locked.
+    locked: bool = False
     seconds: int = 600
 
 
@@ -56,7 +58,10 @@ def fill(row: Row, name: str, cache: Path, task: Task) -> None:
     if place.checkout:
         row.reproduced = _reproduced(place.checkout)
         row.records, row.unrecorded = _records(place.checkout)
-    row.uses = _locked(repository, task.uses) if task.uses else ""
+    if task.uses or task.locked:
+        pins = _pins(repository)
+        row.uses = _used(pins or {}, task.uses) if task.uses else ""
+        row.locked = pins
     with tempfile.TemporaryDirectory(dir=cache) as work:
         old, new = Path(work, "old"), Path(work, "new")
         old.mkdir()
@@ -146,14 +151,18 @@ def _score(repository: Repository, folder: Path) -> int:
     return audit(folder).score
 
 
-def _locked(repository: Repository, package: str) -> str:
-    """Return the version of a package in the project's lock, or that it has none."""
+def _pins(repository: Repository) -> dict[str, tuple[str, ...]] | None:
+    """Return the versions of all packages in the project's lock, or None where it has no lock."""
     line = repository.files(repository.tree()).get(LOCK)
     try:
-        found = pinned(repository.text(line)) if line else {}
+        return pinned(repository.text(line)) if line else None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{LOCK} cannot be read: {error}") from None
-    return " ".join(sorted(set(found.get(canonicalize_name(package), ())))) or "none"
+
+
+def _used(pins: dict[str, tuple[str, ...]], package: str) -> str:
+    """Return the version of a package in a lock, or that it has none."""
+    return " ".join(sorted(set(pins.get(canonicalize_name(package), ())))) or "none"
 
 
 def _records(checkout: Path) -> tuple[Records | None, str]:

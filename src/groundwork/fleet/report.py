@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 
@@ -22,6 +22,7 @@ COLUMNS = {
     "changed": "how many files of the standard were edited there",
     "audit": "its score in groundwork audit, of 100",
     "uses": "the version of the package that was asked for, as its lock has it",
+    "advisories": "how many known vulnerabilities its locked packages have, by the given database",
     "reproduced": "when reproduce last ran in that folder, and what came of it",
     "owner": "who owns it: by its CODEOWNERS, else by its address at the host",
     "ci": "what came of CI for the last push to the default branch, as the host says",
@@ -30,8 +31,8 @@ COLUMNS = {
     "state": "what came of it, and what to do",
 }
 # Shown only where at least one project has something there.
-OPTIONAL = {"uses", "reproduced", "owner", "ci", "request", "since"}
-NUMBERS = {"behind", "changed", "audit"}
+OPTIONAL = {"uses", "advisories", "reproduced", "owner", "ci", "request", "since"}
+NUMBERS = {"behind", "changed", "audit", "advisories"}
 # From what needs a person most.
 MEANINGS = {
     "failed": "it could not be looked at or updated",
@@ -69,6 +70,9 @@ class Row:
     request: str = ""
     # What changed since the earlier result that was given.
     since: str = ""
+    # Of the locked packages; None where it was not asked or there is no lock.
+    advisories: list[str] | None = None
+    locked: dict[str, tuple[str, ...]] | None = field(default=None, repr=False)
     # When it was looked at, in UTC.
     at: str = ""
     # What its checkout recorded of the work, or why that is not known.
@@ -117,18 +121,23 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in padded)
 
 
+def _known(row: Row) -> dict[str, object]:
+    """Return a row without what only the comparison with advisories needs."""
+    return {name: value for name, value in asdict(row).items() if name != "locked"}
+
+
 def as_json(rows: list[Row]) -> str:
     """Return rows as JSON: a list of objects, None where something is not known."""
-    return json.dumps([asdict(row) for row in rows], indent=2) + "\n"
+    return json.dumps([_known(row) for row in rows], indent=2) + "\n"
 
 
 def as_csv(rows: list[Row]) -> str:
     """Return rows as CSV, with the names of files between blanks."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [one.name for one in fields(Row)], lineterminator="\n")
+    writer = csv.DictWriter(text, [*_known(Row(""))], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        values = {name: _flat(value) for name, value in asdict(row).items()}
+        values = {name: _flat(value) for name, value in _known(row).items()}
         writer.writerow(values)
     return text.getvalue()
 
