@@ -162,7 +162,9 @@ def page(rows: list[Row], found: Sequence[Figure] = (), changes: str = "") -> st
     states = {
         state: number for state in STATES if (number := sum(row.state == state for row in rows))
     }
-    columns = {name: COLUMNS[name] for name in shown(rows)}
+    # What to do comes second: a table with every column is wider than a screen.
+    names = sorted(shown(rows), key=lambda name: name not in {"project", "state"})
+    columns = {name: COLUMNS[name] for name in names}
     return environment.from_string(text).render(
         rows=rows,
         columns=columns,
