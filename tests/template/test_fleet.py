@@ -180,9 +180,8 @@ def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
             assert content == (fresh / name).read_bytes(), name
 
 
-@pytest.mark.parametrize(
-    "kind", ["address", pytest.param("checkout", marks=[pytest.mark.slow, pytest.mark.rare])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["address", pytest.param("checkout", marks=pytest.mark.rare)])
 def test_conflicts_make_a_draft_that_passes_for_no_update(
     project: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -208,6 +207,7 @@ def test_conflicts_make_a_draft_that_passes_for_no_update(
     assert git(where, "rev-parse", draft) == commit
 
 
+@pytest.mark.slow
 def test_the_default_branch_of_the_remote_is_updated_and_not_what_is_checked_out(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +230,8 @@ def test_the_default_branch_of_the_remote_is_updated_and_not_what_is_checked_out
     assert git(checkout, "rev-parse", f"{BRANCH}~") == git(project, "rev-parse", "main")
 
 
+@pytest.mark.slow
+@pytest.mark.rare
 def test_a_signer_that_fails_costs_its_own_project_only(
     project: Path, first: Path, tmp_path: Path
 ) -> None:
@@ -253,12 +255,13 @@ def test_packages_of_its_own_are_kept_and_told(project: Path) -> None:
     assert "humanize" in git(project, "show", f"{BRANCH}:pyproject.toml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param("bare", marks=[pytest.mark.slow, pytest.mark.rare]),
+        pytest.param("bare", marks=pytest.mark.rare),
         "url",
-        pytest.param("subfolder", marks=[pytest.mark.slow, pytest.mark.rare]),
+        pytest.param("subfolder", marks=pytest.mark.rare),
         "subfolder of a url",
     ],
 )
