@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Usage: scripts/update.sh [--to VERSION] [--data NAME=ANSWER]... [--no-tests]
-#        scripts/update.sh --check
-#        scripts/update.sh --status
+#        scripts/update.sh --check | --status | --audit
 #
 # Brings this project up to a newer version of the template that it was made from, or to other
 # answers. Your edits, files and dependencies stay; the standard's packages get the versions it
@@ -13,6 +12,7 @@
 #   --no-tests          do not run scripts/test.sh at the end
 #   --check             only say whether there is a newer version; exit 1 if there is
 #   --status            only say which of the standard's files were changed here
+#   --audit             only audit this project, with the checks of the version that it has
 #
 # Ends with exit 1 and a list where a person has to decide between two edits of the same lines.
 
@@ -25,6 +25,7 @@ while [ $# -gt 0 ]; do
     -h | --help) help ;;
     --check) action=check ;;
     --status) action=status ;;
+    --audit) action=audit ;;
     --no-tests) tests='' ;;
     --to)
         [ -n "${2:-}" ] || usage_error "--to needs a version"
@@ -102,10 +103,10 @@ for key in "_src_path", "_commit":
         die "the template's $old_version is now commit $old_commit, and this project was made from $recorded: ask" \
             "the template's owners why; to accept that, delete the line with it in .copier-answers.yml and commit"
     QUIET=1 step "take the code that merges" take_code
-    if [ "$action" = status ]; then
-        printed changes merge changes
-        exit
-    fi
+    case $action in
+    status) printed changes merge changes && exit ;;
+    audit) UV=$UV printed "audit this project" merge audit && exit ;;
+    esac
     newest=$(printed newer merge newer) || exit 1
     if [ "$action" = check ]; then
         [ -z "$newest" ] || die "a newer version of the template is out; run scripts/update.sh"

@@ -78,12 +78,22 @@ def broken(first: Path, into: Path) -> dict[str, str]:
     answer(into / "unreached", "_src_path", str(into / "nowhere"))
     (into / "plain").mkdir()
     return {
-        "none": "it has no .copier-answers.yml; groundwork adopt",
+        "none": "main has no .copier-answers.yml; groundwork adopt",
         "unread": ".copier-answers.yml cannot be read",
         "unknown": "has no version v7.0.0",
         "unreached": "nowhere cannot be cloned",
         "plain": "it is not a git repository with a commit",
     }
+
+
+def of_numpy(folder: Path) -> Path:
+    """Write a database with an advisory of every version of NumPy."""
+    folder.mkdir()
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]
+    affected = {"package": {"ecosystem": "PyPI", "name": "NumPy"}, "ranges": ranges}
+    text = json.dumps({"id": "GHSA-1", "affected": [affected]})
+    (folder / "GHSA-1.json").write_text(text, "utf-8")
+    return folder
 
 
 def test_what_is_wrong_with_one_is_told_and_stops_no_other(
@@ -107,14 +117,17 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     written = [tmp_path / "fleet.json", tmp_path / "fleet.csv"]
     files = ("--html", str(page), "--json", str(written[0]), "--csv", str(written[1]))
     given = (str(current), str(first), "--file", str(listed), "--uses", "NumPy")
+    given += ("--advisories", str(of_numpy(tmp_path / "osv")))
     assert main(["fleet", *given, *files]) == 1
     out = capsys.readouterr().out.splitlines()
     cells = {Path(line.split()[0]).name: line.split() for line in out[1:]}
     lock = tomllib.loads((first / "poetry.lock").read_text("utf-8"))
     (numpy,) = (one["version"] for one in lock["package"] if one["name"] == "numpy")
-    assert cells["first"][1:] == ["v1.0.0", NEWEST, "2", "0", "100", numpy, "behind"]
-    recorded = [numpy, "2026-01-02", "exact", "current"]
-    assert cells["current"][1:] == [NEWEST, NEWEST, "0", "2", "100", *recorded]
+    owner = "team@example.com"  # by its CODEOWNERS
+    behind = ["main", "v1.0.0", NEWEST, "2", "0", "100", numpy, "1", owner, "behind"]
+    assert cells["first"][1:] == behind
+    recorded = [numpy, "1", "2026-01-02", "exact", owner, "current"]
+    assert cells["current"][1:] == ["main", NEWEST, NEWEST, "0", "2", "100", *recorded]
     assert [*cells][-2:] == ["first", "current"], "those that need a person come first"
     for name, words in {**wrong, "nowhere": "there is no such folder"}.items():
         (line,) = (line for line in out[1:] if line.split()[0].endswith(f"/{name}"))
@@ -126,7 +139,7 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     rows = ET.fromstring(body)  # noqa: S314 - our own page
     shown = [[cell.findtext("details/summary") or cell.text or "" for cell in row] for row in rows]
     assert len(shown) == len(out) - 1
-    assert shown[-1][1:7] == [NEWEST, NEWEST, "0", "2", "100", numpy]
+    assert shown[-1][2:9] == ["main", NEWEST, NEWEST, "0", "2", "100", numpy]
     details = rows[-1].find("td/details")
     assert details is not None
     edited = ["docs/runbook.md", "tox.ini"]
@@ -167,13 +180,68 @@ def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
             assert content == (fresh / name).read_bytes(), name
 
 
-def test_conflicts_are_told_and_make_no_branch(project: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["address", pytest.param("checkout", marks=pytest.mark.rare)])
+def test_conflicts_make_a_draft_that_passes_for_no_update(
+    project: Path, tmp_path: Path, kind: str
+) -> None:
     append(project / "tox.ini", "; mine")
     commit_all(project, "Edit")
-    row = survey(project)["project"]
-    assert row.state == "conflict"
-    assert row.note == "scripts/update.sh, then decide in tox.ini"
+    git(tmp_path, "clone", "--quiet", "--bare", str(project), "bare.git")
+    name = project if kind == "checkout" else f"file://{tmp_path}/bare.git"
+    where = project if kind == "checkout" else tmp_path / "bare.git"
+    draft = f"draft-{BRANCH}"
+    (row,) = fleet.survey([str(name)], UPDATE)
+    assert (row.state, row.conflicts) == ("conflict", ["tox.ini"])
+    assert row.note == f"branch {draft}; decide in tox.ini"
+    assert git(where, "branch", "--list", "--format=%(refname:short)").split() == [draft, "main"]
+    text = git(where, "show", f"{draft}:tox.ini")
+    assert "<<<<<<< yours\n; mine\n=======\n" in text
+    assert ">>>>>>> the standard\n" in text
+    subject, _, body = git(where, "log", "-1", "--format=%B", draft).partition("\n")
+    assert subject == f"Draft, do not merge: the standard from v1.0.0 to {NEWEST}, with conflicts"
+    assert "\n- tox.ini\n" in body
+    commit = git(where, "rev-parse", draft)
+    (row,) = fleet.survey([str(name)], UPDATE)
+    assert (row.state, row.note) == ("conflict", f"branch {draft} was there; decide in tox.ini")
+    assert git(where, "rev-parse", draft) == commit
+
+
+@pytest.mark.slow
+def test_the_default_branch_of_the_remote_is_updated_and_not_what_is_checked_out(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "clone", "--quiet", "--bare", str(project), "bare.git")
+    git(tmp_path, "clone", "--quiet", "bare.git", "checkout")
+    checkout = tmp_path / "checkout"
+    git(checkout, "switch", "--quiet", "--create", "mine")
+    append(checkout / "tox.ini", "; mine")
+    (checkout / ANSWERS).write_text("a: [", "utf-8")
+    commit_all(checkout, "Mine, with what cannot be read")
+    # A host that cannot be reached costs its own columns only.
+    git(checkout, "remote", "set-url", "origin", "http://127.0.0.1:9/team/churn.git")
+    monkeypatch.setenv("GITHUB_SERVER_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("GITHUB_TOKEN", "x")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    row = survey(checkout)["checkout"]
+    assert row.ci.startswith("cannot reach: ")
+    assert row.request == "cannot reach"
+    assert (row.state, row.branch, row.changed, row.audit) == ("updated", "main", [], 100)
+    assert git(checkout, "rev-parse", f"{BRANCH}~") == git(project, "rev-parse", "main")
+
+
+@pytest.mark.slow
+@pytest.mark.rare
+def test_a_signer_that_fails_costs_its_own_project_only(
+    project: Path, first: Path, tmp_path: Path
+) -> None:
+    git(project, "config", "commit.gpgSign", "true")
+    git(project, "config", "gpg.program", "nowhere")
+    rows = survey(project, copytree(first, tmp_path / "other"))
+    assert rows["project"].state == "failed"
+    assert rows["project"].note.startswith("the commit cannot be signed: cannot run nowhere")
     assert git(project, "branch", "--list", BRANCH) == ""
+    assert rows["other"].state == "updated"
 
 
 def test_packages_of_its_own_are_kept_and_told(project: Path) -> None:
@@ -187,17 +255,28 @@ def test_packages_of_its_own_are_kept_and_told(project: Path) -> None:
     assert "humanize" in git(project, "show", f"{BRANCH}:pyproject.toml")
 
 
-@pytest.mark.parametrize("kind", ["bare", "url", "subfolder"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("bare", marks=pytest.mark.rare),
+        "url",
+        pytest.param("subfolder", marks=pytest.mark.rare),
+        "subfolder of a url",
+    ],
+)
 def test_a_bare_repository_an_address_and_a_folder_of_a_larger_one_are_updated_too(
     project: Path, tmp_path: Path, kind: str
 ) -> None:
-    if kind == "subfolder":
+    if kind.startswith("subfolder"):
         larger = tmp_path / "larger"
         git(tmp_path, "init", "--quiet", "--initial-branch", "main", "larger")
         append(larger / "README.md", "All of it.")
         copytree(project, larger / "one", ignore=lambda *_: [".git"])
         commit_all(larger, "One")
         repository, name, folder = larger, str(larger / "one"), "one/"
+        if kind == "subfolder of a url":
+            name = f"file://{larger}#subdirectory=one"
     else:
         repository = tmp_path / "bare.git"
         git(tmp_path, "clone", "--quiet", "--bare", str(project), str(repository))
@@ -288,13 +367,17 @@ def test_one_that_is_stopped_half_way_goes_on_from_there(
     page.write_text("of last week", "utf-8")
     options = ["--update", "--jobs", "1", "--html", page]
     command = [sys.executable, "-m", "groundwork", "fleet", *options, *projects]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    known = tmp_path / "known"
+    with (
+        known.open("w", encoding="utf-8") as out,
+        subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         assert process.stderr
         assert process.stderr.readline().startswith("[1/6] ")
         os.killpg(process.pid, how)
@@ -304,6 +387,8 @@ def test_one_that_is_stopped_half_way_goes_on_from_there(
         assert [line for line in said if not line.startswith("[")] == [
             "error: interrupted; nothing is half-written, run it again"
         ]
+        # What is known by then is shown.
+        assert "updated: branch" in known.read_text("utf-8")
     assert page.read_text("utf-8") == "of last week"
     assert [state(project) for project in projects] == before
     made = [project for project in projects if git(project, "branch", "--list", BRANCH)]
@@ -370,6 +455,8 @@ def test_on_a_full_disk_a_project_stays_as_it_was(
         (["p", "--timeout", "0"], "--timeout must be at least 1"),
         (["p", "--wave", "5"], "--wave needs --update"),
         (["p", "--json", "nowhere/x.json"], "nowhere/x.json cannot be written"),
+        (["p", "--since", "nowhere.json"], "nowhere.json cannot be read"),
+        (["p", "--advisories", "nowhere.zip"], "nowhere.zip cannot be read"),
     ],
 )
 def test_what_was_typed_wrongly_is_one_line(

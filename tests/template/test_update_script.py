@@ -50,6 +50,24 @@ def state(project: Path) -> tuple[str, str]:
     return git(project, "rev-parse", "HEAD"), git(project, "status", "--porcelain")
 
 
+def test_a_project_is_audited_by_its_own_version_with_no_published_package(project: Path) -> None:
+    before = state(project)
+    done = update(project, "--audit")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("project: 100 of 100\n")
+    assert state(project) == before
+    unseeded = "from sklearn.model_selection import train_test_split as s\n\nSPLIT = s([1, 2])"
+    append(project / "src/my_ml_project/features.py", unseeded)
+    commit_all(project, "Not seeded")
+    done = update(project, "--audit")
+    assert done.returncode == 1
+    assert "features.py" in done.stdout
+    assert done.stderr.splitlines()[-1] == (
+        "error: audit this project: checks fail; each is named above, with what to do"
+    )
+    assert [path.name for path in (project / "var").glob("update.*")] == ["update.lock"]
+
+
 def test_an_update_keeps_packages_edits_and_files_and_leaves_a_project_that_passes(
     project: Path,
 ) -> None:

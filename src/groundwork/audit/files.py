@@ -24,6 +24,7 @@ class Files:
     def __init__(self, root: Path) -> None:
         """List the files that git tracks, or every file where it tracks none."""
         self.root = root.resolve()
+        self._within = os.path.join(self.root, "")  # noqa: PTH118 - with a slash at its end
         found = tracked(self.root)
         names = found if found is not None else _walked(self.root)
         self.paths = [
@@ -58,7 +59,9 @@ class Files:
     def _content(self, path: str) -> bytes:
         """Return a file's bytes. Raises ValueError where it is not one to read."""
         place = self.root / path
-        if not place.resolve().is_relative_to(self.root):
+        # As text: resolving a Path takes three times as long.
+        real = os.path.realpath(place)
+        if real != f"{self.root}" and not real.startswith(self._within):
             raise ValueError("it is a link that leaves the repository")
         size = place.stat().st_size
         if size > LIMIT:

@@ -1,14 +1,22 @@
 """`groundwork fleet`."""
 
+import os
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from groundwork.errors import UserError
-from groundwork.fleet.report import WRONG, Row, as_csv, as_json, ordered, page, table
-from groundwork.fleet.survey import Task, survey
+from groundwork.fleet.advisories import load, matches
+from groundwork.fleet.hosts import configured, without_secrets
+from groundwork.fleet.look import Task
+from groundwork.fleet.records import figures
+from groundwork.fleet.report import WRONG, Row, as_csv, as_json, ordered, page, table, work
+from groundwork.fleet.since import compare, earlier, summary
+from groundwork.fleet.survey import survey
 
 from .output import write
 from .progress import working
@@ -36,6 +44,14 @@ def fleet(  # noqa: PLR0913 - options of a command
     uses: Annotated[
         str, typer.Option(metavar="PACKAGE", help="Show the version that each one's lock has.")
     ] = "",
+    advisories: Annotated[
+        Path | None,
+        typer.Option(metavar="OSV", help="Count known vulnerabilities by a zip file or folder."),
+    ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Show what changed since an earlier --json."),
+    ] = None,
     wave: Annotated[
         int, typer.Option(help="Update so many first, and the others if all of those could be.")
     ] = 0,
@@ -46,31 +62,51 @@ def fleet(  # noqa: PLR0913 - options of a command
 ) -> int:
     """Show how many projects stand to the standard, or update them all on branches."""
     names = list(dict.fromkeys([*(projects or []), *(_lines(file) if file else [])]))
+    shown = [without_secrets(name, os.environ) for name in names]
+    configured(os.environ)  # before the work, not after
     if not names:
         raise UserError("there is no project to look at; name some, or a --file that does")
     _check(jobs, timeout, wave, update=update)
-    pages = [
-        (place, made)
-        for place, made in ((html, page), (json, as_json), (csv, as_csv))
-        if place is not None
-    ]
-    for place, _ in pages:  # before the work, not after
+    old = earlier(since) if since else None
+    database = load(advisories) if advisories else {}
+    for place in filter(None, (html, json, csv)):
         _try_to_write(place)
     rows: list[Row] = []
-    task = Task(update=update, to=to, uses=uses, seconds=timeout)
-    with working("look at projects", len(names)) as work:
-        for row in survey(names, task, jobs=jobs, wave=wave):
-            rows.append(row)
-            work.on(f"{row.name}: {row.state}")
-            work.done()
-            if not sys.stderr.isatty():
-                line = f"[{len(rows)}/{len(names)}] {row.name}: {row.state}"
-                print(line, file=sys.stderr, flush=True)
-    found = ordered(sorted(rows, key=lambda row: names.index(row.name)))
-    print(table(found))
-    for place, made in pages:
-        write(place, made(found))
+    task = Task(update=update, to=to, uses=uses, locked=bool(database), seconds=timeout)
+    try:
+        for row in _survey(names, task, jobs, wave):
+            rows.append(row)  # noqa: PERF402 - when interrupted, extend loses what it had
+    except KeyboardInterrupt:
+        print(table(ordered(rows)))
+        raise
+    for row in rows:
+        if database and row.locked is not None:
+            row.advisories = matches(row.locked, database)
+    found = sorted(rows, key=lambda row: shown.index(row.name))
+    found = ordered(found if old is None else compare(found, old))
+    changes = "" if old is None else summary(found, old)
+    goes = figures(row.records for row in found)
+    print("\n\n".join(filter(None, [table(found), changes, work(goes)])))
+    for path, text in (
+        (html, page(found, goes, changes)),
+        (json, as_json(found)),
+        (csv, as_csv(found)),
+    ):
+        if path is not None:
+            write(path, text)
     return int(any(row.state in WRONG for row in found))
+
+
+def _survey(names: list[str], task: Task, jobs: int | None, wave: int) -> Iterator[Row]:
+    """Yield rows as they come, with progress on stderr."""
+    with working("look at projects", len(names)) as progress:
+        for number, row in enumerate(survey(names, task, jobs=jobs, wave=wave), 1):
+            progress.on(f"{row.name}: {row.state}")
+            progress.done()
+            if not sys.stderr.isatty():
+                line = f"[{number}/{len(names)}] {row.name}: {row.state}"
+                print(line, file=sys.stderr, flush=True)
+            yield row
 
 
 def _check(jobs: int | None, timeout: int, wave: int, *, update: bool) -> None:
@@ -83,10 +119,11 @@ def _check(jobs: int | None, timeout: int, wave: int, *, update: bool) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
+        # A hash within an address, such as #subdirectory=, is none that begins a comment.
+        lines = re.sub(r"(?m)(?:^|\s)#.*", "", path.read_text("utf-8")).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-    return [line for line in lines if line]
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _try_to_write(path: Path) -> None:

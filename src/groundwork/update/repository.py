@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from .git import git
+from .git import GitError, git
 
 # Objects that are never part of a history still need an author.
 AUTHOR = {
@@ -29,16 +29,23 @@ SETTINGS = {
 
 
 class Repository:
-    """A project's folder in a git repository, or a bare repository with the project at its root."""
+    """A project's folder in a git repository, or a bare repository with the project in it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Find the repository that `folder` is in. Raises GitError where there is none."""
+    def __init__(self, folder: Path, at: str = "HEAD", *, within: str = "") -> None:
+        """Find the repository that `folder` is in, with `at` as the commit that counts.
+
+        `within` names the project's folder in a bare repository, with a slash at its end; it is at
+        the root where that is left out. Raises GitError where there is no repository.
+        """
         self.folder = folder.resolve()
         self.git_dir = git(self.folder, "rev-parse", "--absolute-git-dir").removesuffix("\n")
-        bare = git(self.folder, "rev-parse", "--is-bare-repository").strip() == "true"
-        self.prefix = git(self.folder, "rev-parse", "--show-prefix").removesuffix("\n")
+        asked = git(self.folder, "rev-parse", "--is-bare-repository")
+        self.bare = asked.strip() == "true"
+        shown = git(self.folder, "rev-parse", "--show-prefix").removesuffix("\n")
+        self.prefix = within if self.bare else shown
+        self.at = at
         self.root = self.folder
-        if not bare:
+        if not self.bare:
             self.root = Path(git(self.folder, "rev-parse", "--show-toplevel").removesuffix("\n"))
         # As long as the names of objects are here: SHA-1 or SHA-256.
         self.nothing = "0" * len(git(self.folder, "hash-object", "--stdin").strip())
@@ -46,7 +53,7 @@ class Repository:
     @cached_property
     def head(self) -> str:
         """The commit that everything refers to, even if another one is made meanwhile."""
-        return self.git("rev-parse", "--verify", "HEAD^{commit}").strip()
+        return self.git("rev-parse", "--verify", f"{self.at}^{{commit}}").strip()
 
     def git(
         self, *arguments: str, stdin: str = "", work_tree: Path | None = None, index: str = ""
@@ -121,9 +128,20 @@ class Repository:
         return self.git("commit-tree", tree, *said, "-m", "merge").strip()
 
     def commit_project(self, tree: str, message: str) -> str:
-        """Return a commit, on no branch, after `head` with `tree` as the project's folder."""
-        whole = self.whole(tree)
-        return git(self.folder, "commit-tree", whole, "-p", self.head, "-m", message).strip()
+        """Return a commit, on no branch, after `head` with `tree` as the project's folder.
+
+        It is signed where git's settings here sign commits, which `git commit-tree` does not heed.
+        """
+        asked = ("--type=bool", "--default=false", "--get", "commit.gpgsign")
+        signed = git(self.folder, "config", *asked).strip() == "true"
+        how = ["-S"] if signed else []
+        given = [self.whole(tree), "-p", self.head, "-m", message]
+        try:
+            return git(self.folder, "commit-tree", *how, *given).strip()
+        except GitError as error:
+            if not signed:
+                raise
+            raise GitError(f"the commit cannot be signed: {error}") from None
 
     def whole(self, tree: str) -> str:
         """Return the tree of `head` with `tree` as the project's folder."""
@@ -131,5 +149,7 @@ class Repository:
             return tree
         names = [f"{self.prefix}{name}" for name in self.files(self.tree())]
         with self.index(self.changed(self.head + "^{tree}", drop=names)) as index:
-            self.git("read-tree", f"--prefix={self.prefix}", tree, index=index)
+            # git wants a work tree for that, which a bare repository has not; nothing is written.
+            anywhere = Path(index).parent
+            self.git("read-tree", f"--prefix={self.prefix}", tree, work_tree=anywhere, index=index)
             return self.git("write-tree", index=index).strip()

@@ -15,6 +15,7 @@ from pathlib import Path
 from groundwork.errors import UserError
 
 from .answers import Answers
+from .audit import audit
 from .checkout import require_whole, write
 from .drift import drift, executed, said
 from .imports import broken
@@ -88,6 +89,13 @@ def changes(update: Update) -> None:
         print(f"  {said(change)}")
 
 
+def audited(update: Update) -> None:
+    """Audit the project by the companion of its version. Raises UserError where a check fails."""
+    template = update.standard.files(update.answers.version)
+    if audit(template, update.repository.folder, update.work / "audit"):
+        raise UserError("checks fail; each is named above, with what to do")
+
+
 def merged(update: Update) -> None:
     """Merge the two renders; print "same", "lock" or "ready".
 
@@ -144,6 +152,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "newer": newer,
     "render": render,
     "changes": changes,
+    "audit": audited,
     "merge": merged,
     "apply": applied,
 }

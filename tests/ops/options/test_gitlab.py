@@ -18,11 +18,11 @@ def programs(job: dict) -> list[str]:
 
 
 def test_the_jobs_call_the_scripts():
-    assert set(JOBS) >= {"test", "package", "publish", "retrain", "update-check"}
+    assert set(JOBS) >= {"test", "package", "publish", "retrain", "update-check", "audit"}
     assert set(programs(JOBS["test"])) == {*CHECKS, "scripts/lock.sh"}
     assert programs(JOBS["package"]) == CHECKS
     assert programs(JOBS["retrain"])[0] == "scripts/setup.sh"
-    assert programs(JOBS["update-check"]) == ["scripts/update.sh"]
+    assert programs(JOBS["update-check"]) == programs(JOBS["audit"]) == ["scripts/update.sh"]
 
 
 def test_it_only_calls_what_runs_anywhere():
@@ -58,7 +58,7 @@ def test_a_job_ends_and_says_when_it_runs(name):
 def test_what_must_not_be_cut_short_or_run_twice_at_once_is_not():
     assert PIPELINE["workflow"]["auto_cancel"] == {"on_new_commit": "interruptible"}
     assert PIPELINE["default"]["interruptible"] is False
-    checks = {"test", "update-check", "vulnerabilities"}
+    checks = {"test", "update-check", "audit", "vulnerabilities"}
     assert {name for name in JOBS if JOBS[name].get("interruptible")} == checks
     assert {name for name in JOBS if "resource_group" in JOBS[name]} == {
         *("build-image", "package", "retrain")
