@@ -10,14 +10,15 @@ from groundwork.update.repository import Repository
 
 from .answers import license_files
 from .ignoring import hidden, reopened
+from .own_tests import FIXTURES, own_tests
 from .places import FOLDER, NOT_LINTED, REPORT, below_tests
 from .pyproject import Pyproject
 from .report import Adoption
 from .todo import todo
 from .wanted import Wanted
 
-# The project's words, not the standard's.
-KEPT = {"LICENSE"}
+# The project's, not the standard's: its words, and what its tests share.
+KEPT = {"LICENSE", "tests/__init__.py", "tests/conftest.py"}
 # Settings of tools that would silently take the place of those in pyproject.toml.
 TAKES_OVER = {
     *("pytest.ini", ".pytest.ini", "mypy.ini", ".mypy.ini", "ruff.toml", ".ruff.toml"),
@@ -48,6 +49,7 @@ class Overlay:
             if self.theirs[name].startswith("160000"):
                 raise UserError(f"the submodule {name} is where the standard has files; move it")
         self.pyproject = Pyproject(self.render, self.wanted, self.packages)
+        self.tests = own_tests(self.files, self.theirs, self.moves)
 
     def tree(
         self, version: str, answers: dict[str, str], origins: dict[str, str]
@@ -61,7 +63,10 @@ class Overlay:
         if ".gitignore" in texts:
             texts[".gitignore"] += self._seen_again(result, texts[".gitignore"])
         own = self._read("pyproject.toml")
-        texts["pyproject.toml"] = self.pyproject.text(own, self._unchecked())
+        standard = self.pyproject.text(own, self._unchecked())
+        texts["pyproject.toml"] = self.tests.settings(standard)
+        if "tests/conftest.py" in self.theirs.keys() - self.moves.keys():
+            texts |= {name: text for name, text in FIXTURES.items() if name not in result}
         yaml = [
             name for name in result if name not in self.ours and name.endswith((".yml", ".yaml"))
         ]
@@ -144,6 +149,7 @@ class Overlay:
                 for name, place in self.packages.items()
             ),
             *(f"`{name}` is now `{FOLDER}/{name}`" for name in self.shown_moves()),
+            *self.tests.mapped(),
             *(f"`{name}` stays as it is" for name in license_files(self.files)),
         ]
 

@@ -29,8 +29,6 @@ def todo(overlay: Overlay, answers: Mapping[str, str]) -> list[str]:
     """Return the remaining steps of an adoption."""
     theirs, wanted = overlay.theirs, overlay.wanted
     moved = [f"{FOLDER}/{name}" for name in overlay.shown_moves() if not below_tests(name)]
-    tests = f"{FOLDER}/tests" if any(map(below_tests, overlay.moves)) else "tests"
-    tested = any(below_tests(name) and name.endswith(".py") for name in theirs)
     superseded = [name for name in SUPERSEDED if name in theirs]
     model = f"src/{answers['package_name']}"
     lines = {
@@ -50,8 +48,7 @@ def todo(overlay: Overlay, answers: Mapping[str, str]) -> list[str]:
             answers["license"] == "none",
         f"fold what you need of these into the standard's files: {_listed(moved)}": moved,
         **{f"change the path: {line}": True for line in _callers(overlay)},
-        f"run your own tests with `.venv/bin/python -m pytest {tests}`, and move them into the"
-        " layers below `tests/`": tested,
+        "`scripts/test.sh --layer yours`: your own tests, where they were": overlay.tests.found,
         f"`git rm {' '.join(superseded)}`, when nothing reads them any more": superseded,
         f"put your model in place of the example: `data.py`, `schema.py`, `features.py` and"
         f" `model.py` in `{model}`": True,
