@@ -49,7 +49,7 @@ class Overlay:
             if self.theirs[name].startswith("160000"):
                 raise UserError(f"the submodule {name} is where the standard has files; move it")
         self.pyproject = Pyproject(self.render, self.wanted, self.packages)
-        self.tests = own_tests(self.files, self.theirs, self.moves)
+        self.tests = own_tests(self.files, self.theirs, self.moves, self.packages)
 
     def tree(
         self, version: str, answers: dict[str, str], origins: dict[str, str]

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -82,26 +82,30 @@ class OwnTests:
         return before + table + ours.replace('"error:::tests"', names) + end + after
 
 
-def own_tests(root: Path, names: Collection[str], moves: Mapping[str, str]) -> OwnTests:
+def own_tests(
+    root: Path, names: Collection[str], moves: Mapping[str, str], packages: Mapping[str, str]
+) -> OwnTests:
     """Return how a project's own tests are found and run.
 
     Args:
         root: the project's files.
         names: their paths.
         moves: where each file went that did not stay.
+        packages: by the name of each import package, the folder that it lies in.
     """
     said = configured(root)
     found = OwnTests(xfail_strict=str(said.get("xfail_strict", "")).lower() in {"true", "1"})
     patterns = _words(said.get("python_files")) or ["test_*.py", "*_test.py"]
     own = [name for name in names if _collected(name, patterns) and _tests(root / name)]
     found.found = bool(own or said)
-    found.testpaths = _paths(root, said, own, moves)
+    _options(found, said)
+    documented = _documented(found.addopts, names, packages)
+    found.testpaths = _paths(root, said, [*own, *documented], moves)
     found.pythonpath = _words(said.get("pythonpath"))
     # The standard makes a package of tests/, whose modules could be imported by their names before.
     if any(map(below_tests, own)) and "tests/__init__.py" not in names:
         found.pythonpath.append("tests")
     _markers(found, said, [text.read(root / name) for name in own])
-    _options(found, said)
     for key, value in said.items():
         if key in NAMES:
             value = [NAMES[key], *(word for word in _words(value) if word != NAMES[key])]  # noqa: PLW2901
@@ -119,6 +123,19 @@ def _collected(name: str, patterns: list[str]) -> bool:
 def _tests(path: Path) -> bool:
     """Say whether a file has tests: many a script is named like one."""
     return path.is_file() and TEST.search(text.read(path)) is not None
+
+
+def _documented(
+    options: Collection[str], names: Collection[str], packages: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the files with examples that pytest runs: modules, and pages that a pattern names."""
+    globs = [one.partition("=")[2] for one in options if one.startswith("--doctest-glob=")]
+    folders = tuple(f"{place}/{name}/".lstrip("/") for name, place in packages.items())
+    for name in names:
+        page = any(PurePosixPath(name).match(pattern) for pattern in globs)
+        module = "--doctest-modules" in options and name.endswith(".py")
+        if page or (module and name.startswith(folders)):
+            yield name
 
 
 def _paths(
