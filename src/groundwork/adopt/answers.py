@@ -8,7 +8,7 @@ from typing import Any
 
 from .formats import text
 from .formats.setuptools import setup_call
-from .wanted import PYTHONS, Wanted, python_bound
+from .wanted import Wanted
 
 # Which framework a package belongs to. scikit-learn comes last: its metrics are used with all.
 FRAMEWORKS = {
@@ -64,7 +64,7 @@ def stated(
         "author_email": person.get("email") or author[1],
         "repository_url": _https(origin),
         "license": _license(root),
-        "python_version": _python(root, said),
+        "python_version": _python(root, wanted),
         "framework": _framework(root, wanted),
     }
     names = wanted.names
@@ -129,16 +129,16 @@ def _license(root: Path) -> str:
     return next((name for name, words in LICENSES.items() if words in said), NO_LICENSE)
 
 
-def _python(root: Path, said: dict[str, Any]) -> str | None:
+def _python(root: Path, wanted: Wanted) -> str | None:
     texts = [root / name for name in (".python-version", "runtime.txt", "environment.yml")]
     for path in texts:
         if path.is_file():
             exact = re.search(r"(?:\A|python[-= ]+)(3\.\d+)", text.read(path))
-            if exact and exact[1] in PYTHONS:
+            if exact and exact[1] in wanted.pythons:
                 return exact[1]
-    bound = python_bound(said)
-    fitting = [one for one in PYTHONS if bound is not None and f"{one}.9" in bound]
-    return "3.12" if "3.12" in fitting else next(iter(fitting), None)
+    if not str(wanted.python):
+        return None
+    return "3.12" if "3.12" in wanted.pythons else next(iter(wanted.pythons), None)
 
 
 def _framework(root: Path, wanted: Wanted) -> str | None:

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from .report import shown
-from .wanted import Wanted
+from .wanted import PYTHONS, Wanted
 
 # Tables of pyproject.toml that are about another way to package, or that the standard has.
 PACKAGING = {"poetry", "setuptools", "setuptools_scm", "hatch", "pdm", "flit", "uv"}
@@ -28,6 +28,8 @@ class Pyproject:
     packages: dict[str, str]
     mapped: list[str] = field(default_factory=list)
     new_packages: bool = False
+    # Whether the standard's lock does not hold for the project.
+    relock: bool = False
     # Files that exclude each other.
     clashes: list[str] = field(default_factory=list)
 
@@ -51,9 +53,21 @@ class Pyproject:
             source = f', from = "{place}"' if place else ""
             include = f', {{ include = "{name}"{source} }}]'
             text = re.sub(r"(?m)(?<=^packages = )(\[.*)\]$", rf"\g<1>{include}", text)
+        text = self._with_pythons(text)
         text = _without_checks(text, content, unchecked) + _tables(own, content)
         tomllib.loads(text)
         return text
+
+    def _with_pythons(self, text: str) -> str:
+        """Return the file for the Pythons that the project runs on, which its packages may need."""
+        pythons = self.wanted.pythons
+        if pythons in ([], [*PYTHONS]):
+            return text
+        last = pythons[-1].partition(".")[2]
+        bound = f">={pythons[0]},<3.{int(last) + 1}"
+        self.relock = True
+        self.mapped.append(f"requires-python is `{bound}`: yours is `{self.wanted.python}`")
+        return re.sub(r"(?m)^requires-python = .*$", f'requires-python = "{bound}"', text)
 
     def _carried(
         self, table: dict[str, list[Requirement]], content: dict[str, Any]
@@ -71,9 +85,13 @@ class Pyproject:
                 before = _before(requirements, pins)
                 self.mapped.append(f"{name}: {before} with you, {there} in the standard")
                 continue
-            self.new_packages = True
+            self.new_packages = self.relock = True
             for requirement in requirements:
-                if there and not requirement.specifier.contains(there, prereleases=True):
+                if name in self.wanted.relaxed:
+                    before = self.wanted.relaxed[name]
+                    after = there or "the version in docs/environment.md after scripts/lock.sh"
+                    self.mapped.append(f"{name}: {before} with you, given up by --relax: {after}")
+                elif there and not requirement.specifier.contains(there, prereleases=True):
                     before = _before([requirement], pins)
                     self.mapped.append(
                         f"{name}: {before} with you, {there} for the standard's packages"

@@ -35,7 +35,10 @@ def todo(overlay: Overlay, answers: Mapping[str, str]) -> list[str]:
         f"`git switch --no-overwrite-ignore {BRANCH}`": True,
         "`mv .venv .venv-before`, if you want to keep it: `scripts/setup.sh` makes the standard's"
         " environment in its place": (overlay.repository.folder / ".venv").exists(),
-        "`scripts/lock.sh`: your packages beside the standard's": overlay.pyproject.new_packages,
+        "`scripts/lock.sh`: your packages beside the standard's. Where no versions fit together, it"
+        " says which packages clash; to give up the pin of one of yours, begin again:"
+        f" `git switch - && git branch -D {BRANCH}`, and `groundwork adopt` as before with"
+        " `--relax PACKAGE`": overlay.pyproject.relock,
         "`scripts/setup.sh`": True,
         **{f"decide: {clash}": True for clash in overlay.pyproject.clashes},
         **{
