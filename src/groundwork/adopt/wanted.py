@@ -189,6 +189,6 @@ def python_bound(said: dict[str, Any]) -> SpecifierSet | None:
     except InvalidSpecifier:
         pass
     try:  # as Poetry writes it: ^3.11, ~3.11, *
-        return SpecifierSet(str(parse_constraint(bound)).replace("*", ""))
+        return SpecifierSet(str(parse_constraint(bound)).removeprefix("*"))
     except (InvalidSpecifier, ParseConstraintError):
         return None
