@@ -108,6 +108,19 @@ CASES: dict[str, tuple[dict[str, str], Found]] = {
         },
         Found(sources={"mine", "other"}, reported="./local"),
     ),
+    "extras that name each other": (
+        {
+            "pyproject.toml": """\
+[project]
+name = "Churn_Model"
+dependencies = ["idna"]
+[project.optional-dependencies]
+size = ["humanize"]
+all = ["churn-model[size]"]
+""",
+        },
+        Found(main={"idna"}, dev={"humanize"}),
+    ),
     "sources of uv": (
         {
             "pyproject.toml": """\

@@ -53,6 +53,19 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "+addopts": ["--doctest-modules", "--doctest-glob=*.rst", "--ignore", "setup.py"],
         },
     ),
+    "places among the options": (
+        {
+            "tests/test_a.py": TEST,
+            "a/__init__.py": "",
+            "b/__init__.py": "",
+            "pytest.ini": "[pytest]\naddopts = -v --doctest-modules --cov b tests/ a/\n",
+        },
+        {
+            "testpaths": ["tests", "a"],
+            "pythonpath": ["tests"],
+            "+addopts": ["--doctest-modules"],
+        },
+    ),
     "markers, named or not, and a plugin's settings": (
         {
             "tests/__init__.py": "",

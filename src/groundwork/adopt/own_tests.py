@@ -17,6 +17,8 @@ from .places import FOLDER, below_tests
 # standard's tests, too.
 OPTIONS = re.compile(r"--(import-mode|ignore|ignore-glob|deselect|doctest-\S+)(=.*)?|-p.*")
 ALONE = re.compile(r"--doctest-modules|--doctest-(continue|ignore)\S+|.*=.*|-p.+")
+# Options after which a word is a place to look at, and not their value.
+FLAG = re.compile(r"-[vqsxl]+|-r\w+|--(verbose|quiet|exitfirst|showlocals|strict\S*)")
 # What the standard sets itself, or has for its own tests.
 SET = {"minversion", "required_plugins", "addopts", "filterwarnings", "usefixtures", "testpaths",
        "pythonpath", "markers", "xfail_strict"}  # fmt: skip
@@ -48,6 +50,7 @@ class OwnTests:
     others: dict[str, Any] = field(default_factory=dict)
     xfail_strict: bool = False
     left: list[str] = field(default_factory=list)  # what was not carried over
+    places: list[str] = field(default_factory=list)  # what the options say to look at
     found: bool = False
 
     def mapped(self) -> list[str]:
@@ -100,7 +103,8 @@ def own_tests(
     found.found = bool(own or said)
     _options(found, said)
     documented = _documented(found.addopts, names, packages)
-    found.testpaths = _paths(root, said, [*own, *documented], moves)
+    stated = found.places or _words(said.get("testpaths"))
+    found.testpaths = _paths(root, stated, [*own, *documented], moves)
     found.pythonpath = _words(said.get("pythonpath"))
     # The standard makes a package of tests/, whose modules could be imported by their names before.
     if any(map(below_tests, own)) and "tests/__init__.py" not in names:
@@ -139,10 +143,10 @@ def _documented(
 
 
 def _paths(
-    root: Path, said: Mapping[str, Any], own: Collection[str], moves: Mapping[str, str]
+    root: Path, stated: Collection[str], own: Collection[str], moves: Mapping[str, str]
 ) -> list[str]:
     """Return where pytest is to look: where it did, and at the standard's tests."""
-    stated = [place.strip("./") for place in _words(said.get("testpaths"))]
+    stated = [place.strip("./") for place in stated]
     stated = [place for place in stated if place and (root / place).exists()]
     places = {*stated}
     if not stated:
@@ -174,13 +178,18 @@ def _markers(found: OwnTests, said: Mapping[str, Any], sources: list[str]) -> No
 def _options(found: OwnTests, said: Mapping[str, Any]) -> None:
     given = said.get("addopts", [])
     words = iter(shlex.split(given) if isinstance(given, str) else given)
+    before = ""
     for word in words:
-        if not OPTIONS.fullmatch(word):
-            found.left.append(word)
+        if OPTIONS.fullmatch(word):
+            value = [] if ALONE.fullmatch(word) else [next(words, "")]
+            found.addopts += [word, *value]
+            before = ""
             continue
-        found.addopts.append(word)
-        if not ALONE.fullmatch(word):
-            found.addopts += [next(words, "")]
+        if not word.startswith("-") and (not before or FLAG.fullmatch(before)):
+            found.places.append(word)
+        else:
+            found.left.append(word)
+            before = word
 
 
 def _words(said: object) -> list[str]:

@@ -42,6 +42,8 @@ class Wanted:
     unread: list[str] = field(default_factory=list)
     # The files that said so.
     files: list[str] = field(default_factory=list)
+    # The project's own name, by which its extras name each other.
+    own: str = ""
     # What the project says of Python, all files together.
     python: SpecifierSet = field(default_factory=SpecifierSet)
     # What was asked of a package whose pin was taken out of the way.
@@ -55,7 +57,7 @@ class Wanted:
                 continue
             if one.url:
                 self.source(file, one.name, str(text))
-            elif canonicalize_name(one.name) not in NOT_CARRIED:
+            elif canonicalize_name(one.name) not in {*NOT_CARRIED, self.own}:
                 self.statements.append(Statement(one, file, dev))
 
     def constrain(self, file: str, texts: Iterable[str | Requirement]) -> None:

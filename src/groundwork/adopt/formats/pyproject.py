@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
 from poetry.core.factory import Factory
 
 from groundwork.adopt.wanted import Wanted
@@ -26,6 +27,7 @@ def pyproject(files: Files, wanted: Wanted, path: Path) -> None:
     poetry = tools.get("poetry", {})
     name = path.name
     wanted.runs_on(poetry | project)
+    wanted.own = canonicalize_name((poetry | project).get("name", ""))
     if "version" in project.get("dynamic", []):
         wanted.unread.append(
             "pyproject.toml: a computed version, and a _version.py if it writes one"
