@@ -457,6 +457,35 @@ def test_what_worked_goes_on_working_and_each_step_has_its_place(
     assert "`mv .venv .venv-before`" in report
 
 
+@pytest.mark.parametrize("program", ["no-such-git-lfs", ""])
+def test_pointers_of_git_lfs_stay_as_they_are_where_neither_it_nor_their_content_is_there(
+    make: Callable[[dict[str, str]], Path], moved: Path, program: str
+) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    lfs = "filter=lfs diff=lfs merge=lfs -text\n"
+    content = {
+        **FLAT,
+        ".gitattributes": f"*.bin {lfs}*.json {lfs}*.md {lfs}",
+        "a/model.bin": pointer,
+    }
+    root = make(content | {"a/rows.json": pointer})
+    if program:
+        for name in ("clean", "smudge", "process"):
+            git(root, "config", f"filter.lfs.{name}", program)
+        git(root, "config", "filter.lfs.required", "true")
+    assert adopt(root, moved) == 0
+    if program:
+        git(root, "config", "--remove-section", "filter.lfs")
+    git(root, "switch", "--quiet", BRANCH)
+    for name in ("a/model.bin", "a/rows.json"):
+        assert (root / name).read_text("utf-8") == pointer
+        assert "filter: lfs" in git(root, "check-attr", "filter", name)
+    # What the standard has is stored as it is, and git does not take it for a pointer.
+    standard = ("data/manifest.json", "README.md", REPORT)
+    assert "lfs" not in git(root, "check-attr", "filter", *standard)
+    assert git(root, "status", "--porcelain") == ""
+
+
 def git_lines(root: Path, commit: str) -> set[str]:
     """Return a line for each file of a commit: mode, kind, name of the content, and path."""
     told = subprocess.run(

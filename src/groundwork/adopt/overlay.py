@@ -9,7 +9,7 @@ from groundwork.update.lockfile import joined
 from groundwork.update.repository import Repository
 
 from .answers import license_files
-from .ignoring import hidden, reopened
+from .ignoring import filtered, hidden, reopened
 from .own_tests import FIXTURES, own_tests
 from .places import FOLDER, NOT_LINTED, REPORT, below_tests
 from .pyproject import Pyproject
@@ -62,6 +62,8 @@ class Overlay:
         texts = {name: self._both(name) for name in JOINED & self.theirs.keys() & self.ours.keys()}
         if ".gitignore" in texts:
             texts[".gitignore"] += self._seen_again(result, texts[".gitignore"])
+        if ".gitattributes" in texts:
+            texts[".gitattributes"] += self._unfiltered(result, texts[".gitattributes"])
         own = self._read("pyproject.toml")
         standard = self.pyproject.text(own, self._unchecked())
         texts["pyproject.toml"] = self.tests.settings(standard)
@@ -124,6 +126,15 @@ class Overlay:
         names = [name for name in result if name not in forced]
         lines = reopened({".gitignore": both, **below}, names)
         return "\n".join(["# Seen all the same.", *lines, ""]) if lines else ""
+
+    def _unfiltered(self, result: Mapping[str, str], both: str) -> str:
+        """Return lines by which the project's filters leave the standard's files as they are."""
+        nested = [name for name in result if name.endswith("/.gitattributes")]
+        below = {name: self.repository.text(result[name]) for name in nested}
+        standard = [name for name, line in result.items() if self.ours.get(name) == line]
+        names = filtered({".gitattributes": both, **below}, [*standard, REPORT])
+        lines = [f"/{name} !filter !diff !merge" for name in names]
+        return "\n".join(["# Stored as they are.", *lines, ""]) if lines else ""
 
     def _unchecked(self) -> list[str]:
         """Return the project's Python, which linters and type checkers leave alone at first."""
