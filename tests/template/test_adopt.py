@@ -451,9 +451,13 @@ def test_what_worked_goes_on_working_and_each_step_has_its_place(
     assert ("description", "Who leaves?", "--data") in rows
     assert ("framework", "pytorch", "the repository") in rows
     assert [row[-1] for row in rows if row[0] == "python_version"] == ["default"]
-    assert (
-        "Makefile, line 2, names `scripts/setup.sh`, which is `adopted/scripts/setup.sh`" in report
-    )
+    steps = report[report.index("## What is left") :].splitlines()[2:]
+    assert [line for line in steps if "`" not in line] == []
+    (line,) = (line for line in report.splitlines() if "names `scripts/setup.sh`" in line)
+    assert "line 2, in `all`, names" in line
+    assert line.endswith("which is `adopted/scripts/setup.sh` now")
+    subprocess.run(line.split("`")[1], cwd=root, shell=True, check=True)  # noqa: S602 - as told
+    assert (root / "Makefile").read_text("utf-8") == "all:\n\tbash adopted/scripts/setup.sh\n"
     assert "`mv .venv .venv-before`" in report
 
 

@@ -26,10 +26,14 @@ class Pyproject:
     render: Path
     wanted: Wanted
     packages: dict[str, str]
+    # Where the code of each of the project's commands is.
+    commands: dict[str, str] = field(default_factory=dict)
     mapped: list[str] = field(default_factory=list)
     new_packages: bool = False
     # Whether the standard's lock does not hold for the project.
     relock: bool = False
+    # Packages of the standard, in versions that the project does not ask for.
+    outdated: list[str] = field(default_factory=list)
     # Files that exclude each other.
     clashes: list[str] = field(default_factory=list)
 
@@ -53,7 +57,7 @@ class Pyproject:
             source = f', from = "{place}"' if place else ""
             include = f', {{ include = "{name}"{source} }}]'
             text = re.sub(r"(?m)(?<=^packages = )(\[.*)\]$", rf"\g<1>{include}", text)
-        text = self._with_pythons(text)
+        text = self._with_commands(self._with_pythons(text), content)
         text = _without_checks(text, content, unchecked) + _tables(own, content)
         tomllib.loads(text)
         return text
@@ -68,6 +72,19 @@ class Pyproject:
         self.relock = True
         self.mapped.append(f"requires-python is `{bound}`: yours is `{self.wanted.python}`")
         return re.sub(r"(?m)^requires-python = .*$", f'requires-python = "{bound}"', text)
+
+    def _with_commands(self, text: str, content: dict[str, Any]) -> str:
+        """Return the file with the commands that the project installs."""
+        own = {}
+        for name, target in self.commands.items():
+            if name in content["project"]["scripts"]:
+                self.clashes.append(f"the command `{name}` is the standard's, yours was `{target}`")
+            else:
+                own[name] = target
+                self.mapped.append(f"the command `{name}` is installed as before: `{target}`")
+        lines = "".join(f"{_quoted(name)} = {_quoted(target)}\n" for name, target in own.items())
+        table = r"(?m)^\[project\.scripts\]\n(?:.+\n)+"
+        return re.sub(table, lambda found: found[0] + lines, text, count=1)
 
     def _carried(
         self, table: dict[str, list[Requirement]], content: dict[str, Any]
@@ -84,6 +101,9 @@ class Pyproject:
             if name in standard:
                 before = _before(requirements, pins)
                 self.mapped.append(f"{name}: {before} with you, {there} in the standard")
+                if there and not any(one.specifier.contains(there) for one in requirements):
+                    said = " or ".join(str(one.specifier) for one in requirements)
+                    self.outdated.append(f"{name} ({said} with you, {there} in the standard)")
                 continue
             self.new_packages = self.relock = True
             for requirement in requirements:
