@@ -97,11 +97,11 @@ step() {
 # say MESSAGE: print it, unless QUIET is set.
 say() { [ -n "${QUIET:-}" ] || printf '%s\n' "$*"; }
 
-# package: the name of the project's Python package.
+# package: the name of the project's Python package, which has the standard's ops.
 package() {
     local ops
     for ops in "$ROOT"/src/*/ops; do
-        [ -d "$ops" ] && basename "$(dirname "$ops")" && return
+        [ -f "$ops/SHA256SUMS" ] && basename "$(dirname "$ops")" && return
     done
     die "no package with an ops folder in $ROOT/src"
 }

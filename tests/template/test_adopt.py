@@ -15,9 +15,12 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from groundwork.adopt.adoption import adopt as adopted
 from groundwork.adopt.places import BRANCH, FOLDER, REPORT
 from groundwork.cli.main import main
+from groundwork.errors import UserError
 from groundwork.update.ownership import ANSWERS
+from groundwork.update.standard import Standard
 from tests.conftest import PRESENT_PYTHON, commit_all, git
 from tests.versions import NEWEST
 
@@ -375,6 +378,19 @@ def test_what_cannot_be_adopted_is_told(
     assert f"has a folder {FOLDER}" in said(root)
 
 
+def test_a_repository_of_another_user_is_named(
+    make: Callable[[dict[str, str]], Path],
+    moved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = make(FLAT)
+    standard = Standard(str(moved), tmp_path / "cache")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(UserError, match=r"belongs to another user.*safe\.directory '/"):
+        adopted(root, standard, {}, ask=None, say=print)
+
+
 def test_files_of_every_kind_are_kept(
     make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -385,6 +401,8 @@ def test_files_of_every_kind_are_kept(
         "src/own.py": "x = 1\n",
         "Icon\r": "a name on macOS\n",
         "crlf.csv": "a,b\r\n1,2\r\n",
+        "src/a/ops/__init__.py": "",  # before the standard's, by its name
+        ".gitignore": "*.log\r\n",
     }
     root = make(odd)
     (root / "gone.py").symlink_to("nowhere")
@@ -396,9 +414,13 @@ def test_files_of_every_kind_are_kept(
     assert adopt(root, moved) == 0
     assert "pyproject.toml cannot be read" in capsys.readouterr().out
     kept = git_lines(root, "trunk") - git_lines(root, BRANCH)
-    assert {line.rpartition("\t")[2] for line in kept} == {"pyproject.toml"}
+    assert {line.rpartition("\t")[2] for line in kept} == {"pyproject.toml", ".gitignore"}
     aside = {line.split()[2] for line in git_lines(root, BRANCH) if f"\t{FOLDER}/" in line}
-    assert {line.split()[2] for line in kept} <= aside
+    assert {line.split()[2] for line in kept if "gitignore" not in line} <= aside
+    # There is one package with the standard's ops, whatever else is called so.
+    git(root, "switch", "--quiet", "--force", BRANCH)
+    package = ["bash", "-c", "source scripts/lib.sh; package"]
+    assert subprocess.check_output(package, cwd=root, text=True) == "chuern\n"
     # Linters and type checkers leave them alone at first.
     tools = tomllib.loads(git(root, "show", f"{BRANCH}:pyproject.toml"))["tool"]
     assert {"src/own.py", 'scripts/bob\'s "own" file.py'} <= {*tools["ruff"]["extend-exclude"]}

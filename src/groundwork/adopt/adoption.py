@@ -45,7 +45,12 @@ def adopt(  # noqa: PLR0913 - all of them by name
     try:
         repository = Repository(folder)
         tree = repository.tree()
-    except (GitError, OSError):
+    except (GitError, OSError) as error:
+        if "dubious ownership" in str(error):
+            raise UserError(
+                f"{folder} belongs to another user, so git does not read it; become its owner, or"
+                f" run git config --global --add safe.directory '{folder.resolve()}'"
+            ) from None
         raise UserError(f"{folder} is not a git repository with a commit") from None
     if ANSWERS in repository.files(tree):
         raise UserError(
