@@ -15,9 +15,9 @@ RECORD = Path("requirements/lock.sha256")
 
 
 def groups(project: Path) -> list[str]:
-    """Return what is exported: `main` and each dependency group of pyproject.toml."""
+    """Return what is exported: `main` and each group, by PEP 735 or in Poetry's own way."""
     pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    own = pyproject.get("tool", {}).get("poetry", {}).get("group", {})  # Poetry's own way to write one
+    own = pyproject.get("tool", {}).get("poetry", {}).get("group", {})
     return ["main", *(pyproject.get("dependency-groups", {}) | own)]
 
 
