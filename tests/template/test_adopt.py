@@ -315,6 +315,13 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
         assert ("humanize==4.12.3" in wanted) == bool(pinned)
     if "freezegun" in "".join(content.values()):
         assert "freezegun" in wanted + development
+    stated = {"setup.py": "0.1.0", "setup.cfg": "0.1.0", "Poetry": "1.0", "uv": "1.0"}
+    name = "churn" if shape in stated else "churn-model"
+    assert (pyproject["project"]["name"], pyproject["project"]["version"]) == (
+        name,
+        stated.get(shape, "0.1.0"),
+    )
+    assert name in pyproject["tool"]["pip-licenses"]["ignore-packages"]
     for name, table in (("Poetry", "isort"), ("uv", "black")):
         assert (table in pyproject["tool"]) == (shape == name)
 

@@ -1,10 +1,14 @@
 """What a repository says about itself: answers to the template's questions."""
 
+import configparser
 import re
 import tomllib
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from packaging.version import InvalidVersion, Version
 
 from .formats import text
 from .formats.setuptools import setup_call
@@ -46,15 +50,7 @@ def stated(
         origin: where git pushes it, or "".
         author: the name and the address that most of its commits carry.
     """
-    content = _toml(root / "pyproject.toml")
-    poetry = content.get("tool", {}).get("poetry", {})
-    setup = {}
-    if (root / "setup.py").is_file():
-        try:
-            setup = setup_call(root / "setup.py")
-        except (OSError, SyntaxError, ValueError):
-            setup = {}
-    said = setup | poetry | content.get("project", {})
+    said = _said(root)
     people = [one for one in said.get("authors") or [] if isinstance(one, dict)]
     person = people[0] if people else {}
     found = {
@@ -80,6 +76,37 @@ def stated(
         else None,
     }
     return {key: " ".join(str(value).split()) for key, value in found.items() if value}
+
+
+def distribution(root: Path) -> tuple[str, str]:
+    """Return the name and the version that a project installs itself by; "" where it has none."""
+    said = _said(root)
+    name, version = (str(said.get(key) or "") for key in ("name", "version"))
+    if not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name):
+        return "", ""
+    return name, version if _is_version(version) else ""
+
+
+def _is_version(text: str) -> bool:
+    """Say whether a version is written out: others are computed."""
+    try:
+        return bool(Version(text))
+    except InvalidVersion:
+        return False
+
+
+def _said(root: Path) -> dict[str, Any]:
+    """Return what a project's files say of it: setup.cfg, setup.py and pyproject.toml, in order."""
+    config = configparser.ConfigParser(interpolation=None)
+    setup: dict[str, Any] = {}
+    with suppress(OSError, ValueError, configparser.Error):
+        config.read_string(text.read(root / "setup.cfg"))
+        setup = dict(config["metadata"]) if config.has_section("metadata") else {}
+    with suppress(OSError, SyntaxError, ValueError):
+        setup |= {key: value for key, value in setup_call(root / "setup.py").items() if value}
+    content = _toml(root / "pyproject.toml")
+    poetry = content.get("tool", {}).get("poetry", {})
+    return {**setup, **poetry, **content.get("project", {})}
 
 
 def import_packages(root: Path) -> dict[str, str]:

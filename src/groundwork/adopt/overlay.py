@@ -8,7 +8,7 @@ from groundwork.errors import UserError
 from groundwork.update.lockfile import joined
 from groundwork.update.repository import Repository
 
-from .answers import license_files
+from .answers import distribution, license_files
 from .formats.entry_points import commands
 from .ignoring import filtered, hidden, reopened
 from .own_tests import FIXTURES, own_tests
@@ -49,7 +49,13 @@ class Overlay:
         for name in self.moves:
             if self.theirs[name].startswith("160000"):
                 raise UserError(f"the submodule {name} is where the standard has files; move it")
-        self.pyproject = Pyproject(self.render, self.wanted, self.packages, commands(self.files))
+        self.pyproject = Pyproject(
+            self.render,
+            self.wanted,
+            self.packages,
+            commands(self.files),
+            distribution(self.files),
+        )
         self.tests = own_tests(self.files, self.theirs, self.moves, self.packages)
 
     def tree(

@@ -28,6 +28,8 @@ class Pyproject:
     packages: dict[str, str]
     # Where the code of each of the project's commands is.
     commands: dict[str, str] = field(default_factory=dict)
+    # What the project is installed as, and in which version: its code may ask for that.
+    distribution: tuple[str, str] = ("", "")
     mapped: list[str] = field(default_factory=list)
     new_packages: bool = False
     # Whether the standard's lock does not hold for the project.
@@ -57,7 +59,7 @@ class Pyproject:
             source = f', from = "{place}"' if place else ""
             include = f', {{ include = "{name}"{source} }}]'
             text = re.sub(r"(?m)(?<=^packages = )(\[.*)\]$", rf"\g<1>{include}", text)
-        text = self._with_commands(self._with_pythons(text), content)
+        text = self._named(self._with_commands(self._with_pythons(text), content), content)
         text = _without_checks(text, content, unchecked) + _tables(own, content)
         tomllib.loads(text)
         return text
@@ -72,6 +74,18 @@ class Pyproject:
         self.relock = True
         self.mapped.append(f"requires-python is `{bound}`: yours is `{self.wanted.python}`")
         return re.sub(r"(?m)^requires-python = .*$", f'requires-python = "{bound}"', text)
+
+    def _named(self, text: str, content: dict[str, Any]) -> str:
+        """Return the file with the name and the version that the project is installed by."""
+        name, version = self.distribution
+        if name:
+            standard = _quoted(content["project"]["name"])
+            text = text.replace(f"name = {standard}\n", f"name = {_quoted(name)}\n", 1)
+            text = text.replace(f"    {standard}, # this", f"    {_quoted(name)}, # this", 1)
+            self.mapped.append(f"it is installed as `{name}`, as before")
+        if version:
+            text = re.sub(r'(?m)^version = ".*"$', f"version = {_quoted(version)}", text, count=1)
+        return text
 
     def _with_commands(self, text: str, content: dict[str, Any]) -> str:
         """Return the file with the commands that the project installs."""
