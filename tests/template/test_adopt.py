@@ -431,7 +431,7 @@ def test_files_of_every_kind_are_kept(
     # Linters and type checkers leave them alone at first.
     tools = tomllib.loads(git(root, "show", f"{BRANCH}:pyproject.toml"))["tool"]
     assert {"src/own.py", 'scripts/bob\'s "own" file.py'} <= {*tools["ruff"]["extend-exclude"]}
-    assert tools["mypy"]["exclude"] == [r"^src/own\.py$"]
+    assert tools["mypy"]["exclude"] == ["^src/a/", r"^src/own\.py$"]
 
 
 def test_what_worked_goes_on_working_and_each_step_has_its_place(
@@ -547,7 +547,7 @@ def test_without_a_name_for_git_one_line_says_so(
 def test_a_submodule_in_the_way_is_refused(
     make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = make({**FLAT, "tests/conftest.py": ""})
+    root = make({**FLAT, "tests/project.py": ""})
     commit = git(root, "rev-parse", "HEAD").strip()
     git(root, "update-index", "--add", "--cacheinfo", f"160000,{commit},tests/sub")
     git(root, "commit", "--quiet", "--message", "A submodule")
