@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ..conftest import ROOT
+from ..contract import ROOT
 from ..project import bundle, context, features, model, schema, seeding
 from ..project import settings as project_settings
 

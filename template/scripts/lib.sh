@@ -59,9 +59,7 @@ cause() {
     case $2 in
     *"No space left on device"* | *"os error 28"*) die "$1: the disk is full; free some space and run this again" ;;
     *"Read-only file system"* | *"os error 30"*) die "$1: the file system is read-only; run this on one that can be written" ;;
-    *"ermission denied"* | *"os error 13"*)
-        die "$1: not allowed to write there; check who owns $ROOT and the cache"
-        ;;
+    *"ermission denied"* | *"os error 13"*) die "$1: not allowed to write there; check who owns $ROOT and the cache" ;;
     *"repository "*" does not exist"* | *"does not appear to be a git repo"* | *"nable to access"* | *"not read from remote"*)
         die "$1: the template cannot be reached; is _src_path in .copier-answers.yml where it is?"
         ;;
@@ -75,7 +73,8 @@ cause() {
         die "$1: this checkout belongs to another user, so git does not read it; become its owner," \
             "or run git config --global --add safe.directory '$ROOT'"
         ;;
-    *"version solving failed"*) die "$1: $(grep -m 1 "version solving failed" <<<"$2")" ;;
+    *"version solving failed"*) # names the packages, and who asks for which version
+        die "$1: no versions fit together. $(sed -n '/[Bb]ecause/,$p' <<<"$2" | tr -s ' \n' ' ')" ;;
     *) die "$1: $(grep -v -e '^[[:space:]]*$' -e '^hint:' <<<"$2" | tail -n 1 | sed 's/^[[:space:]]*//')" ;;
     esac
 }
@@ -98,11 +97,11 @@ step() {
 # say MESSAGE: print it, unless QUIET is set.
 say() { [ -n "${QUIET:-}" ] || printf '%s\n' "$*"; }
 
-# package: the name of the project's Python package.
+# package: the name of the project's Python package, which has the standard's ops.
 package() {
     local ops
     for ops in "$ROOT"/src/*/ops; do
-        [ -d "$ops" ] && basename "$(dirname "$ops")" && return
+        [ -f "$ops/SHA256SUMS" ] && basename "$(dirname "$ops")" && return
     done
     die "no package with an ops folder in $ROOT/src"
 }

@@ -43,10 +43,9 @@ trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
 lint='' yours='' contract='' folders=()
 for layer in "${layers[@]}"; do printf -v "$layer" 1; done
-# All tests but the contract's are yours, wherever under tests/ they are.
-[ -z "$yours" ] || folders=(tests --ignore=tests/contract)
-[ -z "$contract" ] || folders=(tests/contract)
-[ -z "$yours$contract" ] || [ "$yours" != "$contract" ] || folders=(tests)
+# All tests but the contract's are yours, wherever below pyproject.toml's testpaths they are.
+[ -n "$contract" ] || folders=(--ignore=tests/contract)
+[ -n "$yours" ] || folders=(tests/contract)
 arguments=(--numprocesses auto --dist loadgroup ${folders[@]+"${folders[@]}"} "$@")
 [ -z "$fast" ] || arguments+=(-m "not slow")
 
@@ -86,7 +85,7 @@ if [ -n "$pythons" ]; then
         PATH=$(dirname "$python"):$PATH
     done
     .venv/bin/tox run -e "$environments" -- "${arguments[@]}" || failed=1
-elif [ ${#folders[@]} -gt 0 ]; then
+elif [ -n "$yours$contract" ]; then
     .venv/bin/python -m pytest "${arguments[@]}" || failed=1
 fi
 wait

@@ -15,9 +15,12 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from groundwork.adopt.adoption import adopt as adopted
 from groundwork.adopt.places import BRANCH, FOLDER, REPORT
 from groundwork.cli.main import main
+from groundwork.errors import UserError
 from groundwork.update.ownership import ANSWERS
+from groundwork.update.standard import Standard
 from tests.conftest import PRESENT_PYTHON, commit_all, git
 from tests.versions import NEWEST
 
@@ -227,8 +230,9 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             "requirements/base.txt": "scikit-learn\nhumanize==4.12.3\n",
             "requirements/dev.txt": "freezegun\n",
             "tests/__init__.py": "",
-            "tests/conftest.py": "import pytest\n\n\n@pytest.fixture\ndef two():\n    return 2\n",
-            "tests/test_model.py": f"{TEST}\n\ndef test_a_fixture(two):\n    assert two == 2\n",
+            # Of a name that the standard's tests have a fixture of, too.
+            "tests/conftest.py": "import pytest\n\n\n@pytest.fixture\ndef rows():\n    return 2\n",
+            "tests/test_model.py": f"{TEST}\n\ndef test_a_fixture(rows):\n    assert rows == 2\n",
             ".github/workflows/ci.yml": "on: push\n",
             "docs": "a file where the standard has a folder\n",
         },
@@ -311,6 +315,13 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
         assert ("humanize==4.12.3" in wanted) == bool(pinned)
     if "freezegun" in "".join(content.values()):
         assert "freezegun" in wanted + development
+    stated = {"setup.py": "0.1.0", "setup.cfg": "0.1.0", "Poetry": "1.0", "uv": "1.0"}
+    name = "churn" if shape in stated else "churn-model"
+    assert (pyproject["project"]["name"], pyproject["project"]["version"]) == (
+        name,
+        stated.get(shape, "0.1.0"),
+    )
+    assert name in pyproject["tool"]["pip-licenses"]["ignore-packages"]
     for name, table in (("Poetry", "isort"), ("uv", "black")):
         assert (table in pyproject["tool"]) == (shape == name)
 
@@ -374,6 +385,19 @@ def test_what_cannot_be_adopted_is_told(
     assert f"has a folder {FOLDER}" in said(root)
 
 
+def test_a_repository_of_another_user_is_named(
+    make: Callable[[dict[str, str]], Path],
+    moved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = make(FLAT)
+    standard = Standard(str(moved), tmp_path / "cache")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(UserError, match=r"belongs to another user.*safe\.directory '/"):
+        adopted(root, standard, {}, ask=None, say=print)
+
+
 def test_files_of_every_kind_are_kept(
     make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -384,6 +408,8 @@ def test_files_of_every_kind_are_kept(
         "src/own.py": "x = 1\n",
         "Icon\r": "a name on macOS\n",
         "crlf.csv": "a,b\r\n1,2\r\n",
+        "src/a/ops/__init__.py": "",  # before the standard's, by its name
+        ".gitignore": "*.log\r\n",
     }
     root = make(odd)
     (root / "gone.py").symlink_to("nowhere")
@@ -395,13 +421,17 @@ def test_files_of_every_kind_are_kept(
     assert adopt(root, moved) == 0
     assert "pyproject.toml cannot be read" in capsys.readouterr().out
     kept = git_lines(root, "trunk") - git_lines(root, BRANCH)
-    assert {line.rpartition("\t")[2] for line in kept} == {"pyproject.toml"}
+    assert {line.rpartition("\t")[2] for line in kept} == {"pyproject.toml", ".gitignore"}
     aside = {line.split()[2] for line in git_lines(root, BRANCH) if f"\t{FOLDER}/" in line}
-    assert {line.split()[2] for line in kept} <= aside
+    assert {line.split()[2] for line in kept if "gitignore" not in line} <= aside
+    # There is one package with the standard's ops, whatever else is called so.
+    git(root, "switch", "--quiet", "--force", BRANCH)
+    package = ["bash", "-c", "source scripts/lib.sh; package"]
+    assert subprocess.check_output(package, cwd=root, text=True) == "chuern\n"
     # Linters and type checkers leave them alone at first.
     tools = tomllib.loads(git(root, "show", f"{BRANCH}:pyproject.toml"))["tool"]
     assert {"src/own.py", 'scripts/bob\'s "own" file.py'} <= {*tools["ruff"]["extend-exclude"]}
-    assert tools["mypy"]["exclude"] == [r"^src/own\.py$"]
+    assert tools["mypy"]["exclude"] == ["^src/a/", r"^src/own\.py$"]
 
 
 def test_what_worked_goes_on_working_and_each_step_has_its_place(
@@ -450,10 +480,43 @@ def test_what_worked_goes_on_working_and_each_step_has_its_place(
     assert ("description", "Who leaves?", "--data") in rows
     assert ("framework", "pytorch", "the repository") in rows
     assert [row[-1] for row in rows if row[0] == "python_version"] == ["default"]
-    assert (
-        "Makefile, line 2, names `scripts/setup.sh`, which is `adopted/scripts/setup.sh`" in report
-    )
+    steps = report[report.index("## What is left") :].splitlines()[2:]
+    assert [line for line in steps if "`" not in line] == []
+    (line,) = (line for line in report.splitlines() if "names `scripts/setup.sh`" in line)
+    assert "line 2, in `all`, names" in line
+    assert line.endswith("which is `adopted/scripts/setup.sh` now")
+    subprocess.run(line.split("`")[1], cwd=root, shell=True, check=True)  # noqa: S602 - as told
+    assert (root / "Makefile").read_text("utf-8") == "all:\n\tbash adopted/scripts/setup.sh\n"
     assert "`mv .venv .venv-before`" in report
+
+
+@pytest.mark.parametrize("program", ["no-such-git-lfs", ""])
+def test_pointers_of_git_lfs_stay_as_they_are_where_neither_it_nor_their_content_is_there(
+    make: Callable[[dict[str, str]], Path], moved: Path, program: str
+) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    lfs = "filter=lfs diff=lfs merge=lfs -text\n"
+    content = {
+        **FLAT,
+        ".gitattributes": f"*.bin {lfs}*.json {lfs}*.md {lfs}",
+        "a/model.bin": pointer,
+    }
+    root = make(content | {"a/rows.json": pointer})
+    if program:
+        for name in ("clean", "smudge", "process"):
+            git(root, "config", f"filter.lfs.{name}", program)
+        git(root, "config", "filter.lfs.required", "true")
+    assert adopt(root, moved) == 0
+    if program:
+        git(root, "config", "--remove-section", "filter.lfs")
+    git(root, "switch", "--quiet", BRANCH)
+    for name in ("a/model.bin", "a/rows.json"):
+        assert (root / name).read_text("utf-8") == pointer
+        assert "filter: lfs" in git(root, "check-attr", "filter", name)
+    # What the standard has is stored as it is, and git does not take it for a pointer.
+    standard = ("data/manifest.json", "README.md", REPORT)
+    assert "lfs" not in git(root, "check-attr", "filter", *standard)
+    assert git(root, "status", "--porcelain") == ""
 
 
 def git_lines(root: Path, commit: str) -> set[str]:
@@ -484,7 +547,7 @@ def test_without_a_name_for_git_one_line_says_so(
 def test_a_submodule_in_the_way_is_refused(
     make: Callable[[dict[str, str]], Path], moved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = make({**FLAT, "tests/conftest.py": ""})
+    root = make({**FLAT, "tests/project.py": ""})
     commit = git(root, "rev-parse", "HEAD").strip()
     git(root, "update-index", "--add", "--cacheinfo", f"160000,{commit},tests/sub")
     git(root, "commit", "--quiet", "--message", "A submodule")
@@ -544,13 +607,12 @@ def test_the_result_installs_and_its_own_tests_still_pass(
     python = f"python_version={PRESENT_PYTHON}"
     assert adopt(root, moved, "--to", "v1.1.0", "--data", python) == 0
     git(root, "switch", "--quiet", BRANCH)
-    place = f"{FOLDER}/tests" if (root / FOLDER / "tests").exists() else "tests/test_model.py"
     for command in (
         ["scripts/lock.sh"],
         ["scripts/setup.sh", "--quiet"],
         ["scripts/lock.sh", "--check"],
-        [".venv/bin/python", "-m", "pytest", "--quiet", place],
-        ["scripts/test.sh", "--layer", "yours"],
+        [".venv/bin/python", "-m", "pytest", "--quiet", "tests/test_model.py"],
+        ["scripts/test.sh", "--layer", "yours", "--layer", "contract"],
         ["scripts/test.sh", "--layer", "lint"],
         ["git", "add", "--all"],
         ["git", "commit", "--quiet", "--message", "Lock"],

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import pytest
 
 from groundwork.adopt.answers import stated
+from groundwork.adopt.callers import named
 from groundwork.adopt.dependencies import dependencies
 from groundwork.adopt.formats.conda import specifier
+from groundwork.adopt.formats.entry_points import commands
 from groundwork.adopt.ignoring import hidden, reopened
 
 
@@ -107,6 +109,19 @@ CASES: dict[str, tuple[dict[str, str], Found]] = {
             "--extra-index-url https://example.com/x\n",
         },
         Found(sources={"mine", "other"}, reported="./local"),
+    ),
+    "extras that name each other": (
+        {
+            "pyproject.toml": """\
+[project]
+name = "Churn_Model"
+dependencies = ["idna"]
+[project.optional-dependencies]
+size = ["humanize"]
+all = ["churn-model[size]"]
+""",
+        },
+        Found(main={"idna"}, dev={"humanize"}),
     ),
     "sources of uv": (
         {
@@ -306,6 +321,54 @@ def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_read(tmp_path
 )  # fmt: skip
 def test_a_version_of_conda_means_the_same_to_pip(said: str, expected: str) -> None:
     assert specifier(said) == expected
+
+
+SETUP_PY = "setup(entry_points={})"
+CHURN = {"churn": "churn.cli:main"}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"pyproject.toml": '[project.scripts]\nchurn = "churn.cli:main"\n'}, CHURN),
+        ({"pyproject.toml": '[tool.poetry.scripts]\nchurn = "churn.cli:main"\n'
+          'old = {reference = "x.sh", type = "file"}\n'}, CHURN),
+        ({"setup.cfg": "[options.entry_points]\nconsole_scripts =\n  churn = churn.cli:main\n"},
+         CHURN),
+        ({"setup.py": SETUP_PY.format("{'console_scripts': ['churn=churn.cli:main [x]']}")}, CHURN),
+        ({"setup.py": SETUP_PY.format("'[console_scripts]\\nChurn=churn.cli:main'")},
+         {"Churn": "churn.cli:main"}),
+        ({"setup.py": SETUP_PY.format("read()")}, {}),
+        ({"pyproject.toml": "[project\n", "setup.py": "?", "setup.cfg": "?"}, {}),
+    ],
+)  # fmt: skip
+def test_commands_are_those_that_the_project_installs(
+    tmp_path: Path, content: dict[str, str], expected: dict[str, str]
+) -> None:
+    for name, text in content.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    assert commands(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("jobs:\n  test:\n    steps:\n      - name: Lint it\n        run: bash ./scripts/test.sh\n",
+         [(5, "line 5, in `Lint it`,", "scripts/test.sh")]),
+        ("build:\n\tdocker build -f Dockerfile .\n",
+         [(2, "line 2, in `build`,", "Dockerfile")]),
+        ("image: a\n\tdocker build -f Dockerfile .\n",
+         [(2, "line 2, in `image`,", "Dockerfile")]),
+        ("[testenv]\ncommands = scripts/test.sh\n",
+         [(2, "line 2, in `[testenv]`,", "scripts/test.sh")]),
+        ("x:\n\tbash other/scripts/test.sh my-Dockerfile Dockerfile.gpu scripts/test.sh.old\n", []),
+    ],
+)  # fmt: skip
+def test_what_names_a_moved_file_is_said_with_its_place(
+    content: str, expected: list[tuple[int, str, str]]
+) -> None:
+    moves = {"scripts/test.sh": "adopted/scripts/test.sh", "Dockerfile": "adopted/Dockerfile"}
+    assert list(named(content, moves)) == expected
 
 
 SKLEARN = "from sklearn.linear_model import Ridge\n"

@@ -1,12 +1,15 @@
 """What becomes of a project's edits when the standard moves on, by each way to update."""
 
+import runpy
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import tomlkit
 import yaml
 from pytest_copie.plugin import Copie
 
@@ -288,3 +291,35 @@ def test_an_update_keeps_every_line_and_asks_only_where_both_sides_changed_the_s
     for path in sorted(names - own):
         assert (project / path).read_bytes() == (fresh / path).read_bytes(), path
     assert answers["license"] == ("MIT" if version == "v1.0.0" else "Apache-2.0")
+
+
+def test_an_optional_group_of_the_projects_own_stays_beside_one_that_the_standard_adds(
+    project: Path, tmp_path: Path
+) -> None:
+    """Written as `poetry add -G mine` does, where the next version writes, too."""
+    before = (project / "pyproject.toml").read_text("utf-8")
+    mine = tomlkit.parse(before)
+    mine["dependency-groups"]["mine"] = ["humanize>=4"]  # type: ignore[index]
+    groups = mine["tool"]["poetry"]["group"]  # type: ignore[index]
+    groups["mine"] = {"optional": True}
+    groups["poetrys"] = {"dependencies": {"humanize": "^4"}}
+    after = before
+    for new in ('later = ["idna"]\n', "\n[tool.poetry.group.later]\noptional = true\n"):
+        marker = "# <- end of the standard's groups; yours below\n"
+        place = after.index(marker, after.index("[tool.poetry]") if "tool" in new else 0)
+        after = after[:place] + new + after[place:]
+    sides = {"mine": tomlkit.dumps(mine), "before": before, "after": after}
+    for name, text in sides.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    merged = tomllib.loads(git(tmp_path, "merge-file", "--stdout", *sides))
+    assert {"mine", "later"} <= merged["dependency-groups"].keys()
+    optional = {
+        name for name, about in merged["tool"]["poetry"]["group"].items() if about.get("optional")
+    }
+    assert {"mine", "later", "wandb"} <= optional
+    # Each is exported, whoever wrote it, and in whichever way.
+    (tmp_path / "pyproject.toml").write_text(git(tmp_path, "merge-file", "--stdout", *sides))
+    exports = project / "src/my_ml_project/ops/provenance/exports.py"
+    listed = runpy.run_path(str(exports))["groups"](tmp_path)
+    assert len(listed) == len({*listed})
+    assert {"main", "dev", "wandb", "mine", "later", "poetrys"} <= {*listed}

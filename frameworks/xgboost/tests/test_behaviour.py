@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ..conftest import ROOT
+from ..contract import ROOT
 from ..project import bundle, context, features, model, schema
 from ..project import settings as project_settings
 

@@ -1,7 +1,7 @@
 """An existing repository on the standard: on a branch of its own, with every file kept."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +28,7 @@ def adopt(  # noqa: PLR0913 - all of them by name
     given: Mapping[str, str],
     *,
     to: str = "",
+    relax: Iterable[str] = (),
     ask: Ask | None,
     say: Callable[[str], None],
 ) -> Adoption:
@@ -36,6 +37,7 @@ def adopt(  # noqa: PLR0913 - all of them by name
     Nothing that is checked out changes, and no branch but that one. `ask` is called for what
     neither `given` nor the repository answers; without it the default is taken. `say` is called
     with what is worked on.
+    `relax` names packages that may have any version, whatever the repository asks for.
 
     Raises:
         UserError: it is no repository, is on the standard already, or an answer is refused.
@@ -43,7 +45,12 @@ def adopt(  # noqa: PLR0913 - all of them by name
     try:
         repository = Repository(folder)
         tree = repository.tree()
-    except (GitError, OSError):
+    except (GitError, OSError) as error:
+        if "dubious ownership" in str(error):
+            raise UserError(
+                f"{folder} belongs to another user, so git does not read it; become its owner, or"
+                f" run git config --global --add safe.directory '{folder.resolve()}'"
+            ) from None
         raise UserError(f"{folder} is not a git repository with a commit") from None
     if ANSWERS in repository.files(tree):
         raise UserError(
@@ -59,6 +66,7 @@ def adopt(  # noqa: PLR0913 - all of them by name
         files, render = Path(place, "files"), Path(place, "render")
         repository.write(tree, files)
         wanted, packages = dependencies(files), import_packages(files)
+        wanted.relax(relax)
         found = stated(files, wanted, repository.folder.name, *_origin(repository))
         questions = Questions(standard.files(version))
         answers, origins = _filled(questions, found, given, packages, ask)

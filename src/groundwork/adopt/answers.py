@@ -1,14 +1,18 @@
 """What a repository says about itself: answers to the template's questions."""
 
+import configparser
 import re
 import tomllib
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from .formats import text
 from .formats.setuptools import setup_call
-from .wanted import PYTHONS, Wanted, python_bound
+from .wanted import Wanted
 
 # Which framework a package belongs to. scikit-learn comes last: its metrics are used with all.
 FRAMEWORKS = {
@@ -46,15 +50,7 @@ def stated(
         origin: where git pushes it, or "".
         author: the name and the address that most of its commits carry.
     """
-    content = _toml(root / "pyproject.toml")
-    poetry = content.get("tool", {}).get("poetry", {})
-    setup = {}
-    if (root / "setup.py").is_file():
-        try:
-            setup = setup_call(root / "setup.py")
-        except (OSError, SyntaxError, ValueError):
-            setup = {}
-    said = setup | poetry | content.get("project", {})
+    said = _said(root)
     people = [one for one in said.get("authors") or [] if isinstance(one, dict)]
     person = people[0] if people else {}
     found = {
@@ -64,7 +60,7 @@ def stated(
         "author_email": person.get("email") or author[1],
         "repository_url": _https(origin),
         "license": _license(root),
-        "python_version": _python(root, said),
+        "python_version": _python(root, wanted),
         "framework": _framework(root, wanted),
     }
     names = wanted.names
@@ -80,6 +76,37 @@ def stated(
         else None,
     }
     return {key: " ".join(str(value).split()) for key, value in found.items() if value}
+
+
+def distribution(root: Path) -> tuple[str, str]:
+    """Return the name and the version that a project installs itself by; "" where it has none."""
+    said = _said(root)
+    name, version = (str(said.get(key) or "") for key in ("name", "version"))
+    if not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name):
+        return "", ""
+    return name, version if _is_version(version) else ""
+
+
+def _is_version(text: str) -> bool:
+    """Say whether a version is written out: others are computed."""
+    try:
+        return bool(Version(text))
+    except InvalidVersion:
+        return False
+
+
+def _said(root: Path) -> dict[str, Any]:
+    """Return what a project's files say of it: setup.cfg, setup.py and pyproject.toml, in order."""
+    config = configparser.ConfigParser(interpolation=None)
+    setup: dict[str, Any] = {}
+    with suppress(OSError, ValueError, configparser.Error):
+        config.read_string(text.read(root / "setup.cfg"))
+        setup = dict(config["metadata"]) if config.has_section("metadata") else {}
+    with suppress(OSError, SyntaxError, ValueError):
+        setup |= {key: value for key, value in setup_call(root / "setup.py").items() if value}
+    content = _toml(root / "pyproject.toml")
+    poetry = content.get("tool", {}).get("poetry", {})
+    return {**setup, **poetry, **content.get("project", {})}
 
 
 def import_packages(root: Path) -> dict[str, str]:
@@ -129,16 +156,16 @@ def _license(root: Path) -> str:
     return next((name for name, words in LICENSES.items() if words in said), NO_LICENSE)
 
 
-def _python(root: Path, said: dict[str, Any]) -> str | None:
+def _python(root: Path, wanted: Wanted) -> str | None:
     texts = [root / name for name in (".python-version", "runtime.txt", "environment.yml")]
     for path in texts:
         if path.is_file():
             exact = re.search(r"(?:\A|python[-= ]+)(3\.\d+)", text.read(path))
-            if exact and exact[1] in PYTHONS:
+            if exact and exact[1] in wanted.pythons:
                 return exact[1]
-    bound = python_bound(said)
-    fitting = [one for one in PYTHONS if bound is not None and f"{one}.9" in bound]
-    return "3.12" if "3.12" in fitting else next(iter(fitting), None)
+    if not str(wanted.python):
+        return None
+    return "3.12" if "3.12" in wanted.pythons else next(iter(wanted.pythons), None)
 
 
 def _framework(root: Path, wanted: Wanted) -> str | None:

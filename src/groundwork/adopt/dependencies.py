@@ -10,7 +10,7 @@ from .formats.pipfile import pipfile
 from .formats.pyproject import pixi_toml, pyproject
 from .formats.requirements import Files
 from .formats.setuptools import setup_cfg, setup_py
-from .wanted import Wanted
+from .wanted import PYTHONS, Wanted
 
 Read = Callable[[Wanted, Path], None]
 
@@ -37,6 +37,8 @@ def dependencies(root: Path) -> Wanted:
         if (path := root / name).is_file():
             _try(wanted, name, path, read)
     _try(wanted, "requirement files", root, lambda _, __: files.read_all())
+    if not wanted.pythons:
+        wanted.unread.append(f"Python {wanted.python}: the standard has {', '.join(PYTHONS)}")
     return wanted
 
 

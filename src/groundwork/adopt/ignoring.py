@@ -1,10 +1,24 @@
-"""Patterns of two sides in one .gitignore, where neither side may hide the other's files."""
+"""Patterns of two sides in one file, where neither side's may be for the other's files."""
 
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from groundwork.update.git import git
+
+
+@contextmanager
+def _repository(patterns: Mapping[str, str]) -> Iterator[Path]:
+    """Yield a repository with these files of patterns."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        git(folder, "init", "--quiet")
+        for name, content in patterns.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8", errors="surrogateescape")
+        yield folder
 
 
 def hidden(patterns: Mapping[str, str], names: Collection[str]) -> list[str]:
@@ -14,13 +28,7 @@ def hidden(patterns: Mapping[str, str], names: Collection[str]) -> list[str]:
         patterns: the content of each .gitignore, by its path.
         names: paths of files, and of folders with a slash at the end.
     """
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        git(folder, "init", "--quiet")
-        for name, content in patterns.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8", errors="surrogateescape")
+    with _repository(patterns) as folder:
         # A folder has to be there to be one; with its slash, `/data/*` would match `data/` itself.
         for name in (one for one in names if one.endswith("/")):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -28,6 +36,20 @@ def hidden(patterns: Mapping[str, str], names: Collection[str]) -> list[str]:
         # Its status is 1 where nothing is ignored.
         told = git(folder, "check-ignore", "--no-index", "--stdin", "-z", stdin=asked)
     return [name for name in told.split("\0") if name]
+
+
+def filtered(patterns: Mapping[str, str], names: Collection[str]) -> list[str]:
+    """Return which of these files git would filter, as Git LFS does, by each .gitattributes."""
+    if not any("filter=" in content for content in patterns.values()):
+        return []
+    with _repository(patterns) as folder:
+        asked = "".join(f"{name}\0" for name in names)
+        told = git(folder, "check-attr", "-z", "--stdin", "filter", stdin=asked).split("\0")
+    return [
+        name
+        for name, value in zip(told[::3], told[2::3], strict=False)
+        if value not in {"unspecified", "unset"}
+    ]
 
 
 def reopened(patterns: Mapping[str, str], names: Collection[str]) -> list[str]:

@@ -8,16 +8,18 @@ from groundwork.errors import UserError
 from groundwork.update.lockfile import joined
 from groundwork.update.repository import Repository
 
-from .answers import license_files
-from .ignoring import hidden, reopened
+from .answers import distribution, license_files
+from .formats.entry_points import commands
+from .ignoring import filtered, hidden, reopened
+from .own_tests import FIXTURES, own_tests
 from .places import FOLDER, NOT_LINTED, REPORT, below_tests
 from .pyproject import Pyproject
 from .report import Adoption
 from .todo import todo
 from .wanted import Wanted
 
-# The project's words, not the standard's.
-KEPT = {"LICENSE"}
+# The project's, not the standard's: its words, and what its tests share.
+KEPT = {"LICENSE", "tests/__init__.py", "tests/conftest.py"}
 # Settings of tools that would silently take the place of those in pyproject.toml.
 TAKES_OVER = {
     *("pytest.ini", ".pytest.ini", "mypy.ini", ".mypy.ini", "ruff.toml", ".ruff.toml"),
@@ -47,7 +49,14 @@ class Overlay:
         for name in self.moves:
             if self.theirs[name].startswith("160000"):
                 raise UserError(f"the submodule {name} is where the standard has files; move it")
-        self.pyproject = Pyproject(self.render, self.wanted, self.packages)
+        self.pyproject = Pyproject(
+            self.render,
+            self.wanted,
+            self.packages,
+            commands(self.files),
+            distribution(self.files),
+        )
+        self.tests = own_tests(self.files, self.theirs, self.moves, self.packages)
 
     def tree(
         self, version: str, answers: dict[str, str], origins: dict[str, str]
@@ -60,8 +69,13 @@ class Overlay:
         texts = {name: self._both(name) for name in JOINED & self.theirs.keys() & self.ours.keys()}
         if ".gitignore" in texts:
             texts[".gitignore"] += self._seen_again(result, texts[".gitignore"])
+        if ".gitattributes" in texts:
+            texts[".gitattributes"] += self._unfiltered(result, texts[".gitattributes"])
         own = self._read("pyproject.toml")
-        texts["pyproject.toml"] = self.pyproject.text(own, self._unchecked())
+        standard = self.pyproject.text(own, self._unchecked())
+        texts["pyproject.toml"] = self.tests.settings(standard)
+        if "tests/conftest.py" in self.theirs.keys() - self.moves.keys():
+            texts |= {name: text for name, text in FIXTURES.items() if name not in result}
         yaml = [
             name for name in result if name not in self.ours and name.endswith((".yml", ".yaml"))
         ]
@@ -120,6 +134,15 @@ class Overlay:
         lines = reopened({".gitignore": both, **below}, names)
         return "\n".join(["# Seen all the same.", *lines, ""]) if lines else ""
 
+    def _unfiltered(self, result: Mapping[str, str], both: str) -> str:
+        """Return lines by which the project's filters leave the standard's files as they are."""
+        nested = [name for name in result if name.endswith("/.gitattributes")]
+        below = {name: self.repository.text(result[name]) for name in nested}
+        standard = [name for name, line in result.items() if self.ours.get(name) == line]
+        names = filtered({".gitattributes": both, **below}, [*standard, REPORT])
+        lines = [f"/{name} !filter !diff !merge" for name in names]
+        return "\n".join(["# Stored as they are.", *lines, ""]) if lines else ""
+
     def _unchecked(self) -> list[str]:
         """Return the project's Python, which linters and type checkers leave alone at first."""
         names = (self.moves.get(name, name) for name in self.theirs)
@@ -144,6 +167,7 @@ class Overlay:
                 for name, place in self.packages.items()
             ),
             *(f"`{name}` is now `{FOLDER}/{name}`" for name in self.shown_moves()),
+            *self.tests.mapped(),
             *(f"`{name}` stays as it is" for name in license_files(self.files)),
         ]
 

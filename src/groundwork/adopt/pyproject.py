@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from .report import shown
-from .wanted import Wanted
+from .wanted import PYTHONS, Wanted
 
 # Tables of pyproject.toml that are about another way to package, or that the standard has.
 PACKAGING = {"poetry", "setuptools", "setuptools_scm", "hatch", "pdm", "flit", "uv"}
@@ -26,8 +26,16 @@ class Pyproject:
     render: Path
     wanted: Wanted
     packages: dict[str, str]
+    # Where the code of each of the project's commands is.
+    commands: dict[str, str] = field(default_factory=dict)
+    # What the project is installed as, and in which version: its code may ask for that.
+    distribution: tuple[str, str] = ("", "")
     mapped: list[str] = field(default_factory=list)
     new_packages: bool = False
+    # Whether the standard's lock does not hold for the project.
+    relock: bool = False
+    # Packages of the standard, in versions that the project does not ask for.
+    outdated: list[str] = field(default_factory=list)
     # Files that exclude each other.
     clashes: list[str] = field(default_factory=list)
 
@@ -51,9 +59,46 @@ class Pyproject:
             source = f', from = "{place}"' if place else ""
             include = f', {{ include = "{name}"{source} }}]'
             text = re.sub(r"(?m)(?<=^packages = )(\[.*)\]$", rf"\g<1>{include}", text)
+        text = self._named(self._with_commands(self._with_pythons(text), content), content)
         text = _without_checks(text, content, unchecked) + _tables(own, content)
         tomllib.loads(text)
         return text
+
+    def _with_pythons(self, text: str) -> str:
+        """Return the file for the Pythons that the project runs on, which its packages may need."""
+        pythons = self.wanted.pythons
+        if pythons in ([], [*PYTHONS]):
+            return text
+        last = pythons[-1].partition(".")[2]
+        bound = f">={pythons[0]},<3.{int(last) + 1}"
+        self.relock = True
+        self.mapped.append(f"requires-python is `{bound}`: yours is `{self.wanted.python}`")
+        return re.sub(r"(?m)^requires-python = .*$", f'requires-python = "{bound}"', text)
+
+    def _named(self, text: str, content: dict[str, Any]) -> str:
+        """Return the file with the name and the version that the project is installed by."""
+        name, version = self.distribution
+        if name:
+            standard = _quoted(content["project"]["name"])
+            text = text.replace(f"name = {standard}\n", f"name = {_quoted(name)}\n", 1)
+            text = text.replace(f"    {standard}, # this", f"    {_quoted(name)}, # this", 1)
+            self.mapped.append(f"it is installed as `{name}`, as before")
+        if version:
+            text = re.sub(r'(?m)^version = ".*"$', f"version = {_quoted(version)}", text, count=1)
+        return text
+
+    def _with_commands(self, text: str, content: dict[str, Any]) -> str:
+        """Return the file with the commands that the project installs."""
+        own = {}
+        for name, target in self.commands.items():
+            if name in content["project"]["scripts"]:
+                self.clashes.append(f"the command `{name}` is the standard's, yours was `{target}`")
+            else:
+                own[name] = target
+                self.mapped.append(f"the command `{name}` is installed as before: `{target}`")
+        lines = "".join(f"{_quoted(name)} = {_quoted(target)}\n" for name, target in own.items())
+        table = r"(?m)^\[project\.scripts\]\n(?:.+\n)+"
+        return re.sub(table, lambda found: found[0] + lines, text, count=1)
 
     def _carried(
         self, table: dict[str, list[Requirement]], content: dict[str, Any]
@@ -70,10 +115,17 @@ class Pyproject:
             if name in standard:
                 before = _before(requirements, pins)
                 self.mapped.append(f"{name}: {before} with you, {there} in the standard")
+                if there and not any(one.specifier.contains(there) for one in requirements):
+                    said = " or ".join(str(one.specifier) for one in requirements)
+                    self.outdated.append(f"{name} ({said} with you, {there} in the standard)")
                 continue
-            self.new_packages = True
+            self.new_packages = self.relock = True
             for requirement in requirements:
-                if there and not requirement.specifier.contains(there, prereleases=True):
+                if name in self.wanted.relaxed:
+                    before = self.wanted.relaxed[name]
+                    after = there or "the version in docs/environment.md after scripts/lock.sh"
+                    self.mapped.append(f"{name}: {before} with you, given up by --relax: {after}")
+                elif there and not requirement.specifier.contains(there, prereleases=True):
                     before = _before([requirement], pins)
                     self.mapped.append(
                         f"{name}: {before} with you, {there} for the standard's packages"

@@ -1,6 +1,5 @@
 """What a repository depends on."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,6 +8,10 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
+from poetry.core.constraints.version import parse_constraint
+from poetry.core.constraints.version.exceptions import ParseConstraintError
+
+from groundwork.errors import UserError
 
 # No packages of Python's, or what the standard brings in another way.
 NOT_CARRIED = {"python", "pip", "setuptools", "wheel", "poetry"}
@@ -39,6 +42,12 @@ class Wanted:
     unread: list[str] = field(default_factory=list)
     # The files that said so.
     files: list[str] = field(default_factory=list)
+    # The project's own name, by which its extras name each other.
+    own: str = ""
+    # What the project says of Python, all files together.
+    python: SpecifierSet = field(default_factory=SpecifierSet)
+    # What was asked of a package whose pin was taken out of the way.
+    relaxed: dict[str, str] = field(default_factory=dict)
 
     def add(self, file: str, texts: Iterable[str | Requirement], *, dev: bool = False) -> None:
         """Add requirements; one with an address is a source."""
@@ -48,7 +57,7 @@ class Wanted:
                 continue
             if one.url:
                 self.source(file, one.name, str(text))
-            elif canonicalize_name(one.name) not in NOT_CARRIED:
+            elif canonicalize_name(one.name) not in {*NOT_CARRIED, self.own}:
                 self.statements.append(Statement(one, file, dev))
 
     def constrain(self, file: str, texts: Iterable[str | Requirement]) -> None:
@@ -74,6 +83,35 @@ class Wanted:
     def pin(self, name: str, version: str) -> None:
         """Record the version of a package in a lock."""
         self.pins[canonicalize_name(name)].add(version.removeprefix("=="))
+
+    def relax(self, names: Iterable[str]) -> None:
+        """Ask for any version of these packages; what was asked for is kept for the report.
+
+        Raises:
+            UserError: the project asks for no such package.
+        """
+        for name in map(canonicalize_name, names):
+            if name not in self.names - self.sources.keys():
+                raise UserError(f"--relax {name}: the repository asks for no such package")
+            stated = [
+                one.requirement
+                for one in [*self.statements, *self.constraints]
+                if canonicalize_name(one.requirement.name) == name
+            ]
+            said = [f"=={pin}" for pin in sorted(self.pins.pop(name, set()))]
+            said = said or [str(one.specifier) for one in stated]
+            self.relaxed[name] = " or ".join(filter(None, dict.fromkeys(said))) or "any version"
+            for one in stated:
+                one.specifier = SpecifierSet()
+
+    def runs_on(self, said: dict[str, Any]) -> None:
+        """Take note of which Pythons a file says that the project runs on."""
+        self.python &= python_bound(said) or SpecifierSet()
+
+    @property
+    def pythons(self) -> list[str]:
+        """Return which of the standard's Pythons the project runs on."""
+        return [one for one in PYTHONS if f"{one}.9" in self.python]
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -146,7 +184,13 @@ def python_bound(said: dict[str, Any]) -> SpecifierSet | None:
     bound = said.get("requires-python") or said.get("python_requires")
     if not bound and isinstance(said.get("dependencies"), dict):  # Poetry's table
         bound = said["dependencies"].get("python")
+    if not bound:
+        return None
     try:
-        return SpecifierSet(re.sub(r"[\^~](?=\d)", ">=", bound)) if bound else None
+        return SpecifierSet(bound)
     except InvalidSpecifier:
+        pass
+    try:  # as Poetry writes it: ^3.11, ~3.11, *
+        return SpecifierSet(str(parse_constraint(bound)).removeprefix("*"))
+    except (InvalidSpecifier, ParseConstraintError):
         return None

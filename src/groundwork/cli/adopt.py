@@ -29,6 +29,10 @@ def adopt(  # noqa: PLR0913 - options of a command
     data: Annotated[
         list[str] | None, typer.Option(metavar="NAME=ANSWER", help="Answer a question.")
     ] = None,
+    relax: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PACKAGE", help="Give up the repository's pin of this package."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the defaults.")] = False,
 ) -> None:
     """Bring an existing repository onto the standard, on a branch."""
@@ -46,7 +50,13 @@ def adopt(  # noqa: PLR0913 - options of a command
 
         standard = Standard(source, Path(cache))
         made = adoption.adopt(
-            project, standard, given, to=to, ask=None if yes else ask, say=work.on
+            project,
+            standard,
+            given,
+            to=to,
+            relax=relax or (),
+            ask=None if yes else ask,
+            say=work.on,
         )
     print(made.text(), end="")
 

@@ -31,7 +31,8 @@ def git(
         check=False,
     )
     # A merge with conflicts ends with 1, and so does a question of which the answer is none.
-    if done.returncode not in ({0, 1} if {"merge-tree", "check-ignore"} & {*arguments} else {0}):
+    asks = {"merge-tree", "check-ignore", "--get-regexp"} & {*arguments}
+    if done.returncode not in ({0, 1} if asks else {0}):
         raise GitError(_said(done.stderr.decode("utf-8", "replace")))
     return done.stdout.decode("utf-8", "surrogateescape")
 

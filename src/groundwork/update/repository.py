@@ -117,10 +117,15 @@ class Repository:
         return f"{mode} blob {blob}\t{path}"
 
     def write(self, tree: str, folder: Path) -> None:
-        """Write a tree's files into an empty folder."""
+        """Write a tree's files into an empty folder, as they are stored.
+
+        No filter runs: that of Git LFS may not be installed, or not have the content.
+        """
         folder.mkdir(parents=True, exist_ok=True)
+        filters = git(self.folder, "config", "--null", "--name-only", "--get-regexp", r"^filter\.")
+        off = [word for name in filters.split("\0") if name for word in ("-c", _off(name))]
         with self.index(tree) as index:
-            self.git("checkout-index", "--all", "--force", work_tree=folder, index=index)
+            self.git(*off, "checkout-index", "--all", "--force", work_tree=folder, index=index)
 
     def commit(self, tree: str, *parents: str) -> str:
         """Return a commit of a tree for git to merge, on no branch and in nobody's name."""
@@ -153,3 +158,8 @@ class Repository:
             anywhere = Path(index).parent
             self.git("read-tree", f"--prefix={self.prefix}", tree, work_tree=anywhere, index=index)
             return self.git("write-tree", index=index).strip()
+
+
+def _off(name: str) -> str:
+    """Return the setting of a filter by which it does nothing."""
+    return f"{name}=false" if name.endswith(".required") else f"{name}="

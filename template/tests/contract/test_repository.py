@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from ..conftest import ROOT
 from ..project import environment, lock, package, schema
+from . import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What linters leave alone, such as the notebooks of an adopted repository, is not run either.
@@ -186,4 +186,4 @@ def test_the_ml_test_score_adds_up():
 @pytest.mark.parametrize("marker", sorted(set(re.findall(r"`-m (\w+)`", SCORE))))
 def test_a_test_of_yours_that_the_score_cites_is_there(marker):
     sources = (ROOT / "tests").rglob("test_*.py")
-    assert any(f"pytest.mark.{marker}" in path.read_text(encoding="utf-8") for path in sources)
+    assert any(f"pytest.mark.{marker}".encode() in path.read_bytes() for path in sources)

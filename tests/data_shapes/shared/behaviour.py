@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ..conftest import ROOT
+from ..contract import ROOT
 from ..project import context as contexts
 from ..project import features, model, schema, settings
 

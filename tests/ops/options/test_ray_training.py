@@ -34,10 +34,10 @@ def no_cluster(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def shared(_workplace):
+def shared(trained_workplace):
     """A training of the workplace on two workers."""
     os.environ.pop("RAY_ADDRESS", None)
-    return train.train(_workplace.config.model_copy(update={"workers": 2}))
+    return train.train(trained_workplace.config.model_copy(update={"workers": 2}))
 
 
 @pytest.fixture

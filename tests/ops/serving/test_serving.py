@@ -72,9 +72,9 @@ NUMBER = next(
 
 
 @pytest.fixture(scope="session")
-def _bundle(_workplace, tmp_path_factory):
-    version = registry.resolve(_workplace.config, "champion")
-    return registry.fetch(_workplace.config, version, tmp_path_factory.mktemp("release"))
+def _bundle(trained_workplace, tmp_path_factory):
+    version = registry.resolve(trained_workplace.config, "champion")
+    return registry.fetch(trained_workplace.config, version, tmp_path_factory.mktemp("release"))
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
 from poetry.core.factory import Factory
 
-from groundwork.adopt.wanted import PYTHONS, Wanted, python_bound
+from groundwork.adopt.wanted import Wanted
 
 from . import text
 from .conda import pixi
@@ -25,9 +26,8 @@ def pyproject(files: Files, wanted: Wanted, path: Path) -> None:
     project, tools = content.get("project", {}), content.get("tool", {})
     poetry = tools.get("poetry", {})
     name = path.name
-    bound = python_bound(poetry | project)
-    if bound is not None and not any(f"{one}.9" in bound for one in PYTHONS):
-        wanted.unread.append(f"Python {bound}: the standard has {', '.join(PYTHONS)}")
+    wanted.runs_on(poetry | project)
+    wanted.own = canonicalize_name((poetry | project).get("name", ""))
     if "version" in project.get("dynamic", []):
         wanted.unread.append(
             "pyproject.toml: a computed version, and a _version.py if it writes one"

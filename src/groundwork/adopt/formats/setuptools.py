@@ -52,6 +52,7 @@ def _literal(node: ast.expr, constants: dict[str, Any]) -> Any:  # noqa: ANN401 
 def setup_py(wanted: Wanted, path: Path) -> None:
     """Read setuptools' setup.py, as far as its values are written out."""
     said = setup_call(path)
+    wanted.runs_on(said)
     for name in ("install_requires", "extras_require"):
         if name in said and said[name] is None:
             wanted.unread.append(f"setup.py: {name} is computed")
@@ -67,6 +68,7 @@ def setup_cfg(wanted: Wanted, path: Path) -> None:
     """Read setuptools' setup.cfg; `file:` names files that are read by themselves."""
     config = configparser.ConfigParser(interpolation=None)
     config.read_string(text.read(path))
+    wanted.runs_on({"python_requires": config.get("options", "python_requires", fallback="")})
     wanted.add("setup.cfg", _listed(config.get("options", "install_requires", fallback="")))
     wanted.add("setup.cfg", _listed(config.get("options", "tests_require", fallback="")), dev=True)
     if config.has_section("options.extras_require"):

@@ -15,9 +15,10 @@ RECORD = Path("requirements/lock.sha256")
 
 
 def groups(project: Path) -> list[str]:
-    """Return what is exported: `main` and each dependency group of pyproject.toml."""
+    """Return what is exported: `main` and each group, by PEP 735 or in Poetry's own way."""
     pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    return ["main", *pyproject.get("dependency-groups", {})]
+    own = pyproject.get("tool", {}).get("poetry", {}).get("group", {})
+    return ["main", *(pyproject.get("dependency-groups", {}) | own)]
 
 
 def export(project: Path, into: Path) -> None:
@@ -58,8 +59,7 @@ def fingerprint(project: Path, exports: Path) -> str:
 
 def record(project: Path, exports: Path) -> None:
     """Write the fingerprint beside the exports."""
-    text = fingerprint(project, exports) + "\n"
-    (exports / RECORD.name).write_text(text, encoding="utf-8")
+    (exports / RECORD.name).write_text(f"{fingerprint(project, exports)}\n", encoding="utf-8")
 
 
 def is_recorded(project: Path) -> bool:
