@@ -54,6 +54,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path(folder) / "sugar"
         os.environ["ML_PORT"] = str(free_port())
+        if not project.exists() and len(sys.argv) > 1:
+            sys.exit(f"error: there is no project at {project}")
         if not project.exists():
             clone = Path(folder) / "groundwork"
             run(["git", "clone", "--quiet", str(ROOT), str(clone)], ROOT)
