@@ -41,6 +41,4 @@ step "install groundwork" install_itself
 [ -z "$only_setup" ] || exit 0
 
 cd "$ROOT"
-# One more than the cores: a third of the time, a test waits for what it has started.
-workers=$(($(getconf _NPROCESSORS_ONLN) + 1))
-exec "$VENV/bin/python" -m pytest --numprocesses "$workers" --dist loadgroup -m "$select" "$@"
+exec "$VENV/bin/python" -m pytest --numprocesses auto --dist loadgroup -m "$select" "$@"

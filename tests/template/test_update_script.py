@@ -4,9 +4,11 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
-from shutil import copytree
-from time import sleep
+from random import Random
+from shutil import copytree, rmtree
+from time import monotonic, sleep
 
 import pytest
 from poetry.repositories.pypi_repository import PyPiRepository
@@ -227,15 +229,7 @@ def test_one_that_is_stopped_leaves_the_project_as_it_was_or_is_finished_by_the_
 ) -> None:
     before = state(project)
     told = tmp_path / "told"
-    with told.open("w") as output:
-        process = subprocess.Popen(
-            ["scripts/update.sh", "--no-tests"],
-            cwd=project,
-            env=ENVIRONMENT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = started(project, told)
 
     def reached() -> bool:
         recorded = list(project.glob("var/update.*/appl*"))
@@ -246,8 +240,46 @@ def test_one_that_is_stopped_leaves_the_project_as_it_was_or_is_finished_by_the_
         sleep(0.005)
     os.killpg(process.pid, how)
     process.wait()
+    finish(project, before, tmp_path / "copy")
+
+
+@pytest.mark.rare
+@pytest.mark.parametrize("seed", range(30))
+def test_killed_at_any_moment_the_next_one_finishes(
+    project: Path, tmp_path: Path, seed: int
+) -> None:
+    """The moments are spread over the time that an update takes here, and random within a step."""
+    whole = copytree(project, tmp_path / "whole", symlinks=True)
+    began = monotonic()
+    assert update(whole, "--no-tests").returncode == 0
+    seconds = monotonic() - began
+    rmtree(whole)
+    before = state(project)
+    process = started(project, tmp_path / "told")
+    sleep((seed + Random(seed).random()) / 30 * seconds)  # noqa: S311
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finish(project, before, tmp_path / "copy")
+
+
+def started(project: Path, told: Path) -> subprocess.Popen[bytes]:
+    """Start an update in a group of its own, which writes what it says to the file `told`."""
+    with told.open("w") as output:
+        return subprocess.Popen(
+            ["scripts/update.sh", "--no-tests"],
+            cwd=project,
+            env=ENVIRONMENT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def finish(project: Path, before: tuple[str, str], copy: Path) -> None:
+    """Run the update again after one that was stopped: it is as before, or fully updated."""
     # Elsewhere: all that the record names is in the project's folder.
-    copy = copytree(project, tmp_path / "copy", symlinks=True)
+    copytree(project, copy, symlinks=True)
     if list(copy.glob("var/update.*/applying")):
         done = update(copy, "--no-tests")
         assert "finish the update that was stopped" in done.stdout
