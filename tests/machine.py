@@ -42,7 +42,9 @@ def machine(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine
     reach = {
         name: value
         for name, value in os.environ.items()
-        if re.match(r"(?i)(pip|ssl|mypy_cache|requests|uv_(default_)?index|(https?|no|all)_proxy)", name)
+        if re.match(
+            r"(?i)(pip|ssl|mypy_cache|requests|uv_(default_)?index|(https?|no|all)_proxy)", name
+        )
     }
     bare = {"HOME": str(base / "home"), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     machine = Machine(base / "home", clone, {**reach, **bare, "ML_PORT": free_port()})

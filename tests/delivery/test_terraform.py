@@ -514,7 +514,7 @@ def test_a_wrong_value_is_refused_with_what_it_needs(applying: Applying, tmp_pat
     assert {*re.findall(r"^(\w+) needs ", done.stderr.replace("│ ", ""), re.MULTILINE)} == {*WRONG}
 
 
-@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
+@pytest.mark.parametrize("accelerator", [pytest.param("cpu", marks=pytest.mark.rare), "cuda"])
 def test_the_files_are_formatted_valid_and_pass_checkov(
     applying: Applying,
     checkov: Path,

@@ -325,6 +325,8 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
     for name, table in (("Poetry", "isort"), ("uv", "black")):
         assert (table in pyproject["tool"]) == (shape == name)
 
+    if shape not in {"Poetry", "one script"}:
+        return
     # The next version comes as to any other project, with no conflict of the adoption's making.
     assert main(["fleet", "--update", str(root)]) == 0
     told = git(root, "diff", "--name-only", BRANCH, f"standard-{NEWEST}").split()

@@ -231,7 +231,7 @@ def updates(template_folder: Path, project: Path) -> None:
     assert (project / "tox.ini").read_text("utf-8").endswith("; moved on\n")
 
 
-@pytest.mark.parametrize("hooks", ["yes", "no"])
+@pytest.mark.parametrize("hooks", ["yes", pytest.param("no", marks=pytest.mark.rare)])
 def test_the_stub_makes_a_project_that_can_be_updated(
     template_folder: Path, tmp_path: Path, render: Render, hooks: str
 ) -> None:

@@ -96,7 +96,7 @@ def test_without_dvc_there_is_no_trace_of_it(project: Path) -> None:
 @pytest.mark.parametrize(
     "framework",
     [
-        pytest.param(name, marks=[] if name == "xgboost" else pytest.mark.rare)
+        pytest.param(name, marks=pytest.mark.rare)
         for name in checkout.frameworks(ROOT)
         if name != "scikit-learn"
     ],

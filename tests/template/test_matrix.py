@@ -1,4 +1,7 @@
-"""Every combination of answers, rendered: its own files and no other, clean, locked."""
+"""Combinations of answers, rendered: their own files and no other, clean, locked.
+
+Always every pair of answers, and each answer beside its default; with --all every combination.
+"""
 
 import json
 import os
@@ -46,6 +49,15 @@ pytestmark = pytest.mark.xdist_group("matrix")
 
 ANSWERS = ".copier-answers.yml"
 EVERY = [*COMBINATIONS, *ALONE]
+# What has no CUDA and what has it, with at most one answer more that is not the default.
+NEAR = [
+    answers
+    for answers in COMBINATIONS
+    for framework in ("scikit-learn", "xgboost")
+    if answers["framework"] == framework
+    and len(answers.items() - (DEFAULTS | {"framework": framework}).items()) <= 1
+]
+PAIRS = combinations.covering([*NEAR, *ALONE], COMBINATIONS)
 
 
 @dataclass(frozen=True)
@@ -111,16 +123,24 @@ def render(source: Path, folder: Path, answers: Answers) -> Rendered:
     return Rendered(answers, digests, yaml.safe_load((folder / ANSWERS).read_text("utf-8")))
 
 
+@pytest.fixture(scope="module", params=["pairs", pytest.param("every", marks=[pytest.mark.rare])])
+def chosen(request: pytest.FixtureRequest) -> list[Answers]:
+    """The combinations to render."""
+    return PAIRS if request.param == "pairs" else EVERY
+
+
 @pytest.fixture(scope="module")
-def matrix(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+def matrix(
+    source: Path, chosen: list[Answers], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Matrix]:
     base = tmp_path_factory.mktemp("matrix")
     begun = time.monotonic()
-    folders = [base / str(number) for number in range(len(EVERY))]
+    folders = [base / str(number) for number in range(len(chosen))]
     rendered, errors, new, seen = [], set(), {}, set()
     with ProcessPoolExecutor(
         len(os.sched_getaffinity(0)), mp_context=get_context("spawn"), initializer=quicken
     ) as pool:
-        done = pool.map(render, repeat(source), folders, EVERY)
+        done = pool.map(render, repeat(source), folders, chosen)
         for folder, one in zip(folders, done, strict=True):
             if one.error:
                 errors.add(one.error)
@@ -146,11 +166,15 @@ def test_only_what_cannot_work_is_refused() -> None:
         ) == ("tensorflow", "ray")
 
 
-def test_every_combination_renders(matrix: Matrix, record_property: Any) -> None:  # noqa: ANN401
+def test_every_combination_renders(
+    matrix: Matrix,
+    chosen: list[Answers],
+    record_property: Any,  # noqa: ANN401
+) -> None:
     assert matrix.errors == set()
-    assert len(matrix.rendered) == len(EVERY)
+    assert len(matrix.rendered) == len(chosen)
     different = sum(map(len, matrix.new.values()))
-    told = f"{len(EVERY)} combinations of answers, {different} different files"
+    told = f"{len(chosen)} combinations of answers, {different} different files"
     record_property("told", f"{told}, rendered in {matrix.seconds:.0f} s")
 
 

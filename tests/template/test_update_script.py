@@ -218,7 +218,7 @@ def test_what_goes_wrong_is_one_line_and_changes_nothing(
     ("how", "after"),
     [
         (signal.SIGKILL, "the write"),
-        (signal.SIGINT, "render the standard"),
+        pytest.param(signal.SIGINT, "render the standard", marks=pytest.mark.rare),
         pytest.param(signal.SIGTERM, "the write", marks=pytest.mark.rare),
         pytest.param(signal.SIGKILL, "render it as it is", marks=pytest.mark.rare),
         pytest.param(signal.SIGKILL, "render the standard", marks=pytest.mark.rare),
