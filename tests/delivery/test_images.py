@@ -309,10 +309,8 @@ def test_a_release_is_one_image_of_the_model_s_commit(
     assert (root / "dist/image/image.cdx.json").read_bytes() == bill
     assert {path.name for path in (root / "dist").rglob("*.*")} == {"image.tar", "image.cdx.json"}
 
-    built, elsewhere = release(project, secrets, "docker", name)
-    docker.ok("pull", "--quiet", elsewhere)
-    (about,) = json.loads(docker.ok("image", "inspect", elsewhere))
-    assert about["Id"] == built
+    built, _ = release(project, secrets, "docker")
+    (about,) = json.loads(docker.ok("image", "inspect", built))
     assert (root / "dist/image/image.cdx.json").read_bytes() == bill, "whichever engine built it"
     labels = about["Config"]["Labels"]
     assert labels["org.opencontainers.image.revision"] == commit
@@ -609,13 +607,9 @@ class TestContent:
 
 
 def test_a_commit_is_one_image_wherever_it_is_built(
-    planted: Path,
-    buildah: Engine,
-    secrets: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    planted: Path, buildah: Engine, secrets: list[str], tmp_path: Path
 ) -> None:
-    """Another folder, umask, time of the files and engine: the same. Another commit: another."""
+    """Another folder, umask, time of the files and engine: the same."""
     need("podman")
     podman = Engine("podman", buildah.environment)
     digests = []
@@ -631,11 +625,23 @@ def test_a_commit_is_one_image_wherever_it_is_built(
         digests.append(manifest["images"]["serving"]["digest"])
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", digests[0])
     assert digests[0] == digests[1]
+    assert digests[0] in buildah.ok("images", "--no-trunc", "--format", "{{.Digest}}")
 
-    root = tmp_path / "one"
-    # In the same second and with the same files: only what names the commit is another.
+
+@pytest.mark.rare
+def test_another_commit_is_another_image(
+    planted: Path,
+    buildah: Engine,
+    secrets: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the same second and with the same files: only what names the commit is another."""
+    root, digests = tmp_path / "one", set()
+    git(tmp_path, "clone", "--quiet", str(planted), root.name)
     monkeypatch.setenv("GIT_COMMITTER_DATE", git(root, "log", "-1", "--format=%cI").strip())
-    commit_all(root, "Another")
-    (other,) = build(root, buildah, ("serving",), secrets)["images"].values()
-    assert other["digest"] != digests[0]
-    assert other["digest"] in buildah.ok("images", "--no-trunc", "--format", "{{.Digest}}")
+    for message in ("One", "Another"):
+        commit_all(root, message)
+        (made,) = build(root, buildah, ("serving",), secrets)["images"].values()
+        digests.add(made["digest"])
+    assert len(digests) == 2
