@@ -325,9 +325,21 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
     for name, table in (("Poetry", "isort"), ("uv", "black")):
         assert (table in pyproject["tool"]) == (shape == name)
 
-    if shape not in {"Poetry", "one script"}:
-        return
-    # The next version comes as to any other project, with no conflict of the adoption's making.
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(one, marks=[] if one in {"Poetry", "one script"} else pytest.mark.rare)
+        for one in SHAPES
+    ],
+)
+def test_the_next_version_comes_as_to_any_other_project(
+    make: Callable[[dict[str, str]], Path], moved: Path, shape: str
+) -> None:
+    """With no conflict of the adoption's making."""
+    root = make(SHAPES[shape][0])
+    assert adopt(root, moved, "--to", "v1.1.0") == 0
+    git(root, "switch", "--quiet", BRANCH)
     assert main(["fleet", "--update", str(root)]) == 0
     told = git(root, "diff", "--name-only", BRANCH, f"standard-{NEWEST}").split()
     assert {"tox.ini", "docs/team.md", ANSWERS} <= {*told}

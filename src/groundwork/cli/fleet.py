@@ -87,13 +87,12 @@ def fleet(  # noqa: PLR0913 - options of a command
     changes = "" if old is None else summary(found, old)
     goes = figures(row.records for row in found)
     print("\n\n".join(filter(None, [table(found), changes, work(goes)])))
-    for path, text in (
-        (html, page(found, goes, changes)),
-        (json, as_json(found)),
-        (csv, as_csv(found)),
-    ):
-        if path is not None:
-            write(path, text)
+    if html is not None:
+        write(html, page(found, goes, changes))
+    if json is not None:
+        write(json, as_json(found))
+    if csv is not None:
+        write(csv, as_csv(found))
     return int(any(row.state in WRONG for row in found))
 
 
