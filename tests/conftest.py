@@ -33,9 +33,11 @@ for name in (*OF_HOOKS, "VIRTUAL_ENV", "PYTHONPATH"):
     os.environ.pop(name, None)
 # With it every process of a built project compiles all of its packages again: twice the time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# One cache for all projects that tests make: mypy takes half a minute to read a project's packages,
-# and knows a file that it has read by its hash, wherever it lies.
-os.environ.setdefault("MYPY_CACHE_DIR", str(ROOT / "var/mypy"))
+# A test worker has one cache for all the projects that it makes: mypy takes half a minute to read a
+# project's packages, and knows a file that it has read by its hash, wherever it lies. All workers
+# on one would be wrong: two that run mypy at once may take each other's modules for their own.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+os.environ["MYPY_CACHE_DIR"] = str(ROOT / "var/mypy" / _worker)
 
 # What is laid over a render and runs there: the standard's own tests, and projects on other data.
 collect_ignore = ["ops"]
