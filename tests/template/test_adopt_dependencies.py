@@ -165,7 +165,7 @@ url = "https://example.com/simple"
             "requirements.in": "humanize\n",
             "uv.toml": """\
 constraint-dependencies = ["humanize<5"]
-extra-index-url = ["https://user:password@example.com/simple"]
+extra-index-url = ["https://u:password@example.com/"]  # pragma: allowlist secret
 [[index]]
 url = "https://example.com/simple"
 """,
