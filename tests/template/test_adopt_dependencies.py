@@ -42,6 +42,22 @@ humanize==4.12.3 \\
 idna==3.10
     # via requests
 """
+MOST, COMPANY = "https://mirror.example.com/simple", "https://git.example.com/simple"
+
+
+def _at_one(*names: str) -> dict[str, set[str]]:
+    return {name: {"1.0"} for name in names}
+
+
+def _locked(key: str, packages: dict[str, str]) -> str:
+    """Return a lock with each package from an index, where one is given."""
+    return "".join(
+        f'[[package]]\nname = "{name}"\nversion = "1.0"\n'
+        + (f'[package.source]\n{key} = "{index}"\n' if index else "")
+        for name, index in packages.items()
+    )
+
+
 FULL_EXPORT = "dependencies:\n" + "".join(f"  - package{n}=1.{n}=h0\n" for n in range(20))
 CASES: dict[str, tuple[dict[str, str], Found]] = {
     "all files together": (
@@ -137,6 +153,57 @@ mine = { git = "https://git.example.com/m" }
 """,
         },
         Found(main={"humanize<5"}, dev={"freezegun"}, sources={"mine"}),
+    ),
+    "an index beside the public one, as uv.lock has it": (
+        {
+            "pyproject.toml": '[project]\nname = "x"\ndependencies = ["humanize", "mine"]\n',
+            "uv.lock": _locked("registry", {
+                "humanize": MOST, "mine": COMPANY, "idna": MOST, "more": MOST,
+                "asked-by-mine": COMPANY,
+            }),
+        },
+        Found(
+            main={"humanize"},
+            sources={"mine"},
+            pins=_at_one("humanize", "mine", "idna", "more", "asked-by-mine"),
+        ),
+    ),
+    "an index beside the public one, as poetry.lock has it": (
+        {
+            "pyproject.toml": '[tool.poetry.dependencies]\nhumanize = "*"\nmine = "*"\n',
+            "poetry.lock": _locked('type = "legacy"\nurl', {"humanize": "", "mine": COMPANY}),
+        },
+        Found(main={"humanize"}, sources={"mine"}, pins=_at_one("humanize", "mine")),
+    ),
+    "an index beside the public one, as pylock.toml has it": (
+        {
+            "requirements.in": "humanize\nidna\nmine\n",
+            "pylock.toml": "".join(
+                f'[[packages]]\nname = "{name}"\nversion = "1.0"\n{where}\n'
+                for name, where in {
+                    "humanize": f'index = "{MOST}"',
+                    "idna": f'index = "{MOST}"',
+                    "mine": f'index = "{COMPANY}"',
+                    "x": 'directory = { path = "." }',
+                }.items()
+            ),
+        },
+        Found(main={"humanize", "idna"}, sources={"mine"},
+              pins=_at_one("humanize", "idna", "mine", "x")),
+    ),
+    "indices of which neither is that of most": (
+        {
+            "requirements.in": "humanize\nmine\n",
+            "uv.lock": _locked("registry", {"humanize": MOST, "mine": COMPANY}),
+        },
+        Found(sources={"humanize", "mine"}, pins=_at_one("humanize", "mine")),
+    ),
+    "an index that all packages come from": (
+        {
+            "requirements.in": "humanize\nmine\n",
+            "uv.lock": _locked("registry", {"humanize": MOST, "mine": MOST}),
+        },
+        Found(main={"humanize", "mine"}, pins=_at_one("humanize", "mine")),
     ),
     "settings of uv": (
         {

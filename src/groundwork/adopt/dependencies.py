@@ -38,6 +38,8 @@ def dependencies(root: Path) -> Wanted:
         if (path := root / name).is_file():
             _try(wanted, name, path, read)
     _try(wanted, "requirement files", root, lambda _, __: files.read_all())
+    for name in wanted.names & wanted.elsewhere.keys():
+        wanted.sources.setdefault(name, wanted.elsewhere[name])
     if not wanted.pythons:
         wanted.unread.append(f"Python {wanted.python}: the standard has {', '.join(PYTHONS)}")
     return wanted
