@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..core.errors import UserError, clean
 from ..core.files import load_json, write_file
-from ..core.project import model, schema
+from ..core.project import schema
 from ..core.settings import Params, Settings
 from ..data import dataset
 from ..data.distributions import Counts, Report
@@ -93,6 +93,8 @@ def quality(
 
     The service shows the difference as a gauge, on which an alert stands.
     """
+    from ..core.project import model  # with the learning library, which nothing else here needs
+
     parts = [part[["prediction_id", "score"]].merge(labels) for part in logged]
     joined = pd.concat(parts) if parts else labels.head(0)
     limits, metric = settings.params.monitoring, settings.params.gate.metric
