@@ -51,13 +51,9 @@ def monitor(
     parts.append(answers(logged(), trained["features"], settings.params))
     if given is not None:
         parts.append(quality(logged(), given, manifest, settings))
-    return Health(
-        [
-            f"{name}, digest {manifest.model_digest[:12]}",
-            *(line for p in parts for line in p.lines),
-        ],
-        [finding for p in parts for finding in p.findings],
-    )
+    about = f"{name}, digest {manifest.model_digest[:12]}"
+    lines = [about, *(line for part in parts for line in part.lines)]
+    return Health(lines, [finding for part in parts for finding in part.findings])
 
 
 def age(manifest: Manifest, params: Params) -> Health:
