@@ -128,7 +128,7 @@ PROJECT = '[project]\nname = "a"\n[project.optional-dependencies]\ntest = []\ngp
 LOCKS = [
     ({"uv.lock": ""}, "uv.lock", 'uv sync --locked --python "$PYTHON" --extra test', True),
     ({"poetry.lock": ""}, "poetry.lock", "check --lock", True),
-    ({"pdm.lock": ""}, "pdm.lock", "uv tool run pdm lock --check", True),
+    ({"pdm.lock": ""}, "pdm.lock", "pdm lock --check", True),
     ({"Pipfile.lock": ""}, "Pipfile.lock", "uv tool run pipenv verify", True),
     ({"requirements.txt": "a==1 --hash=sha256:0"}, "requirements.txt", "--require-hashes", True),
     ({"pyproject.toml": PROJECT}, "pyproject.toml", "uv pip install -e '.[test]'", False),

@@ -90,14 +90,15 @@ def watched(  # noqa: PLR0913 - what there is to say of a command
 def cause(log: str) -> str:
     """Return what a command printed of its failure, in one line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("WARNING: Add '-v' to see")]  # PDM
     if not lines:
         return "it printed nothing"
-    # uv's errors, which it breaks into lines; pytest's summary; else the last word.
+    # uv's errors, which it breaks into lines; pytest's summary and PDM's; else the last word.
     starts = [n for n, line in enumerate(lines) if re.match(r"(error: |\u00d7)", line)]
     if starts:
         said = " ".join(re.sub(r"^[│╰─▶\u00d7├\s]+", "", line) for line in lines[starts[0] :])
     else:
-        failed = [line for line in lines if re.match(r"(FAILED|ERROR) \S+", line)]
+        failed = [line for line in lines if re.match(r"(FAILED|ERROR|pdm\.\S+:) \S+", line)]
         said = "; ".join([*failed[:1], lines[-1].strip("= ")])
     if _UNREACHED.search(log):
         said += " (there is no network after the install)"

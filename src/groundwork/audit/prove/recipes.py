@@ -91,9 +91,12 @@ def _of_poetry(_: Path) -> Recipe:
 
 
 def _of_pdm(_: Path) -> Recipe:
-    pdm = "uv tool run pdm"
-    commands = (_VENV, f"{pdm} use -f .venv", f"{pdm} lock --check", f"{pdm} sync -G :all")
-    return Recipe("pdm.lock", commands, variables={"PDM_CHECK_UPDATE": "0"})
+    # With the versions of its dependencies that its makers have tested: newer ones break it.
+    pdm = "uv tool run --from 'pdm[locked]' pdm"
+    # Without a choice it installs the groups that are locked; others it would reject.
+    commands = (_VENV, f"{pdm} use -f .venv", f"{pdm} lock --check", f"{pdm} sync")
+    # So wide that it does not break what it prints of a cause into lines.
+    return Recipe("pdm.lock", commands, variables={"PDM_CHECK_UPDATE": "0", "COLUMNS": "400"})
 
 
 def _of_pipenv(_: Path) -> Recipe:
