@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from groundwork.audit.prove import image, training
+from groundwork.audit.prove import image, recipes, training
 from groundwork.audit.prove.environment import find_uv
 from groundwork.audit.prove.proof import STEPS, Wishes, prove
 from groundwork.audit.prove.step import Limits, Step
@@ -377,18 +377,56 @@ def test_what_could_not_be_done_is_said_and_has_not_passed(
     ("files", "words"),
     [
         ({"requirements.txt": None}, "it has no lock, requirements or package"),
-        ({"requirements.txt": None, "environment.yml": ""}, "conda is not here"),
+        (
+            {"requirements.txt": None, "environment.yml": "dependencies: [{pip: [tiny]}]"},
+            "environment.yml was not installed: micromamba, mamba or conda is not here",
+        ),
         ({".python-version": "3.99"}, ".python-version wants Python ==3.99.*, and there is only"),
     ],
 )
 def test_without_an_environment_nothing_is_done(
-    make: Make, files: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+    make: Make,
+    files: dict[str, str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tools = [part for part in os.environ["PATH"].split(":") if not Path(part, "conda").exists()]
-    monkeypatch.setenv("PATH", ":".join(tools))
-    steps = run(make(files))
-    assert states(steps) == dict.fromkeys(STEPS[:4], "not done")
-    assert words in steps["environment"].message
+    monkeypatch.setattr(recipes, "which", {}.get)  # no conda
+    assert main(["prove", str(make(files)), "--json"]) == 1
+    steps = json.loads(capsys.readouterr().out)
+    assert {step["name"]: step["state"] for step in steps} == dict.fromkeys(STEPS[:4], "not done")
+    assert words in steps[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "words"),
+    [
+        ("mkdir .venv", "passed", "environment.yml: 0 packages; no exact versions, so another"),
+        (
+            "echo 'Could not resolve host: conda.example.com'; exit 1",
+            "failed",
+            "environment.yml: exit status 1: Could not resolve host: conda.example.com",
+        ),
+    ],
+)
+def test_an_environment_of_conda_is_what_conda_makes(
+    make: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: str,
+    state: str,
+    words: str,
+) -> None:
+    conda = tmp_path / "conda/bin/conda"
+    conda.parent.mkdir(parents=True)
+    conda.write_text(f"#!/bin/sh\n{body}\n", "utf-8")
+    conda.chmod(0o755)
+    monkeypatch.setattr(recipes, "which", {"conda": str(conda)}.get)
+    folder = make({"requirements.txt": None, "environment.yml": "dependencies: [numpy]"})
+    (environment,) = run(folder, skip=STEPS[1:]).values()
+    assert environment.state == state
+    assert words in environment.message
+    assert "no network" not in environment.message
 
 
 @pytest.mark.parametrize(("version", "state"), [("1.0", "passed"), ("0.9", "failed")])

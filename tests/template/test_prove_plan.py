@@ -7,7 +7,7 @@ import pytest
 from groundwork.audit.prove import interpreters, recipes
 from groundwork.audit.prove.declared import Declared, declared
 from groundwork.audit.prove.plan import plan
-from groundwork.audit.prove.process import cause
+from groundwork.audit.prove.process import Ended, cause
 from groundwork.audit.prove.recipes import recipe
 from groundwork.audit.prove.variables import files_named, of_network, without_credentials
 from groundwork.errors import UserError
@@ -162,6 +162,28 @@ def test_requirements_are_installed_with_those_of_tests(
     assert made.locked == bool(locked)
 
 
+CONDA = "dependencies: [numpy=2, pytorch, pip, {pip: [tiny]}]"
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"environment.yml": CONDA}, "environment.yml was not installed: micromamba, mamba or con"),
+        ({"environment.yaml": CONDA, "setup.py": ""}, "environment.yaml was not installed: "),
+        ({"environment.yml": CONDA, "conda-lock.yml": ""}, "conda-lock.yml was not installed: a p"),
+        ({"pixi.lock": "", "pyproject.toml": PROJECT}, "pixi.lock was not installed: a proof runs"),
+    ],
+)
+def test_nothing_else_is_installed_in_place_of_conda(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], words: str
+) -> None:
+    monkeypatch.setattr(recipes, "which", {}.get)
+    with pytest.raises(UserError) as raised:
+        recipe(write(tmp_path, files), Declared())
+    assert str(raised.value).startswith(words)
+    assert "\n" not in str(raised.value)
+
+
 def test_conda_is_used_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"environment.yml": "", "conda/bin/conda": "#!/bin/sh\n"})
     (tmp_path / "conda/bin/conda").chmod(0o755)
@@ -220,12 +242,19 @@ def test_installs_get_what_reaches_an_index_and_nothing_else(tmp_path: Path) -> 
         ("a\nValueError: b\n\n", "ValueError: b"),
         ("FAILED a.py::b - c\n== 1 failed in 1s ==\n", "FAILED a.py::b - c; 1 failed in 1s"),
         ("x\n  \u00d7 No solution:\n  ╰─▶ Because a\n      b\n", "No solution: Because a b"),
-        ("gaierror: Temporary failure in name resolution", "there is no network after the install"),
     ],
 )
 def test_the_cause_of_a_failure_is_one_line(log: str, expected: str) -> None:
     assert expected in cause(log)
     assert "\n" not in cause(log)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_only_of_a_command_without_network_it_is_said_that_there_is_none(
+    *, offline: bool
+) -> None:
+    ended = Ended(1, 0, "gaierror: Temporary failure in name resolution", offline=offline)
+    assert ("there is no network after the install" in ended.why()) == offline
 
 
 def test_a_log_has_no_credentials() -> None:

@@ -28,13 +28,14 @@ class Ended:
     """How a command ended. `limit` says, in words, which limit stopped it; mostly it is empty.
 
     `status` is its exit status, negative where a signal ended it, and `log` is the end of what it
-    printed.
+    printed. `offline` tells that it had no network.
     """
 
     status: int
     seconds: float
     log: str
     limit: str = ""
+    offline: bool = False
 
     @property
     def good(self) -> bool:
@@ -45,7 +46,10 @@ class Ended:
         """Return in a few words why it failed."""
         if self.limit:
             return self.limit
-        return f"exit status {self.status}: {cause(self.log)}"
+        said = f"exit status {self.status}: {cause(self.log)}"
+        if self.offline and _UNREACHED.search(self.log):
+            said += " (there is no network after the install)"
+        return said
 
 
 def watched(  # noqa: PLR0913 - what there is to say of a command
@@ -100,8 +104,6 @@ def cause(log: str) -> str:
     else:
         failed = [line for line in lines if re.match(r"(FAILED|ERROR|pdm\.\S+:) \S+", line)]
         said = "; ".join([*failed[:1], lines[-1].strip("= ")])
-    if _UNREACHED.search(log):
-        said += " (there is no network after the install)"
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
