@@ -10,6 +10,7 @@ from groundwork.audit.prove.plan import plan
 from groundwork.audit.prove.process import Ended, cause
 from groundwork.audit.prove.recipes import recipe
 from groundwork.audit.prove.variables import files_named, of_network, without_credentials
+from groundwork.audit.settings import OWN
 from groundwork.errors import UserError
 
 MLPROJECT = """
@@ -103,7 +104,15 @@ def test_options_go_before_declarations_and_those_before_guesses(tmp_path: Path)
     found = plan(tmp_path)
     assert str(found.train) == "b (declared in groundwork-audit.toml)"
     assert found.declared.volatile_metrics == ("c",)
+    write(tmp_path, {".groundwork-audit.toml": 'train = "e"\n'})
+    assert str(plan(tmp_path).train) == "e (declared in .groundwork-audit.toml)"
     assert str(plan(tmp_path, train="c\n  d").train) == "c d (given by --train)"
+
+
+def test_a_file_of_exceptions_hides_no_declaration(tmp_path: Path) -> None:
+    write(tmp_path, {name: "exceptions = []\n" for name in OWN})
+    write(tmp_path, {"pyproject.toml": '\ufeff[tool.groundwork.audit]\ntrain = "a"\n'})
+    assert str(plan(tmp_path).train) == "a (declared in pyproject.toml)"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +121,7 @@ def test_options_go_before_declarations_and_those_before_guesses(tmp_path: Path)
         ("groundwork-audit.toml", "train = 1", "train of the audit must be a string, not 1"),
         ("groundwork-audit.toml", 'outputs = "a"', "outputs of the audit must be a list of str"),
         ("groundwork-audit.toml", "train =", "groundwork-audit.toml cannot be read"),
+        (".groundwork-audit.toml", "train = 1", "train of the audit must be a string, not 1"),
         ("pyproject.toml", "[tool]\ngroundwork = 1", "needs a table, not groundwork"),
     ],
 )
