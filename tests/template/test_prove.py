@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -493,7 +492,7 @@ files = [{file = "tiny-1.0-py3-none-any.whl", hash = "sha256:DIGEST"}]
     ],
     ids=["as locked", "other file", "no such version", "of another project", "broken"],
 )
-def test_a_lock_of_pdm_must_fit_and_install(  # noqa: PLR0913, PLR0917 - a case and its fixtures
+def test_a_lock_of_pdm_must_fit_and_install(
     make: Make,
     wheels: Path,
     tmp_path: Path,

@@ -110,7 +110,7 @@ def test_options_go_before_declarations_and_those_before_guesses(tmp_path: Path)
 
 
 def test_a_file_of_exceptions_hides_no_declaration(tmp_path: Path) -> None:
-    write(tmp_path, {name: "exceptions = []\n" for name in OWN})
+    write(tmp_path, dict.fromkeys(OWN, "exceptions = []\n"))
     write(tmp_path, {"pyproject.toml": '\ufeff[tool.groundwork.audit]\ntrain = "a"\n'})
     assert str(plan(tmp_path).train) == "a (declared in pyproject.toml)"
 
@@ -260,9 +260,7 @@ def test_the_cause_of_a_failure_is_one_line(log: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_only_of_a_command_without_network_it_is_said_that_there_is_none(
-    *, offline: bool
-) -> None:
+def test_only_of_a_command_without_network_it_is_said_that_there_is_none(*, offline: bool) -> None:
     ended = Ended(1, 0, "gaierror: Temporary failure in name resolution", offline=offline)
     assert ("there is no network after the install" in ended.why()) == offline
 

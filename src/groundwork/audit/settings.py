@@ -11,7 +11,7 @@ _TABLE = ("tool", "groundwork", "audit")
 
 def settings(path: str, text: str) -> dict[str, Any]:
     """Return what one of the files declares. Raises ValueError where that cannot be used."""
-    table: Any = tomllib.loads(text)
+    table = tomllib.loads(text)
     for name in () if path in OWN else _TABLE:
         table = table.get(name, {})
         if not isinstance(table, dict):

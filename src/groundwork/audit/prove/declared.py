@@ -54,9 +54,7 @@ def declared(folder: Path) -> Declared:
     return Declared(**values, source=source)
 
 
-def read_toml(
-    path: Path, parse: Callable[[str], dict[str, Any]] = tomllib.loads
-) -> dict[str, Any]:
+def read_toml(path: Path, parse: Callable[[str], dict[str, Any]] = tomllib.loads) -> dict[str, Any]:
     """Return what a TOML file says; nothing if there is none. Raises UserError."""
     if not path.is_file():  # a device would have no end
         return {}
