@@ -18,6 +18,9 @@ _LONGEST = 400
 _UNREACHED = re.compile(
     "Network is unreachable|[Nn]ame resolution|Name or service not known|Could not resolve host"
 )
+# As pytest, pip, PDM and Poetry say what failed; and what the last two add to it.
+_FAILED = re.compile(r"(FAILED|ERROR:?|pdm\.\S+:|\| (Downloaded|Unable)) \S+")
+_ADVICE = re.compile(r"WARNING: Add '-v' to see|\|( If any of those| You can also|$)")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # What programs print when they get no more memory than a limit allows.
 _EXHAUSTED = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "out of memory")
@@ -94,16 +97,17 @@ def watched(  # noqa: PLR0913 - what there is to say of a command
 def cause(log: str) -> str:
     """Return what a command printed of its failure, in one line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("WARNING: Add '-v' to see")]  # PDM
+    lines = [line for line in lines if not _ADVICE.match(line)]
     if not lines:
         return "it printed nothing"
-    # uv's errors, which it breaks into lines; pytest's summary and PDM's; else the last word.
+    # uv's errors, which it breaks into lines; the first of pytest's summary or of an installer's;
+    # else the last word.
     starts = [n for n, line in enumerate(lines) if re.match(r"(error: |\u00d7)", line)]
     if starts:
         said = " ".join(re.sub(r"^[│╰─▶\u00d7├\s]+", "", line) for line in lines[starts[0] :])
     else:
-        failed = [line for line in lines if re.match(r"(FAILED|ERROR|pdm\.\S+:) \S+", line)]
-        said = "; ".join([*failed[:1], lines[-1].strip("= ")])
+        failed = [line for line in lines if _FAILED.match(line)]
+        said = "; ".join(dict.fromkeys(line.strip("=| ") for line in [*failed[:1], lines[-1]]))
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 

@@ -68,11 +68,13 @@ def recipe(folder: Path, declared: Declared) -> Recipe:
 def _with_python(folder: Path, made: Recipe) -> Recipe:
     python = choose(folder)
     variables = {"PYTHON": str(python.program), "UV_PYTHON_DOWNLOADS": "never"}
+    # So wide that no tool breaks what it prints of a cause into lines.
+    variables |= {"UV_NO_PROGRESS": "1", "COLUMNS": "400"}
     return Recipe(
         made.source,
         made.commands,
         made.locked,
-        variables | {"UV_NO_PROGRESS": "1"} | made.variables,
+        variables | made.variables,
         (*made.visible, python.prefix),
         python,
     )
@@ -96,8 +98,7 @@ def _of_pdm(_: Path) -> Recipe:
     pdm = "uv tool run --from 'pdm[locked]' pdm"
     # Without a choice it installs the groups that are locked; others it would reject.
     commands = (_VENV, f"{pdm} use -f .venv", f"{pdm} lock --check", f"{pdm} sync")
-    # So wide that it does not break what it prints of a cause into lines.
-    return Recipe("pdm.lock", commands, variables={"PDM_CHECK_UPDATE": "0", "COLUMNS": "400"})
+    return Recipe("pdm.lock", commands, variables={"PDM_CHECK_UPDATE": "0"})
 
 
 def _of_pipenv(_: Path) -> Recipe:
