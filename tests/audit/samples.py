@@ -93,6 +93,51 @@ SAMPLES = [
         {"CI101", "LK101", "NB101"},
     ),
     Sample(
+        "conda, locked under its own names",
+        {
+            "README.md": "`conda-lock install`\n",
+            "environment.yml": "dependencies:\n  - python=3.11\n  - pytorch=2.4\n  - opencv=4.*\n",
+            "conda-lock.yml": "package:\n"
+            f"- {{name: pytorch, version: 2.4.0, hash: {{sha256: {HASH}}}}}\n"
+            f"- {{name: opencv, version: 4.9.0, hash: {{sha256: {HASH}}}}}\n",
+            "x.py": "import cv2\nimport torch\n",
+        },
+        BARE,
+    ),
+    Sample(
+        "conda, with a lock of other versions",
+        {
+            "README.md": "`conda-lock install`\n",
+            "environment.yml": "dependencies:\n  - python=3.11\n  - opencv=4.*\n",
+            "conda-lock.yml": "package:\n"
+            f"- {{name: opencv, version: 3.9.0, hash: {{sha256: {HASH}}}}}\n",
+            "x.py": "import cv2\n",
+        },
+        BARE | {"LK103"},
+    ),
+    Sample(
+        "setup.py with a list that has a name",
+        {
+            "README.rst": "pip install .\n",
+            "setup.py": "from setuptools import setup\nMORE = 'numpy==2.1.0\\n'\n"
+            "NEEDS = ['pandas==2.2.3']\n"
+            "setup(name='x', python_requires='>=3.9', install_requires=NEEDS,\n"
+            "      extras_require={'more': MORE})\n",
+            "x/__init__.py": "import numpy\nimport pandas\nimport polars\n",
+        },
+        BARE | {"LK101", "RB102"},
+    ),
+    Sample(
+        "setup.py with a list that grows",
+        {
+            "README.rst": "pip install .\n",
+            "setup.py": "from setuptools import setup\nNEEDS = []\nNEEDS.append('numpy')\n"
+            "setup(name='x', python_requires='>=3.9', install_requires=NEEDS)\n",
+            "x/__init__.py": "import numpy\n",
+        },
+        BARE | {"LK101"},
+    ),
+    Sample(
         "setup.py with a computed list",
         {
             "README.rst": "pip install .\n",

@@ -11,6 +11,7 @@ from tests.audit.good import GOOD, Change, write
 
 TODAY = date(2026, 11, 26)
 UNSEEDED: dict[str, Change] = {"src/demo/data.py": (", random_state=seed", "")}
+NO_TABLE = "[tool.groundwork]\naudit = 1\n"
 VALID = 'check = "EX101"\nreason = "until the new loader"\nuntil = 2026-11-26\n'
 
 
@@ -95,6 +96,9 @@ def test_an_excepted_file_that_is_not_read_hides_no_more_than_itself(tmp_path: P
     assert after["EX101"] is Status.PASSED
 
 
-def test_a_broken_file_of_exceptions_is_told(tmp_path: Path) -> None:
-    report = audited(tmp_path, {"groundwork-audit.toml": "[[exceptions\n"})
+@pytest.mark.parametrize(
+    ("name", "text"), [("groundwork-audit.toml", "[[exceptions\n"), ("pyproject.toml", NO_TABLE)]
+)
+def test_a_broken_file_of_exceptions_is_told(name: str, text: str, tmp_path: Path) -> None:
+    report = audited(tmp_path, {name: text})
     assert statuses(report)["AU101"] is Status.FAILED

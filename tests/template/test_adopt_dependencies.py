@@ -9,9 +9,9 @@ import pytest
 from groundwork.adopt.answers import stated
 from groundwork.adopt.callers import environments, installers, named
 from groundwork.adopt.dependencies import dependencies
-from groundwork.adopt.formats.conda import specifier
 from groundwork.adopt.formats.entry_points import commands
 from groundwork.adopt.ignoring import hidden, reopened
+from groundwork.audit.readers.conda import specifier
 
 
 class Found(NamedTuple):
@@ -340,6 +340,17 @@ freezegun = "*"
     "install_requires as one text": (
         {"setup.py": "setup(install_requires='''\nhumanize>=4\nidna\n''')"},
         Found(main={"humanize>=4", "idna"}),
+    ),
+    "a list that setup.py appends to": (
+        {"setup.py": "NEEDS = ['idna']\nNEEDS += more()\nsetup(install_requires=NEEDS)"},
+        Found(reported="install_requires is computed"),
+    ),
+    "a lock of conda": (
+        {
+            "conda-lock.yml": "package:\n- {name: pytorch, version: 2.4.0}\n"
+            "- {name: ray-default, version: 2.9.0}\n"
+        },
+        Found(pins={"torch": {"2.4.0"}, "ray": {"2.9.0"}}),
     ),
     "conda, by its own rules": (
         {

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from groundwork.audit.prove import image, training
+from groundwork.audit.prove import image, recipes, training
 from groundwork.audit.prove.environment import find_uv
 from groundwork.audit.prove.proof import STEPS, Wishes, prove
 from groundwork.audit.prove.step import Limits, Step
@@ -194,6 +193,15 @@ def test_a_lock_must_install(make: Make, requirement: str, words: str) -> None:
     assert "\n" not in environment.message
 
 
+def index(folder: Path, wheels: Path, attributes: str = "") -> None:
+    """Make a package index of the wheel."""
+    name = "tiny-1.0-py3-none-any.whl"
+    (folder / "tiny").mkdir(parents=True)
+    (folder / "tiny" / name).write_bytes((wheels / name).read_bytes())
+    link = f'<a href="{name}" {attributes}>{name}</a>'
+    (folder / "tiny/index.html").write_text(link, "utf-8")
+
+
 @pytest.mark.parametrize(("requirement", "state"), [("tiny==1.0", "passed"), ("tiny>=1", "failed")])
 def test_a_version_that_was_withdrawn_is_named(
     make: Make,
@@ -203,12 +211,7 @@ def test_a_version_that_was_withdrawn_is_named(
     requirement: str,
     state: str,
 ) -> None:
-    name = "tiny-1.0-py3-none-any.whl"
-    (tmp_path / "index/tiny").mkdir(parents=True)
-    (tmp_path / "index/tiny" / name).write_bytes((wheels / name).read_bytes())
-    (tmp_path / "index/tiny/index.html").write_text(
-        f'<a href="{name}" data-yanked="broken">{name}</a>', "utf-8"
-    )
+    index(tmp_path / "index", wheels, 'data-yanked="broken"')
     folder = make({"requirements.txt": f"{requirement}\n"})
     monkeypatch.delenv("UV_FIND_LINKS")
     monkeypatch.delenv("UV_NO_INDEX")
@@ -373,18 +376,56 @@ def test_what_could_not_be_done_is_said_and_has_not_passed(
     ("files", "words"),
     [
         ({"requirements.txt": None}, "it has no lock, requirements or package"),
-        ({"requirements.txt": None, "environment.yml": ""}, "conda is not here"),
+        (
+            {"requirements.txt": None, "environment.yml": "dependencies: [{pip: [tiny]}]"},
+            "environment.yml was not installed: micromamba, mamba or conda is not here",
+        ),
         ({".python-version": "3.99"}, ".python-version wants Python ==3.99.*, and there is only"),
     ],
 )
 def test_without_an_environment_nothing_is_done(
-    make: Make, files: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+    make: Make,
+    files: dict[str, str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tools = [part for part in os.environ["PATH"].split(":") if not Path(part, "conda").exists()]
-    monkeypatch.setenv("PATH", ":".join(tools))
-    steps = run(make(files))
-    assert states(steps) == dict.fromkeys(STEPS[:4], "not done")
-    assert words in steps["environment"].message
+    monkeypatch.setattr(recipes, "which", {}.get)  # no conda
+    assert main(["prove", str(make(files)), "--json"]) == 1
+    steps = json.loads(capsys.readouterr().out)
+    assert {step["name"]: step["state"] for step in steps} == dict.fromkeys(STEPS[:4], "not done")
+    assert words in steps[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "words"),
+    [
+        ("mkdir .venv", "passed", "environment.yml: 0 packages; no exact versions, so another"),
+        (
+            "echo 'Could not resolve host: conda.example.com'; exit 1",
+            "failed",
+            "environment.yml: exit status 1: Could not resolve host: conda.example.com",
+        ),
+    ],
+)
+def test_an_environment_of_conda_is_what_conda_makes(
+    make: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: str,
+    state: str,
+    words: str,
+) -> None:
+    conda = tmp_path / "conda/bin/conda"
+    conda.parent.mkdir(parents=True)
+    conda.write_text(f"#!/bin/sh\n{body}\n", "utf-8")
+    conda.chmod(0o755)
+    monkeypatch.setattr(recipes, "which", {"conda": str(conda)}.get)
+    folder = make({"requirements.txt": None, "environment.yml": "dependencies: [numpy]"})
+    (environment,) = run(folder, skip=STEPS[1:]).values()
+    assert environment.state == state
+    assert words in environment.message
+    assert "no network" not in environment.message
 
 
 @pytest.mark.parametrize(("version", "state"), [("1.0", "passed"), ("0.9", "failed")])
@@ -408,6 +449,71 @@ def test_a_lock_of_uv_must_fit_the_project(
     assert steps["environment"].state == state
     assert steps["environment"].message.startswith("uv.lock: ")
     assert ("needs to be updated" in steps["environment"].message) == (state == "failed")
+
+
+PDM_PROJECT = """
+[project]
+name = "a"
+version = "0"
+requires-python = ">=3.11"
+[project.optional-dependencies]
+gpu = ["tiny"]
+[dependency-groups]
+dev = ["tiny"]
+[tool.pdm]
+distribution = false
+"""
+# What `pdm lock` writes for it; gpu is not among the groups that it locks unless asked to.
+PDM_LOCK = """
+[metadata]
+groups = ["default", "dev"]
+strategy = ["inherit_metadata"]
+lock_version = "4.5.1"
+content_hash = "sha256:9ddf21407130651a09754dd5eb762c63395bc8b85874f31c17da1b24f77f934f"
+[[metadata.targets]]
+requires_python = ">=3.11"
+[[package]]
+name = "tiny"
+version = "1.0"
+groups = ["dev"]
+files = [{file = "tiny-1.0-py3-none-any.whl", hash = "sha256:DIGEST"}]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("", "", "pdm.lock: 1 packages, Python 3."),
+        ("DIGEST", "0" * 64, "pdm.lock: exit status 1: pdm.exceptions.CandidateNotFound: No "),
+        pytest.param('"1.0"', '"2.0"', "No candidate is found for `tiny`", marks=pytest.mark.rare),
+        pytest.param("9ddf", "0000", "doesn't satisfy the project", marks=pytest.mark.rare),
+        pytest.param("groups =", "groups", "[TOMLDecodeError]", marks=pytest.mark.rare),
+    ],
+    ids=["as locked", "other file", "no such version", "of another project", "broken"],
+)
+def test_a_lock_of_pdm_must_fit_and_install(
+    make: Make,
+    wheels: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    old: str,
+    new: str,
+    words: str,
+) -> None:
+    digest = hashlib.sha256((wheels / "tiny-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    lock = PDM_LOCK.replace(old, new) if old else PDM_LOCK
+    folder = make({"pyproject.toml": PDM_PROJECT, "pdm.lock": lock.replace("DIGEST", digest)})
+    # PDM itself is from this machine's index, and installs from another one.
+    monkeypatch.delenv("UV_FIND_LINKS")
+    monkeypatch.delenv("UV_NO_INDEX")
+    index(tmp_path / "index", wheels)
+    monkeypatch.setenv("PDM_PYPI_URL", (tmp_path / "index").as_uri())
+    steps = run(folder, skip=["training"])
+    state = "failed" if old else "passed"
+    assert states(steps) == {"environment": state, "tests": "not done" if old else "passed"}
+    assert words in steps["environment"].message
+    assert "\n" not in steps["environment"].message
 
 
 @pytest.mark.slow

@@ -7,9 +7,10 @@ import pytest
 from groundwork.audit.prove import interpreters, recipes
 from groundwork.audit.prove.declared import Declared, declared
 from groundwork.audit.prove.plan import plan
-from groundwork.audit.prove.process import cause
+from groundwork.audit.prove.process import Ended, cause
 from groundwork.audit.prove.recipes import recipe
 from groundwork.audit.prove.variables import files_named, of_network, without_credentials
+from groundwork.audit.settings import OWN
 from groundwork.errors import UserError
 
 MLPROJECT = """
@@ -103,7 +104,15 @@ def test_options_go_before_declarations_and_those_before_guesses(tmp_path: Path)
     found = plan(tmp_path)
     assert str(found.train) == "b (declared in groundwork-audit.toml)"
     assert found.declared.volatile_metrics == ("c",)
+    write(tmp_path, {".groundwork-audit.toml": 'train = "e"\n'})
+    assert str(plan(tmp_path).train) == "e (declared in .groundwork-audit.toml)"
     assert str(plan(tmp_path, train="c\n  d").train) == "c d (given by --train)"
+
+
+def test_a_file_of_exceptions_hides_no_declaration(tmp_path: Path) -> None:
+    write(tmp_path, dict.fromkeys(OWN, "exceptions = []\n"))
+    write(tmp_path, {"pyproject.toml": '\ufeff[tool.groundwork.audit]\ntrain = "a"\n'})
+    assert str(plan(tmp_path).train) == "a (declared in pyproject.toml)"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +121,7 @@ def test_options_go_before_declarations_and_those_before_guesses(tmp_path: Path)
         ("groundwork-audit.toml", "train = 1", "train of the audit must be a string, not 1"),
         ("groundwork-audit.toml", 'outputs = "a"', "outputs of the audit must be a list of str"),
         ("groundwork-audit.toml", "train =", "groundwork-audit.toml cannot be read"),
+        (".groundwork-audit.toml", "train = 1", "train of the audit must be a string, not 1"),
         ("pyproject.toml", "[tool]\ngroundwork = 1", "needs a table, not groundwork"),
     ],
 )
@@ -128,7 +138,7 @@ PROJECT = '[project]\nname = "a"\n[project.optional-dependencies]\ntest = []\ngp
 LOCKS = [
     ({"uv.lock": ""}, "uv.lock", 'uv sync --locked --python "$PYTHON" --extra test', True),
     ({"poetry.lock": ""}, "poetry.lock", "check --lock", True),
-    ({"pdm.lock": ""}, "pdm.lock", "uv tool run pdm lock --check", True),
+    ({"pdm.lock": ""}, "pdm.lock", "pdm lock --check", True),
     ({"Pipfile.lock": ""}, "Pipfile.lock", "uv tool run pipenv verify", True),
     ({"requirements.txt": "a==1 --hash=sha256:0"}, "requirements.txt", "--require-hashes", True),
     ({"pyproject.toml": PROJECT}, "pyproject.toml", "uv pip install -e '.[test]'", False),
@@ -160,6 +170,28 @@ def test_requirements_are_installed_with_those_of_tests(
     made = recipe(write(tmp_path, files), Declared())
     assert made.source == source.format("requirements.txt")
     assert made.locked == bool(locked)
+
+
+CONDA = "dependencies: [numpy=2, pytorch, pip, {pip: [tiny]}]"
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"environment.yml": CONDA}, "environment.yml was not installed: micromamba, mamba or con"),
+        ({"environment.yaml": CONDA, "setup.py": ""}, "environment.yaml was not installed: "),
+        ({"environment.yml": CONDA, "conda-lock.yml": ""}, "conda-lock.yml was not installed: a p"),
+        ({"pixi.lock": "", "pyproject.toml": PROJECT}, "pixi.lock was not installed: a proof runs"),
+    ],
+)
+def test_nothing_else_is_installed_in_place_of_conda(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], words: str
+) -> None:
+    monkeypatch.setattr(recipes, "which", {}.get)
+    with pytest.raises(UserError) as raised:
+        recipe(write(tmp_path, files), Declared())
+    assert str(raised.value).startswith(words)
+    assert "\n" not in str(raised.value)
 
 
 def test_conda_is_used_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,19 +245,44 @@ def test_installs_get_what_reaches_an_index_and_nothing_else(tmp_path: Path) -> 
     assert files_named(given) == {wheels}
 
 
+OF_POETRY = """
+  - Installing tiny (1.0)
+
+    | Unable to find it (1.0)
+    |
+    |   2. Try regenerating
+    |
+    | If any of those solutions worked, clear your caches.
+    | You can also run your poetry command with -v to see more information.
+"""
+OF_PDM = """
+pdm.exceptions.CandidateNotFound: No tiny
+
+[InstallationError]: Some failed.
+WARNING: Add '-v' to see the detailed traceback
+"""
+
+
 @pytest.mark.parametrize(
     ("log", "expected"),
     [
         ("", "it printed nothing"),
         ("a\nValueError: b\n\n", "ValueError: b"),
         ("FAILED a.py::b - c\n== 1 failed in 1s ==\n", "FAILED a.py::b - c; 1 failed in 1s"),
+        ("ERROR: no\nERROR: no\n", "ERROR: no"),
+        (OF_POETRY, "Unable to find it (1.0); 2. Try regenerating"),
+        (OF_PDM, "pdm.exceptions.CandidateNotFound: No tiny; [InstallationError]: Some failed."),
         ("x\n  \u00d7 No solution:\n  ╰─▶ Because a\n      b\n", "No solution: Because a b"),
-        ("gaierror: Temporary failure in name resolution", "there is no network after the install"),
     ],
 )
 def test_the_cause_of_a_failure_is_one_line(log: str, expected: str) -> None:
-    assert expected in cause(log)
-    assert "\n" not in cause(log)
+    assert cause(log) == expected
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_only_of_a_command_without_network_it_is_said_that_there_is_none(*, offline: bool) -> None:
+    ended = Ended(1, 0, "gaierror: Temporary failure in name resolution", offline=offline)
+    assert ("there is no network after the install" in ended.why()) == offline
 
 
 def test_a_log_has_no_credentials() -> None:

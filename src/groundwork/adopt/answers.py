@@ -11,7 +11,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from .formats import text
-from .formats.setuptools import setup_call
+from .formats.setuptools import setup_file
 from .wanted import Wanted
 
 # Which framework a package belongs to. scikit-learn comes last: its metrics are used with all.
@@ -103,7 +103,7 @@ def _said(root: Path) -> dict[str, Any]:
         config.read_string(text.read(root / "setup.cfg"))
         setup = dict(config["metadata"]) if config.has_section("metadata") else {}
     with suppress(OSError, SyntaxError, ValueError):
-        setup |= {key: value for key, value in setup_call(root / "setup.py").items() if value}
+        setup |= {key: value for key, value in setup_file(root / "setup.py").items() if value}
     content = _toml(root / "pyproject.toml")
     poetry = content.get("tool", {}).get("poetry", {})
     return {**setup, **poetry, **content.get("project", {})}

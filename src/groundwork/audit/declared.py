@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from . import settings
 from .model import Finding
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from .files import Files
 
-OWN = (".groundwork-audit.toml", "groundwork-audit.toml")
 EXCEPTIONS = "AU102"
 KEYS = {"check", "reason", "until", "paths"}
 
@@ -53,20 +52,16 @@ class Exceptions:
 
 
 def exceptions(files: Files, known: Collection[str], today: date) -> Exceptions:
-    """Read the exceptions of a repository, from the first file that has any."""
+    """Read the exceptions of a repository, from each file that has any."""
     found = Exceptions()
-    for path in (*OWN, "pyproject.toml"):
+    for path in settings.FILES:
         if path not in files.paths or (text := files.text(path, "configuration")) is None:
             continue
         try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            content = settings.settings(path, text)
+        except ValueError as error:
             files.not_read(path, "configuration", str(error))
             continue
-        if path == "pyproject.toml":
-            for name in ("tool", "groundwork", "audit"):
-                content = content.get(name, {})
-                content = content if isinstance(content, dict) else {}
         if listed := content.get("exceptions"):
             _read(listed, found, path, text, known, today)
     return found

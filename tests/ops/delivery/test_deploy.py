@@ -9,6 +9,7 @@ import errno
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -459,6 +460,32 @@ def test_a_deployment_killed_at_any_step_costs_nothing(driver, step, monkeypatch
     assert load.failed == []
     assert ask(driver) == done["release"]
     assert [e["outcome"] for e in history(driver)] == ["ok", "interrupted", "ok"]
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_deployments_killed_at_random_moments_cost_nothing(driver):
+    """34 of them, spread over the time that one takes here: the next one finds all in order."""
+    begun = time.monotonic()
+    deploy.deploy(driver, "abcd")
+    seconds, moments = time.monotonic() - begun, random.Random(0)
+    ends = []
+    with Load(driver) as load:
+        for _ in range(34):
+            if (child := os.fork()) == 0:
+                deploy.deploy(driver, "abcd")
+                os._exit(0)
+            time.sleep(moments.random() * seconds)
+            os.kill(child, signal.SIGKILL)
+            ends.append(os.waitpid(child, 0)[1])
+            done = deploy.deploy(driver, "abcd")
+            assert ask(driver) == done["release"]
+    assert load.failed == []
+    outcomes = [entry["outcome"] for entry in history(driver)]
+    assert {*ends} <= {0, signal.SIGKILL}
+    assert ends.count(signal.SIGKILL) > len(ends) / 2, "it was quicker than the kills"
+    assert {*outcomes} == {"ok", "interrupted"}
+    # One that was killed before it had begun leaves no line, and one after its end is done.
+    assert outcomes.count("interrupted") <= ends.count(signal.SIGKILL)
 
 
 def test_a_service_that_died_is_stopped_and_can_be_replaced(driver):

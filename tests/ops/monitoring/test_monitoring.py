@@ -1,6 +1,8 @@
 """Monitoring: what was served is kept, and worse quality, age, failures and drift are found."""
 
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ from ..project import (
     features,
     model,
     monitor,
+    package,
     prediction_log,
     registry,
     schema,
@@ -58,6 +61,29 @@ def mixed_up(labels):
 @pytest.fixture
 def trained(split):
     return distributions.describe(features.features.build(split.train))
+
+
+def test_the_drift_of_a_log_needs_no_learning_library(tmp_path, split, served):
+    """They take as much memory as the rest: a log larger than the memory is read in parts."""
+    rows = pd.concat([features.features.build(split.train)] * 2)
+    prediction_log.Log(tmp_path, "1", DIGEST).predictions(
+        list(map(str, range(len(rows)))), rows, np.zeros(len(rows))
+    )
+    script = (
+        f"import sys; from pathlib import Path; from {package.__name__}.ops.core import settings\n"
+        f"from {package.__name__}.ops.data import distributions\n"
+        f"from {package.__name__}.ops.monitoring import monitor\n"
+        f"from {package.__name__}.ops.serving import prediction_log\n"
+        f"parts = list(prediction_log.read(Path({str(tmp_path)!r})))\n"
+        "trained = distributions.describe(prediction_log.features(parts[0]))\n"
+        "lines = monitor.answers(parts, trained, settings.settings().params).lines\n"
+        "heavy = {'mlflow', 'scipy.stats', 'sklearn', 'tensorflow', 'torch', 'xgboost'}\n"
+        "print(lines[-1].split()[:3], sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "['drift', 'at', 'most'] []\n"
 
 
 def test_quality_as_at_training_is_no_finding(served, manifest, config):

@@ -1,38 +1,16 @@
 """conda's environments and pixi's tables: other names, another way to write versions."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from groundwork.adopt.wanted import Wanted
+from groundwork.audit.readers.conda import requirement_of, specifier
 
 from . import text
 
-# What conda calls otherwise than the package index.
-NAMES = {
-    "pytorch": "torch",
-    "pytorch-cpu": "torch",
-    "pytorch-gpu": "torch",
-    "py-xgboost": "xgboost",
-    "py-xgboost-cpu": "xgboost",
-    "py-xgboost-gpu": "xgboost",
-    "tensorflow-gpu": "tensorflow",
-    "tensorflow-base": "tensorflow",
-    "opencv": "opencv-python",
-    "py-opencv": "opencv-python",
-    "pytables": "tables",
-    "matplotlib-base": "matplotlib",
-    "seaborn-base": "seaborn",
-    "dask-core": "dask",
-    "python-graphviz": "graphviz",
-    "msgpack-python": "msgpack",
-    "ray-core": "ray",
-    "ray-default": "ray[default]",
-    "ray-tune": "ray[tune]",
-}
 # Programs and libraries that the package index does not have, or that the standard brings.
 SYSTEM = re.compile(
     r"_.*|lib(?!sass|rosa|cst|sql|save).*|cuda.*|cudnn|cudatoolkit|pytorch-cuda|pytorch-mutex|nccl"
@@ -84,41 +62,6 @@ def _packages(wanted: Wanted, file: str, stated: list[str]) -> None:
         wanted.unread.append(
             f"{file}: {', '.join(system)}: no Python packages; the machine or the image has them"
         )
-
-
-def requirement_of(said: str) -> tuple[str, str]:
-    """Return a match specification's name in conda, and what it is as a requirement of pip.
-
-    `channel::name=1.2=build`: one `=` allows what starts with the version; with two, or with a
-    build, the version is exact.
-    """
-    bare = re.sub(r"\[.*\]$", "", said.rpartition("::")[2].strip())
-    name, rest = re.fullmatch(r"([\w.-]+)\s*(.*)", bare, re.DOTALL).groups()  # type: ignore[union-attr]
-    return name.lower(), NAMES.get(name.lower(), name) + specifier(rest)
-
-
-def specifier(said: str) -> str:
-    """Return a version of conda's as a specifier of pip's."""
-    said = said.strip()
-    if spaced := re.fullmatch(r"([\d.]+\S*)\s+(\S+)", said):  # `1.2 build`
-        said = f"={spaced[1]}={spaced[2]}"
-    said = said.replace(" ", "")
-    if said in {"", "*"}:
-        return ""
-    if re.search(r"[<>!~|,]", said):
-        return ",".join(_parts(said))
-    exact = re.fullmatch(r"(=?=?)([^=]+)(?:=([^=]+))?", said)
-    if not exact:
-        return said
-    equals, version, build = exact.groups()
-    if version.endswith("*"):
-        return f"=={version.removesuffix('*').removesuffix('.')}.*"
-    return f"=={version}" if equals == "==" or build else f"=={version}.*"
-
-
-def _parts(said: str) -> Iterator[str]:
-    for part in said.split(","):
-        yield part if re.match(r"[<>!~=]", part) else specifier(part)
 
 
 def pixi(wanted: Wanted, content: dict[str, Any], file: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import text
-from .setuptools import setup_call
+from .setuptools import setup_file
 
 
 def commands(root: Path) -> dict[str, str]:
@@ -39,7 +39,7 @@ def _setup_cfg(path: Path) -> dict[str, str]:
 
 
 def _setup_py(path: Path) -> dict[str, str]:
-    stated = setup_call(path).get("entry_points") or {}
+    stated = setup_file(path).get("entry_points") or {}
     if isinstance(stated, str):
         config = configparser.ConfigParser(interpolation=None, delimiters=("=",))
         config.optionxform = str  # type: ignore[assignment, method-assign] # as it is written

@@ -13,9 +13,9 @@ from packaging.utils import canonicalize_name
 
 from groundwork.adopt.wanted import Wanted
 from groundwork.audit.readers import locks
+from groundwork.audit.readers.conda import name_of
 
 from . import text
-from .conda import NAMES
 
 
 def _pins(read: Callable[[str, str], locks.Lock], wanted: Wanted, path: Path) -> None:
@@ -69,7 +69,7 @@ def conda_lock(wanted: Wanted, path: Path) -> None:
         if not name and (file := re.search(r"/([^/]+)-([^-/]+)-[^-/]+$", package.get("conda", ""))):
             name, version = file[1], file[2]
         if name and version:
-            wanted.pin(NAMES.get(name, name), str(version))
+            wanted.pin(name_of(name), str(version))
 
 
 LOCKS: dict[str, Callable[[Wanted, Path], None]] = {

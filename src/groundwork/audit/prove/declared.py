@@ -1,13 +1,14 @@
-"""What a repository declares for its proof, in pyproject.toml or groundwork-audit.toml."""
+"""What a repository declares for its proof, among the settings of its audit."""
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from groundwork.audit.settings import FILES, settings
 from groundwork.errors import UserError
-
-FILE = "groundwork-audit.toml"
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class Declared:
 
 
 def declared(folder: Path) -> Declared:
-    """Read what a repository declares. Raises UserError where that cannot be used."""
-    own = read_toml(folder / FILE)
-    table = read_toml(folder / "pyproject.toml")
-    for name in ("tool", "groundwork", "audit"):
-        table = table.get(name, {})
-        if not isinstance(table, dict):
-            raise UserError(f"pyproject.toml: [tool.groundwork.audit] needs a table, not {name}")
-    source, found = (FILE, own) if own else ("pyproject.toml", table)
+    """Read what a repository declares, in the first file that has any of it.
+
+    Raises UserError where that cannot be used.
+    """
+    keys = {one.name.replace("_", "-") for one in fields(Declared)} - {"source"}
+    said = {name: read_toml(folder / name, partial(settings, name)) for name in FILES}
+    source = next((name for name in FILES if keys & said[name].keys()), FILES[-1])
+    found = said[source]
     values: dict[str, Any] = {}
     for field in fields(Declared):
         key = field.name.replace("_", "-")
@@ -53,12 +54,12 @@ def declared(folder: Path) -> Declared:
     return Declared(**values, source=source)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, parse: Callable[[str], dict[str, Any]] = tomllib.loads) -> dict[str, Any]:
     """Return what a TOML file says; nothing if there is none. Raises UserError."""
     if not path.is_file():  # a device would have no end
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return parse(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path.name} cannot be read: {error}") from None
 

@@ -18,6 +18,9 @@ _LONGEST = 400
 _UNREACHED = re.compile(
     "Network is unreachable|[Nn]ame resolution|Name or service not known|Could not resolve host"
 )
+# As pytest, pip, PDM and Poetry say what failed; and what the last two add to it.
+_FAILED = re.compile(r"(FAILED|ERROR:?|pdm\.\S+:|\| (Downloaded|Unable)) \S+")
+_ADVICE = re.compile(r"WARNING: Add '-v' to see|\|( If any of those| You can also|$)")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # What programs print when they get no more memory than a limit allows.
 _EXHAUSTED = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "out of memory")
@@ -28,13 +31,14 @@ class Ended:
     """How a command ended. `limit` says, in words, which limit stopped it; mostly it is empty.
 
     `status` is its exit status, negative where a signal ended it, and `log` is the end of what it
-    printed.
+    printed. `offline` tells that it had no network.
     """
 
     status: int
     seconds: float
     log: str
     limit: str = ""
+    offline: bool = False
 
     @property
     def good(self) -> bool:
@@ -45,7 +49,10 @@ class Ended:
         """Return in a few words why it failed."""
         if self.limit:
             return self.limit
-        return f"exit status {self.status}: {cause(self.log)}"
+        said = f"exit status {self.status}: {cause(self.log)}"
+        if self.offline and _UNREACHED.search(self.log):
+            said += " (there is no network after the install)"
+        return said
 
 
 def watched(  # noqa: PLR0913 - what there is to say of a command
@@ -90,17 +97,17 @@ def watched(  # noqa: PLR0913 - what there is to say of a command
 def cause(log: str) -> str:
     """Return what a command printed of its failure, in one line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if not _ADVICE.match(line)]
     if not lines:
         return "it printed nothing"
-    # uv's errors, which it breaks into lines; pytest's summary; else the last word.
+    # uv's errors, which it breaks into lines; the first of pytest's summary or of an installer's;
+    # else the last word.
     starts = [n for n, line in enumerate(lines) if re.match(r"(error: |\u00d7)", line)]
     if starts:
         said = " ".join(re.sub(r"^[│╰─▶\u00d7├\s]+", "", line) for line in lines[starts[0] :])
     else:
-        failed = [line for line in lines if re.match(r"(FAILED|ERROR) \S+", line)]
-        said = "; ".join([*failed[:1], lines[-1].strip("= ")])
-    if _UNREACHED.search(log):
-        said += " (there is no network after the install)"
+        failed = [line for line in lines if _FAILED.match(line)]
+        said = "; ".join(dict.fromkeys(line.strip("=| ") for line in [*failed[:1], lines[-1]]))
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 

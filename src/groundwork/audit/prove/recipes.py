@@ -17,6 +17,9 @@ from .variables import of_network
 
 # Of these names are the groups and extras that hold what tests need.
 _OF_TESTS = ("dev", "develop", "development", "test", "tests", "testing")
+# A lock of conda's goes before what it was made of, which would install other versions.
+_OF_CONDA = ("conda-lock.yml", "pixi.lock", "environment.yml", "environment.yaml")
+_DECLARE = "declare setup in [tool.groundwork.audit]"
 # uv itself, whose place varies, comes from PATH.
 _VENV = 'uv venv --quiet --allow-existing --python "$PYTHON" .venv'
 
@@ -49,7 +52,7 @@ def recipe(folder: Path, declared: Declared) -> Recipe:
     files = _requirements(folder)
     if files:
         return _with_python(folder, _of_requirements(folder, files))
-    for name in ("environment.yml", "environment.yaml"):
+    for name in _OF_CONDA:
         if (folder / name).is_file():
             return _of_conda(name)
     if _is_package(folder):
@@ -59,19 +62,19 @@ def recipe(folder: Path, declared: Declared) -> Recipe:
         source = "pyproject.toml" if (folder / "pyproject.toml").is_file() else "setup.py"
         commands = (_VENV, f"uv pip install -e {what}{groups}")
         return _with_python(folder, Recipe(source, commands, locked=False))
-    raise UserError(
-        "it has no lock, requirements or package; declare setup in [tool.groundwork.audit]"
-    )
+    raise UserError(f"it has no lock, requirements or package; {_DECLARE}")
 
 
 def _with_python(folder: Path, made: Recipe) -> Recipe:
     python = choose(folder)
     variables = {"PYTHON": str(python.program), "UV_PYTHON_DOWNLOADS": "never"}
+    # So wide that no tool breaks what it prints of a cause into lines.
+    variables |= {"UV_NO_PROGRESS": "1", "COLUMNS": "400"}
     return Recipe(
         made.source,
         made.commands,
         made.locked,
-        variables | {"UV_NO_PROGRESS": "1"} | made.variables,
+        variables | made.variables,
         (*made.visible, python.prefix),
         python,
     )
@@ -91,8 +94,10 @@ def _of_poetry(_: Path) -> Recipe:
 
 
 def _of_pdm(_: Path) -> Recipe:
-    pdm = "uv tool run pdm"
-    commands = (_VENV, f"{pdm} use -f .venv", f"{pdm} lock --check", f"{pdm} sync -G :all")
+    # With the versions of its dependencies that its makers have tested: newer ones break it.
+    pdm = "uv tool run --from 'pdm[locked]' pdm"
+    # Without a choice it installs the groups that are locked; others it would reject.
+    commands = (_VENV, f"{pdm} use -f .venv", f"{pdm} lock --check", f"{pdm} sync")
     return Recipe("pdm.lock", commands, variables={"PDM_CHECK_UPDATE": "0"})
 
 
@@ -149,9 +154,12 @@ def _requirements(folder: Path) -> list[str]:
 
 
 def _of_conda(name: str) -> Recipe:
+    # Its packages by their names in an index, or its pip list alone, would be another environment.
+    if not name.startswith("environment"):
+        raise UserError(f"{name} was not installed: a proof runs no conda-lock or pixi; {_DECLARE}")
     program = next(filter(None, map(which, ("micromamba", "mamba", "conda"))), None)
     if not program:
-        raise UserError(f"conda is not here, and {name} is for it")
+        raise UserError(f"{name} was not installed: micromamba, mamba or conda is not here")
     path = Path(program).resolve()
     command = f"{shlex.quote(program)} env create --yes --prefix .venv --file {name}"
     variables = {"CONDA_PKGS_DIRS": "/cache/conda"}

@@ -8,7 +8,7 @@ one folder that is removed in the end. Without network it has the loopback inter
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -90,7 +90,7 @@ class Sandbox:
         given = variables.fixed(HOME, place.temporary, path) | dict(environment or {})
         if network:
             given |= variables.of_network()
-        return watched(
+        ended = watched(
             self.command(words, place, network=network),
             given,
             self.said / "log",
@@ -98,6 +98,7 @@ class Sandbox:
             memory=self.limits.memory,
             processes=self.limits.processes,
         )
+        return replace(ended, offline=not network)
 
     def command(self, words: Iterable[str], place: Place, *, network: bool) -> list[str]:
         """Return bubblewrap's command line for a command."""

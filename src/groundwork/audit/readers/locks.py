@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import yaml
 from packaging.utils import canonicalize_name
 
+from .conda import name_of
 from .needs import Declared
 
 
@@ -77,7 +78,7 @@ def conda_lock(path: str, text: str) -> Lock:
     lock, content = Lock(path, "conda-lock"), yaml.load(text, yaml.CSafeLoader)
     for package in content.get("package", []):
         hashed = bool(package.get("hash"))
-        lock.add(package["name"], str(package["version"]), hashed=hashed)
+        lock.add(name_of(package["name"]), str(package["version"]), hashed=hashed)
     return lock
 
 

@@ -1,6 +1,5 @@
 """The files in which projects declare dependencies, each read into a `Declared`."""
 
-import ast
 import configparser
 import re
 import tomllib
@@ -11,11 +10,10 @@ import yaml
 from packaging.utils import canonicalize_name
 from poetry.core.packages.dependency import Dependency
 
+from .conda import name_of, requirement_of
 from .needs import Declared, Need, exact, line_of, need, requirements
 from .python import parse
-
-# What conda calls otherwise than the package index.
-CONDA = {"pytorch": "torch", "py-xgboost": "xgboost", "tensorflow-gpu": "tensorflow"}
+from .setuptools import listed, setup_call
 
 
 def _needs(
@@ -148,43 +146,27 @@ def setup_cfg(path: str, text: str) -> Declared:
     declared = Declared(path, "setup.cfg")
     declared.project = canonicalize_name(config.get("metadata", "name", fallback=""))
     declared.python = config.get("options", "python_requires", fallback="")
-    texts = config.get("options", "install_requires", fallback="").split("\n")
-    declared.computed = any(one.strip().startswith("file:") for one in texts)
-    declared.needs += _needs(filter(None, map(str.strip, texts)), path, text)
+    said = config.get("options", "install_requires", fallback="")
+    declared.computed = bool(re.search(r"(?m)^\s*file:", said))
+    declared.needs += _needs(listed(said), path, text)
     if config.has_section("options.extras_require"):
         for name, value in config.items("options.extras_require"):
             if name not in config.defaults():
-                texts = list(filter(None, map(str.strip, value.split("\n"))))
-                declared.needs += _needs(texts, path, text, optional=True, main=False)
+                declared.needs += _needs(listed(value), path, text, optional=True, main=False)
     return declared
 
 
 def setup_py(path: str, text: str) -> Declared:
-    """Read the literals that setup.py hands to setup(); it is not run."""
-    declared = Declared(path, "setup.py")
-    for node in ast.walk(parse(text)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "setup":
-            said = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
-            declared.python = str(_literal(said.get("python_requires")) or "")
-            declared.project = canonicalize_name(str(_literal(said.get("name")) or ""))
-            texts = _literal(said.get("install_requires"))
-            declared.computed |= "install_requires" in said and texts is None
-            declared.needs += _needs(texts if isinstance(texts, list) else [], path, text)
-            extras = _literal(said.get("extras_require"))
-            for one in extras.values() if isinstance(extras, dict) else []:
-                listed = one if isinstance(one, list) else [one]
-                declared.needs += _needs(listed, path, text, optional=True, main=False)
+    """Read what setup.py hands to setup(), as far as it is written out; it is not run."""
+    said = setup_call(parse(text))
+    declared = Declared(path, "setup.py", python=str(said.get("python_requires") or ""))
+    declared.project = canonicalize_name(str(said.get("name") or ""))
+    declared.computed = said.get("install_requires", "") is None
+    declared.needs += _needs(listed(said.get("install_requires")), path, text)
+    extras = said.get("extras_require")
+    for one in extras.values() if isinstance(extras, dict) else []:
+        declared.needs += _needs(listed(one), path, text, optional=True, main=False)
     return declared
-
-
-def _literal(node: ast.AST | None) -> Any:  # noqa: ANN401
-    if node is None:
-        return None
-    try:
-        value = ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, RecursionError):
-        return None
-    return list(value) if isinstance(value, tuple) else value
 
 
 def conda(path: str, text: str) -> Declared:
@@ -196,27 +178,15 @@ def conda(path: str, text: str) -> Declared:
         if isinstance(said, dict):
             declared.needs += _needs(said.get("pip") or [], path, text)
             continue
-        plain = re.sub(r"^.*::", "", str(said)).strip()
-        found = re.match(r"([\w.-]+)\s*(.*)", plain)
-        if not found:
-            continue
-        name, version = found[1].lower(), found[2].strip()
+        plain = str(said).rpartition("::")[2].strip()
+        name, requirement = requirement_of(plain)
+        version = re.sub(r"^[\w.-]+(\[.*\])?", "", requirement)
         if name == "python":
             declared.python = version or declared.python
-            continue
-        if name == "pip":
-            continue
-        fixed = re.match(r"^={1,2}\s*([\w.]+)", version)
-        declared.needs.append(
-            Need(
-                canonicalize_name(CONDA.get(name, name)),
-                f"=={fixed[1]}.*" if fixed else version,
-                path,
-                line_of(text, found[1]),
-                plain,
-                exact=bool(fixed) and "*" not in version,
-            )
-        )
+        elif name != "pip":
+            package, line = canonicalize_name(name_of(name)), line_of(text, name)
+            fixed = exact(version.removesuffix(".*")) and "*" not in plain
+            declared.needs.append(Need(package, version, path, line, plain, exact=fixed))
     return declared
 
 

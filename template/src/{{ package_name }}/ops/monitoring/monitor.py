@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..core.errors import UserError, clean
 from ..core.files import load_json, write_file
-from ..core.project import model, schema
+from ..core.project import schema
 from ..core.settings import Params, Settings
 from ..data import dataset
 from ..data.distributions import Counts, Report
@@ -51,13 +51,9 @@ def monitor(
     parts.append(answers(logged(), trained["features"], settings.params))
     if given is not None:
         parts.append(quality(logged(), given, manifest, settings))
-    return Health(
-        [
-            f"{name}, digest {manifest.model_digest[:12]}",
-            *(line for p in parts for line in p.lines),
-        ],
-        [finding for p in parts for finding in p.findings],
-    )
+    about = f"{name}, digest {manifest.model_digest[:12]}"
+    lines = [about, *(line for part in parts for line in part.lines)]
+    return Health(lines, [finding for part in parts for finding in part.findings])
 
 
 def age(manifest: Manifest, params: Params) -> Health:
@@ -93,6 +89,8 @@ def quality(
 
     The service shows the difference as a gauge, on which an alert stands.
     """
+    from ..core.project import model  # with the learning library, which nothing else here needs
+
     parts = [part[["prediction_id", "score"]].merge(labels) for part in logged]
     joined = pd.concat(parts) if parts else labels.head(0)
     limits, metric = settings.params.monitoring, settings.params.gate.metric
