@@ -13,7 +13,9 @@ from pytest_copie.plugin import Copie
 
 from .conftest import commit_all, git, rendered
 
-VERSIONS = ["v1.0.0", "v1.1.0", "v1.2.0"]
+# With the dates of their commits.
+DATES = {"v1.0.0": "2026-01-01", "v1.1.0": "2026-02-01", "v1.2.0": "2026-03-02"}
+VERSIONS = [*DATES]
 NEWEST = VERSIONS[-1]
 DROPPED, RENAMED, MOVED = "docs/dropped.md", "docs/renamed.md", "docs/moved.md"
 GUIDE = "docs/how-to/your-own-data.md"
@@ -66,6 +68,14 @@ def retire(template: Path, name: str) -> None:
     ownership.write_text(f"{text}    /{name}\n{end}", "utf-8")
 
 
+def release(template: Path, version: str) -> None:
+    """Commit what is there as a version."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_COMMITTER_DATE", f"{DATES[version]}T12:00:00+00:00")
+        commit_all(template, version)
+    git(template, "tag", version)
+
+
 @pytest.fixture(scope="session")
 def moved(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template's repository, with three versions."""
@@ -81,8 +91,7 @@ def moved(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (rendered / RENAMED).write_text("".join(f"line {n}\n" for n in range(40)), "utf-8")
     travis = '    "travis: Travis CI": travis\n'
     change(delivery, '    "none: none": none\n', f'    "none: none": none\n{travis}')
-    commit_all(root, "One")
-    git(root, "tag", "v1.0.0")
+    release(root, "v1.0.0")
 
     bump(root, OLDER, present)
     (rendered / "docs/arrives.md").write_text("The standard's.\n", "utf-8")
@@ -90,8 +99,7 @@ def moved(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     retire(root, DROPPED)
     change(root / "questions/project.yml", "default: MIT", "default: Apache-2.0")
     append(rendered / "tox.ini", "; one")
-    commit_all(root, "Two")
-    git(root, "tag", "v1.1.0")
+    release(root, "v1.1.0")
 
     (rendered / RENAMED).rename(rendered / MOVED)
     retire(root, RENAMED)
@@ -110,8 +118,7 @@ def moved(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     append(rendered / "src/{{ package_name }}/ops/core/errors.py", "\n# Another framework.")
     append(rendered / "tox.ini", "; two")
     append(rendered / GUIDE, "One thing more.")
-    commit_all(root, "Three")
-    git(root, "tag", NEWEST)
+    release(root, NEWEST)
     return root
 
 

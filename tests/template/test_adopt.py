@@ -463,9 +463,11 @@ def test_what_worked_goes_on_working_and_each_step_has_its_place(
     gone = {
         "pytest.ini": "[pytest]\naddopts = --nothing\n",
         "mypy.ini": "[mypy]\n",
+        "uv.toml": 'exclude-newer = "7 days"\n',
         "readme.md": "# Churn\n",
         "scripts/setup.sh": "echo hello\n",
         "Makefile": "all:\n\tbash scripts/setup.sh\n",
+        "pyproject.toml": "[tool.tox.env.lint]\ncommands = [['cat', 'pyproject.toml']]\n",
     }
     root = make({**kept, **gone, ".gitignore": "*.txt\n!/notes/*.txt\n/requirements/\n.venv\n"})
     (root / ".venv").mkdir()
@@ -502,6 +504,10 @@ def test_what_worked_goes_on_working_and_each_step_has_its_place(
     subprocess.run(line.split("`")[1], cwd=root, shell=True, check=True)  # noqa: S602 - as told
     assert (root / "Makefile").read_text("utf-8") == "all:\n\tbash adopted/scripts/setup.sh\n"
     assert "`mv .venv .venv-before`" in report
+    assert any("uv's setting exclude-newer" in line for line in steps)
+    assert any("`tox -c pyproject.toml`" in line for line in steps)
+    # It is there, with the project's packages and tools.
+    assert "names `pyproject.toml`" not in report
 
 
 @pytest.mark.parametrize("program", ["no-such-git-lfs", ""])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from groundwork.adopt.answers import stated
-from groundwork.adopt.callers import named
+from groundwork.adopt.callers import environments, installers, named
 from groundwork.adopt.dependencies import dependencies
 from groundwork.adopt.formats.entry_points import commands
 from groundwork.adopt.ignoring import hidden, reopened
@@ -42,6 +42,22 @@ humanize==4.12.3 \\
 idna==3.10
     # via requests
 """
+MOST, COMPANY = "https://mirror.example.com/simple", "https://git.example.com/simple"
+
+
+def _at_one(*names: str) -> dict[str, set[str]]:
+    return {name: {"1.0"} for name in names}
+
+
+def _locked(key: str, packages: dict[str, str]) -> str:
+    """Return a lock with each package from an index, where one is given."""
+    return "".join(
+        f'[[package]]\nname = "{name}"\nversion = "1.0"\n'
+        + (f'[package.source]\n{key} = "{index}"\n' if index else "")
+        for name, index in packages.items()
+    )
+
+
 FULL_EXPORT = "dependencies:\n" + "".join(f"  - package{n}=1.{n}=h0\n" for n in range(20))
 CASES: dict[str, tuple[dict[str, str], Found]] = {
     "all files together": (
@@ -137,6 +153,94 @@ mine = { git = "https://git.example.com/m" }
 """,
         },
         Found(main={"humanize<5"}, dev={"freezegun"}, sources={"mine"}),
+    ),
+    "an index beside the public one, as uv.lock has it": (
+        {
+            "pyproject.toml": '[project]\nname = "x"\ndependencies = ["humanize", "mine"]\n',
+            "uv.lock": _locked("registry", {
+                "humanize": MOST, "mine": COMPANY, "idna": MOST, "more": MOST,
+                "asked-by-mine": COMPANY,
+            }),
+        },
+        Found(
+            main={"humanize"},
+            sources={"mine"},
+            pins=_at_one("humanize", "mine", "idna", "more", "asked-by-mine"),
+        ),
+    ),
+    "an index beside the public one, as poetry.lock has it": (
+        {
+            "pyproject.toml": '[tool.poetry.dependencies]\nhumanize = "*"\nmine = "*"\n',
+            "poetry.lock": _locked('type = "legacy"\nurl', {"humanize": "", "mine": COMPANY}),
+        },
+        Found(main={"humanize"}, sources={"mine"}, pins=_at_one("humanize", "mine")),
+    ),
+    "an index beside the public one, as pylock.toml has it": (
+        {
+            "requirements.in": "humanize\nidna\nmine\n",
+            "pylock.toml": "".join(
+                f'[[packages]]\nname = "{name}"\nversion = "1.0"\n{where}\n'
+                for name, where in {
+                    "humanize": f'index = "{MOST}"',
+                    "idna": f'index = "{MOST}"',
+                    "mine": f'index = "{COMPANY}"',
+                    "x": 'directory = { path = "." }',
+                }.items()
+            ),
+        },
+        Found(main={"humanize", "idna"}, sources={"mine"},
+              pins=_at_one("humanize", "idna", "mine", "x")),
+    ),
+    "indices of which neither is that of most": (
+        {
+            "requirements.in": "humanize\nmine\n",
+            "uv.lock": _locked("registry", {"humanize": MOST, "mine": COMPANY}),
+        },
+        Found(sources={"humanize", "mine"}, pins=_at_one("humanize", "mine")),
+    ),
+    "an index that all packages come from": (
+        {
+            "requirements.in": "humanize\nmine\n",
+            "uv.lock": _locked("registry", {"humanize": MOST, "mine": MOST}),
+        },
+        Found(main={"humanize", "mine"}, pins=_at_one("humanize", "mine")),
+    ),
+    "settings of uv": (
+        {
+            "pyproject.toml": """\
+[project]
+name = "x"
+dependencies = ["humanize"]
+[tool.uv]
+exclude-newer = "7 days"
+package = true
+workspace = { members = ["more"] }
+[[tool.uv.index]]
+name = "company"
+url = "https://example.com/simple"
+""",
+        },
+        Found(
+            main={"humanize"},
+            reported="pyproject.toml: the index company\n"
+            "pyproject.toml: uv's setting exclude-newer\n"
+            "pyproject.toml: uv's setting workspace",
+        ),
+    ),
+    "uv.toml": (
+        {
+            "requirements.in": "humanize\n",
+            "uv.toml": """\
+constraint-dependencies = ["humanize<5"]
+extra-index-url = ["https://u:password@example.com/"]  # pragma: allowlist secret
+[[index]]
+url = "https://example.com/simple"
+""",
+        },
+        Found(
+            main={"humanize<5"},
+            reported="uv.toml: the index without a name\nuv.toml: uv's setting extra-index-url",
+        ),
     ),
     "markers, extras and sources of Poetry": (
         {
@@ -380,6 +484,34 @@ def test_what_names_a_moved_file_is_said_with_its_place(
 ) -> None:
     moves = {"scripts/test.sh": "adopted/scripts/test.sh", "Dockerfile": "adopted/Dockerfile"}
     assert list(named(content, moves)) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"pyproject.toml": "[tool.tox.env.lint]\n"}, ["tox -c pyproject.toml"]),
+        ({"pyproject.toml": "[tool.tox]\n", "tox.toml": ""}, ["tox -c pyproject.toml"]),
+        ({"pyproject.toml": "[tool.toxic]\n", "tox.toml": ""}, ["tox -c tox.toml"]),
+        ({"setup.cfg": "[metadata]\n[tox:tox]\n"}, ["tox -c setup.cfg"]),
+        ({"tox.ini": "[tox]\n", "tox.toml": ""}, []),
+        ({"uv.lock": "", "Makefile": "t:\n\tuv  run pytest\n", "ci.yml": "uv sync\n",
+          "tasks/it.just": "t:\n    uv sync --group x\n", "Dockerfile": "RUN pip install uv runs\n",
+          ".github/workflows/t.yaml": "run: uvx tox\n"},
+         ["grep -nwE 'uv +(export|lock|run|sync)' adopted/Makefile tasks/it.just"]),
+        ({"Pipfile.lock": "", ".github/actions/own/action.yml": "run: pipenv sync --dev\n"},
+         ["grep -nwE 'pipenv +(install|lock|run|sync)' .github/actions/own/action.yml"]),
+        ({"Makefile": "t:\n\tuv run pytest\n", "poetry.lock": ""}, []),
+    ],
+)  # fmt: skip
+def test_what_would_run_by_other_settings_or_another_lock_is_said_with_a_command(
+    tmp_path: Path, content: dict[str, str], expected: list[str]
+) -> None:
+    for name, text in content.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    moves = {"Makefile": "adopted/Makefile"}
+    found = [*environments(tmp_path), *installers(tmp_path, content, moves)]
+    assert [line.split("`")[1] for line in found] == expected
 
 
 SKLEARN = "from sklearn.linear_model import Ridge\n"

@@ -10,6 +10,7 @@ import pytest
 
 from groundwork.adopt.own_tests import own_tests
 from groundwork.adopt.places import BRANCH
+from groundwork.adopt.pyproject import Pyproject
 from groundwork.adopt.wanted import PYTHONS, Wanted
 from groundwork.errors import UserError
 from tests.conftest import ROOT, git
@@ -176,6 +177,83 @@ def test_a_pin_can_be_given_up_and_requires_python_follows_the_projects(
 def test_only_a_pin_of_the_repository_can_be_given_up() -> None:
     with pytest.raises(UserError, match="asks for no such package"):
         Wanted().relax(["polars"])
+
+
+STANDARDS = """\
+[project]
+name = "x"
+dependencies = [
+    # `poetry add` appends
+]
+[project.scripts]
+[dependency-groups]
+[tool]
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "pins", "expected"),
+    [
+        (">=2", ["2.1"], ["==2.1 with you, 2.5 for the standard's packages", ">=2"]),
+        (">=2", ["2.1", "2.5"],
+         ["==2.1 or ==2.5 with you, 2.5 for the standard's packages", ">=2"]),
+        ("<2", ["1.9"], ["==1.9 with you, 2.5 for the standard's packages", ""]),
+        ("<2", [], ["<2 with you, 2.5 for the standard's packages", ""]),
+        (">=2", ["2.5"], [">=2"]),
+        (">=2", [], [">=2"]),
+    ],
+)  # fmt: skip
+def test_a_pin_that_the_standards_packages_overrule_is_reported(
+    tmp_path: Path, asked: str, pins: list[str], expected: list[str]
+) -> None:
+    """The project's lock has a package that the standard has for another one's sake."""
+    (tmp_path / "pyproject.toml").write_text(STANDARDS, "utf-8")
+    lock = '[[package]]\nname = "narwhals"\nversion = "2.5"\n'
+    (tmp_path / "poetry.lock").write_text(lock, "utf-8")
+    wanted = Wanted()
+    wanted.add("pyproject.toml", [f"narwhals{asked}"])
+    for pin in pins:
+        wanted.pin("narwhals", pin)
+    found = Pyproject(tmp_path, wanted, {})
+    text = found.text("", [])
+    *said, carried = expected
+    assert found.mapped == [
+        *(f"narwhals: {line}" for line in said),
+        f"narwhals: carried over as `narwhals{carried}`",
+    ]
+    assert tomllib.loads(text)["project"]["dependencies"] == [f"narwhals{carried}"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "pins", "there", "said"),
+    [
+        (">=2", ["2.9"], "3.1", "==2.9"),
+        (">=0.23", ["0.23.0"], "0.35.0", "==0.23.0"),
+        ("", ["2009r"], "3.1", "==2009r"),
+        ("<3", ["2.9"], "3.1", "<3"),
+        ("<3", [], "3.1", "<3"),
+        (">=2", ["2.9", "3.0"], "3.1", ""),
+        (">=3", ["3.0"], "3.1", ""),
+        (">=0.23", ["0.23.0"], "0.23.4", ""),
+        (">=2", [], "3.1", ""),
+    ],
+)
+def test_versions_between_which_code_may_have_to_change_are_a_step(
+    tmp_path: Path, asked: str, pins: list[str], there: str, said: str
+) -> None:
+    """A range may take a version that the project never ran with, as its lock says."""
+    text = STANDARDS.replace("    #", '    "mlflow>=0",\n    #', 1)
+    (tmp_path / "pyproject.toml").write_text(text, "utf-8")
+    lock = f'[[package]]\nname = "mlflow"\nversion = "{there}"\n'
+    (tmp_path / "poetry.lock").write_text(lock, "utf-8")
+    wanted = Wanted()
+    wanted.add("pyproject.toml", [f"mlflow{asked}"])
+    for pin in pins:
+        wanted.pin("mlflow", pin)
+    found = Pyproject(tmp_path, wanted, {})
+    found.text("", [])
+    step = f"mlflow ({said} with you, {there} in the standard)"
+    assert found.outdated == ([step] if said else [])
 
 
 @pytest.mark.parametrize(

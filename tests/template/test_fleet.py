@@ -124,10 +124,10 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     lock = tomllib.loads((first / "poetry.lock").read_text("utf-8"))
     (numpy,) = (one["version"] for one in lock["package"] if one["name"] == "numpy")
     owner = "team@example.com"  # by its CODEOWNERS
-    behind = ["main", "v1.0.0", NEWEST, "2", "0", "100", numpy, "1", owner, "behind"]
+    behind = ["main", "v1.0.0", NEWEST, "2", "60", "0", "100", numpy, "1", owner, "behind"]
     assert cells["first"][1:] == behind
     recorded = [numpy, "1", "2026-01-02", "exact", owner, "current"]
-    assert cells["current"][1:] == ["main", NEWEST, NEWEST, "0", "2", "100", *recorded]
+    assert cells["current"][1:] == ["main", NEWEST, NEWEST, "0", "0", "2", "100", *recorded]
     assert [*cells][-2:] == ["first", "current"], "those that need a person come first"
     for name, words in {**wrong, "nowhere": "there is no such folder"}.items():
         (line,) = (line for line in out[1:] if line.split()[0].endswith(f"/{name}"))
@@ -139,14 +139,17 @@ def test_what_is_wrong_with_one_is_told_and_stops_no_other(
     rows = ET.fromstring(body)  # noqa: S314 - our own page
     shown = [[cell.findtext("details/summary") or cell.text or "" for cell in row] for row in rows]
     assert len(shown) == len(out) - 1
-    assert shown[-1][2:9] == ["main", NEWEST, NEWEST, "0", "2", "100", numpy]
+    assert shown[-1][2:10] == ["main", NEWEST, NEWEST, "0", "0", "2", "100", numpy]
     details = rows[-1].find("td/details")
     assert details is not None
     edited = ["docs/runbook.md", "tox.ini"]
     assert (details[0].tail or "").split(", ") == edited
 
-    last = json.loads(written[0].read_text("utf-8"))[-1]
+    found = {Path(one["name"]).name: one for one in json.loads(written[0].read_text("utf-8"))}
+    last = found["current"]
     assert (last["name"], last["behind"], last["changed"]) == (str(current), 0, edited)
+    days = {name: found[name]["days"] for name in ("first", "unknown", "unreached", "current")}
+    assert days == {"first": 60, "unknown": None, "unreached": None, "current": 0}
     table = list(csv.DictReader(written[1].read_text("utf-8").splitlines()))
     assert [row["name"] for row in table] == [line.split()[0] for line in out[1:]]
     assert (table[-1]["uses"], table[-1]["changed"]) == (numpy, " ".join(edited))
@@ -475,6 +478,11 @@ def test_what_was_typed_wrongly_is_one_line(
 def test_a_version_that_is_not_there_is_told(project: Path) -> None:
     row = survey(project, task=fleet.Task(update=True, to="v9.9.9"))["project"]
     assert (row.state, row.note.split("has ")[1]) == ("failed", "no version v9.9.9")
+
+
+def test_days_are_counted_to_the_version_that_is_named(first: Path) -> None:
+    row = survey(first, task=fleet.Task(to="v1.1.0"))["first"]
+    assert (row.newest, row.days) == ("v1.1.0", 31)
 
 
 def test_a_branch_of_the_template_is_called_by_its_version(project: Path) -> None:

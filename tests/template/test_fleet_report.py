@@ -1,19 +1,22 @@
 """What a fleet's rows come to: changes since an earlier result, and the projects' own records."""
 
 import ast
+import csv
 import json
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
 
 from groundwork.errors import UserError
 from groundwork.fleet import records
-from groundwork.fleet.report import Row, as_csv, as_json, ordered, page, table, work
+from groundwork.fleet.report import COLUMNS, Row, as_csv, as_json, ordered, page, table, work
 from groundwork.fleet.since import compare, earlier, summary
-from tests.conftest import ROOT
+from groundwork.update.standard import Standard
+from tests.conftest import ROOT, git
 
 REPORT = ROOT / "template/src/{{ package_name }}/ops/delivery/report.py"
 
@@ -79,6 +82,61 @@ def test_what_is_no_earlier_result_is_one_line(tmp_path: Path, text: str) -> Non
         earlier(path)
     with pytest.raises(UserError, match="cannot be read: No such file"):
         earlier(tmp_path / "nowhere")
+
+
+@pytest.fixture(scope="module")
+def standard(tmp_path_factory: pytest.TempPathFactory) -> Standard:
+    """A clone of a template whose repository is gone by now, so that only the clone can answer."""
+    folder = tmp_path_factory.mktemp("dated")
+    root = folder / "template"
+    git(folder, "init", "--quiet", "--initial-branch", "main", "template")
+    for tag, date in {
+        "v1.0.0": "2026-01-30T23:30:00+00:00",
+        "v1.1.0": "2026-03-01T00:30:00+00:00",
+        "v1.0.1": "2026-04-10T12:00:00+02:00",
+    }.items():
+        (root / "dated").write_text(date, "utf-8")
+        git(root, "add", "--all")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GIT_COMMITTER_DATE", date)
+            git(root, "commit", "--quiet", "--message", tag, "--date", "2020-01-01T00:00:00")
+        git(root, "tag", "--annotate", "--message", tag, tag)
+    found = Standard(str(root), folder / "clone")
+    rmtree(root)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("version", "to", "days"),
+    [
+        pytest.param("v1.0.0", "v1.1.0", 30, id="from date to date, whatever the hours"),
+        pytest.param("v1.0.0", "v1.0.1", 70, id="that it is told to compare to"),
+        pytest.param("v1.1.0", "v1.1.0", 0, id="the newest"),
+        pytest.param("v1.0.1", "v1.1.0", 0, id="released after the newest"),
+        pytest.param("v1.1.0", "main", 40, id="a branch"),
+        pytest.param("v7.0.0", "v1.1.0", None, id="unknown"),
+        pytest.param("v1.0.0", "v7.0.0", None, id="unknown to compare to"),
+        pytest.param("--output=lost", "v1.1.0", None, id="no name of a version"),
+    ],
+)
+def test_days_between_versions_are_known_from_the_clone(
+    standard: Standard, version: str, to: str, days: int | None
+) -> None:
+    assert standard.days(version, to) == days
+
+
+def test_days_stand_beside_the_versions_wherever_rows_are_shown() -> None:
+    rows = [row("late", "behind", behind=2), failed("unknown"), row("current")]
+    rows[0].days, rows[2].days = 41, 0
+    header, *lines = table(rows).splitlines()
+    at = header.index("behind  days") + len("behind  ")
+    assert [line[at : at + 4].strip() for line in lines] == ["41", "", "0"]
+    assert [one.cells()["days"] for one in rows] == ["41", "", "0"]
+    assert [one["days"] for one in json.loads(as_json(rows))] == [41, None, 0]
+    assert [one["days"] for one in csv.DictReader(as_csv(rows).splitlines())] == ["41", "", "0"]
+    text = page(rows)
+    assert '<td class="number">41</td>' in text
+    assert f'title="{COLUMNS["days"]}">days</th>' in text
 
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

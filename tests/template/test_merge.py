@@ -13,7 +13,6 @@ import pytest
 from packaging.requirements import Requirement
 
 from groundwork.errors import UserError
-from groundwork.update.checkout import write
 from groundwork.update.drift import Change, drift, executed
 from groundwork.update.git import GitError
 from groundwork.update.imports import broken
@@ -22,10 +21,11 @@ from groundwork.update.merge import merge
 from groundwork.update.repository import Repository
 from groundwork.update.standard import SIGNERS, Standard
 from groundwork.update.steps import Update
+from groundwork.update.writing import write
 from tests.conftest import ROOT, commit_all, git
 from tests.versions import append
 
-from . import test_checkout as checkout
+from . import test_writing as writing
 
 OWNERSHIP = "yours:\n  - /mine.txt\n\ngenerated:\n  - /requirements/\n"
 STANDARD = {
@@ -286,15 +286,15 @@ def test_a_file_against_a_link_or_a_folder_keeps_both_sides(
 ) -> None:
     root = tmp_path / "project"
     for folder, own in ((tmp_path / "old", base), (tmp_path / "new", theirs), (root, mine)):
-        checkout.fill(folder, STANDARD | own)
+        writing.fill(folder, STANDARD | own)
     git(root, "init", "--quiet", "--initial-branch", "main")
     commit_all(root, "Start")
     update(root, tmp_path / "old", tmp_path / "new")
     there = {
-        path.relative_to(root).as_posix(): checkout.content(path)
+        path.relative_to(root).as_posix(): writing.content(path)
         for path in root.rglob("a*")
         if ".git" not in path.parts and (path.is_symlink() or path.is_file())
-    } | ({"a/b": checkout.content(root / "a/b")} if (root / "a/b").is_file() else {})
+    } | ({"a/b": writing.content(root / "a/b")} if (root / "a/b").is_file() else {})
     assert there == found
     unmerged = git(root, "ls-files", "--unmerged").splitlines()
     assert sorted({line.split("\t")[1] for line in unmerged}) == conflicts

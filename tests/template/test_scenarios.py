@@ -14,11 +14,11 @@ import yaml
 from pytest_copie.plugin import Copie
 
 from groundwork.update.answers import Answers
-from groundwork.update.checkout import write
 from groundwork.update.merge import merge
 from groundwork.update.ownership import ANSWERS
 from groundwork.update.repository import Repository
 from groundwork.update.standard import Standard
+from groundwork.update.writing import write
 from tests.conftest import commit_all, files, git, rendered
 from tests.versions import (
     CI_FILE,

@@ -9,16 +9,31 @@ from typing import TYPE_CHECKING
 from .formats import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from .overlay import Overlay
 
 # Files that call others by their paths.
 CALLERS = re.compile(
-    r"\.github/workflows/.+\.ya?ml|\.gitlab-ci\.yml|\.circleci/.+|azure-pipelines\.yml|Jenkinsfile"
-    r"|(.+/)?Makefile|justfile|noxfile\.py|tox\.ini|pyproject\.toml"
+    r"\.github/(workflows|actions)/.+\.ya?ml|\.gitlab-ci\.yml|\.circleci/.+|azure-pipelines\.yml|Jenkinsfile"
+    r"|(.+/)?Makefile|(.+/)?justfile|.+\.just|noxfile\.py|tox\.ini|pyproject\.toml"
     r"|setup\.(py|cfg)|Dockerfile.*|dvc\.yaml|MLproject|\.pre-commit-config\.yaml"
 )
+# By the lock that a tool installs from, its commands that do so.
+INSTALLS = {
+    "uv.lock": r"uv +(export|lock|run|sync)",
+    "pdm.lock": r"pdm +(install|lock|run|sync)",
+    "Pipfile.lock": r"pipenv +(install|lock|run|sync)",
+    "pixi.lock": r"pixi +(install|lock|run)",
+}
+# Where tox looks for its settings, in its order, and what a file with some has.
+TOX = {
+    "tox.ini": "",
+    "setup.cfg": r"(?m)^\[tox:tox\]",
+    "pyproject.toml": r"(?m)^\[tool\.tox[.\]]",
+    "tox.toml": "",
+}
 # What a line belongs to: a step or job of CI, a target of make, a stage, a table of settings.
 NAMED = (
     re.compile(r"\s*- name:\s*(.+)"),
@@ -27,8 +42,9 @@ NAMED = (
     re.compile(r"\s*(\[.+\])\s*$"),
     re.compile(r"def (\w+)"),
 )
-# Read by people, or by what packages them.
-PAGES = re.compile(r"(?i)(.+/)?(readme|changelog|contributing)[^/]*")
+# Read by people, or by what packages them. What names pyproject.toml means the one in its place,
+# which has the project's packages and tools.
+UNCALLED = re.compile(r"(?i)(.+/)?(readme|changelog|contributing)[^/]*|pyproject\.toml")
 
 
 def workflow(name: str) -> bool:
@@ -46,7 +62,7 @@ def callers(overlay: Overlay) -> Iterator[str]:
                 f"`git mv {shlex.quote(to)} {shlex.quote(back)}`, if the standard's `{name}` does"
                 " not do what yours did: where it is now, nothing runs it"
             )
-    moves = {name: to for name, to in overlay.moves.items() if not PAGES.fullmatch(name)}
+    moves = {name: to for name, to in overlay.moves.items() if not UNCALLED.fullmatch(name)}
     for caller in sorted(filter(CALLERS.fullmatch, overlay.theirs)):
         path = overlay.files / caller
         if path.is_file():
@@ -58,6 +74,30 @@ def callers(overlay: Overlay) -> Iterator[str]:
                     f"`sed -i.before {shlex.quote(command)} {shlex.quote(shown)}`: {inside}"
                     f" names `{name}`, which is `{to}` now"
                 )
+
+
+def installers(root: Path, names: Iterable[str], moves: Mapping[str, str]) -> Iterator[str]:
+    """Yield for each lock that the standard's replaces what shows where it is installed from."""
+    called = sorted(filter(CALLERS.fullmatch, names))
+    texts = {name: text.read(root / name) for name in called if (root / name).is_file()}
+    for lock, commands in INSTALLS.items():
+        words = re.compile(rf"\b{commands}\b")
+        found = [moves.get(name, name) for name in texts if words.search(texts[name])]
+        if found and (root / lock).is_file():
+            yield (
+                f"`grep -nwE '{commands}' {shlex.join(found)}`: this installs from `{lock}`;"
+                " `scripts/setup.sh` installs from the standard's lock, into `.venv`"
+            )
+
+
+def environments(root: Path) -> Iterator[str]:
+    """Yield how a project's environments of tox are run, where the standard's hide them."""
+    for name, pattern in TOX.items():
+        path = root / name
+        if path.is_file() and re.search(pattern, text.read(path)):
+            if name != "tox.ini":  # which moves, and is reported
+                yield f"`tox -c {name}`, where it was `tox`, which reads the standard's `tox.ini`"
+            return
 
 
 def named(content: str, moves: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:

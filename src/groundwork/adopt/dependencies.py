@@ -7,7 +7,7 @@ from pathlib import Path
 from .formats.conda import conda
 from .formats.locks import LOCKS
 from .formats.pipfile import pipfile
-from .formats.pyproject import pixi_toml, pyproject
+from .formats.pyproject import pixi_toml, pyproject, uv_toml
 from .formats.requirements import Files
 from .formats.setuptools import setup_cfg, setup_py
 from .wanted import PYTHONS, Wanted
@@ -26,6 +26,7 @@ def dependencies(root: Path) -> Wanted:
     reads: list[tuple[str, Read]] = [
         *LOCKS.items(),
         ("pyproject.toml", partial(pyproject, files)),
+        ("uv.toml", uv_toml),
         ("Pipfile", pipfile),
         ("pixi.toml", pixi_toml),
         ("setup.cfg", setup_cfg),
@@ -37,6 +38,8 @@ def dependencies(root: Path) -> Wanted:
         if (path := root / name).is_file():
             _try(wanted, name, path, read)
     _try(wanted, "requirement files", root, lambda _, __: files.read_all())
+    for name in wanted.names & wanted.elsewhere.keys():
+        wanted.sources.setdefault(name, wanted.elsewhere[name])
     if not wanted.pythons:
         wanted.unread.append(f"Python {wanted.python}: the standard has {', '.join(PYTHONS)}")
     return wanted

@@ -23,7 +23,7 @@ KEPT = {"LICENSE", "tests/__init__.py", "tests/conftest.py"}
 # Settings of tools that would silently take the place of those in pyproject.toml.
 TAKES_OVER = {
     *("pytest.ini", ".pytest.ini", "mypy.ini", ".mypy.ini", "ruff.toml", ".ruff.toml"),
-    ".coveragerc",
+    *(".coveragerc", "uv.toml"),
 }
 # Lists of patterns, in which both sides have their say.
 JOINED = {".gitignore", ".dockerignore", ".gitattributes"}

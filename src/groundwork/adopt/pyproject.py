@@ -11,6 +11,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from .report import shown
 from .wanted import PYTHONS, Wanted
@@ -100,6 +101,17 @@ class Pyproject:
         table = r"(?m)^\[project\.scripts\]\n(?:.+\n)+"
         return re.sub(table, lambda found: found[0] + lines, text, count=1)
 
+    def _replaced(self, name: str, requirements: list[Requirement], there: str | None) -> None:
+        """Note the version that the standard has of a package, instead of the project's own."""
+        pins = self.wanted.pins.get(name, set())
+        before = _before(requirements, pins)
+        self.mapped.append(f"{name}: {before} with you, {there} in the standard")
+        if there and not any(one.specifier.contains(there) for one in requirements):
+            before = " or ".join(str(one.specifier) for one in requirements)
+        elif not there or not pins or not all(_breaks(pin, there) for pin in pins):
+            return
+        self.outdated.append(f"{name} ({before} with you, {there} in the standard)")
+
     def _carried(
         self, table: dict[str, list[Requirement]], content: dict[str, Any]
     ) -> Iterator[str]:
@@ -113,11 +125,7 @@ class Pyproject:
             pins = self.wanted.pins.get(name, set())
             there = locked.get(name)
             if name in standard:
-                before = _before(requirements, pins)
-                self.mapped.append(f"{name}: {before} with you, {there} in the standard")
-                if there and not any(one.specifier.contains(there) for one in requirements):
-                    said = " or ".join(str(one.specifier) for one in requirements)
-                    self.outdated.append(f"{name} ({said} with you, {there} in the standard)")
+                self._replaced(name, requirements, there)
                 continue
             self.new_packages = self.relock = True
             for requirement in requirements:
@@ -125,13 +133,16 @@ class Pyproject:
                     before = self.wanted.relaxed[name]
                     after = there or "the version in docs/environment.md after scripts/lock.sh"
                     self.mapped.append(f"{name}: {before} with you, given up by --relax: {after}")
-                elif there and not requirement.specifier.contains(there, prereleases=True):
-                    before = _before([requirement], pins)
-                    self.mapped.append(
-                        f"{name}: {before} with you, {there} for the standard's packages"
-                    )
-                    requirement.specifier = SpecifierSet()
-                elif len(pins) == 1 and not there:
+                elif there:
+                    fits = requirement.specifier.contains(there, prereleases=True)
+                    if not fits or pins - {there}:
+                        before = _before([requirement], pins)
+                        self.mapped.append(
+                            f"{name}: {before} with you, {there} for the standard's packages"
+                        )
+                    if not fits:
+                        requirement.specifier = SpecifierSet()
+                elif len(pins) == 1:
                     requirement.specifier = SpecifierSet(f"=={next(iter(pins))}")
                 written = str(requirement).replace('"', "'")
                 self.mapped.append(f"{name}: carried over as `{written}`")
@@ -142,6 +153,19 @@ def _before(requirements: list[Requirement], pins: set[str]) -> str:
     """Return the versions that a project has had, as its lock or its files say."""
     said = [f"=={pin}" for pin in sorted(pins)] or [str(one.specifier) for one in requirements]
     return " or ".join(filter(None, dict.fromkeys(said))) or "any version"
+
+
+def _breaks(old: str, new: str) -> bool:
+    """Say whether code may have to change between two versions, by the first number that is not 0.
+
+    Versions that cannot be compared may differ in anything.
+    """
+    try:
+        before, after = Version(old).release, Version(new).release
+    except InvalidVersion:
+        return True
+    first = next((at for at, number in enumerate(before) if number), 0)
+    return before[: first + 1] != after[: first + 1]
 
 
 def _without_checks(text: str, content: Mapping[str, Any], python: Collection[str]) -> str:

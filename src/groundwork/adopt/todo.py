@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .callers import callers, workflow
+from .callers import callers, environments, installers, workflow
 from .places import BRANCH, FOLDER, NOT_LINTED, below_tests
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def todo(overlay: Overlay, answers: Mapping[str, str]) -> list[str]:
             " standard's": True for name in moved if not workflow(name)
         },
         **dict.fromkeys(callers(overlay), True),
+        **dict.fromkeys(environments(overlay.files), True),
+        **dict.fromkeys(installers(overlay.files, theirs, overlay.moves), True),
         "your code ran with other versions than the standard has; where a test fails, see what"
         f" changed in {'; '.join(overlay.pyproject.outdated)}": overlay.pyproject.outdated,
         "`scripts/test.sh --layer yours`: your own tests, where they were": overlay.tests.found,

@@ -39,6 +39,8 @@ class Wanted:
     # Packages that come from somewhere else than the default index. One of that name in a public
     # index may be anybody's, so none of them is carried over by its name.
     sources: dict[str, str] = field(default_factory=dict)
+    # What locks say of packages from another index, be they asked for or only needed.
+    elsewhere: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     # The files that said so.
     files: list[str] = field(default_factory=list)

@@ -54,6 +54,7 @@ def fill(row: Row, name: str, cache: Path, task: Task) -> None:
     standard = Standard(answers.source, kept(cache / "templates", answers.source))
     row.version, row.newest = answers.version, task.to or standard.newest()
     row.behind = standard.behind(answers.version)
+    row.days = standard.days(row.version, row.newest)
     ask(row, place, _names([*standard.versions, row.newest], repository))
     if place.checkout:
         row.reproduced = _reproduced(place.checkout)

@@ -19,6 +19,7 @@ COLUMNS = {
     "version": "the version of the standard that it has",
     "newest": "the version that it could have",
     "behind": "how many versions lie between",
+    "days": "how many days lie between the dates of those two versions",
     "changed": "how many files of the standard were edited there",
     "audit": "its score in groundwork audit, of 100",
     "uses": "the version of the package that was asked for, as its lock has it",
@@ -32,7 +33,7 @@ COLUMNS = {
 }
 # Shown only where at least one project has something there.
 OPTIONAL = {"uses", "advisories", "reproduced", "owner", "ci", "request", "since"}
-NUMBERS = {"behind", "changed", "audit", "advisories"}
+NUMBERS = {"behind", "days", "changed", "audit", "advisories"}
 # From what needs a person most.
 MEANINGS = {
     "failed": "it could not be looked at or updated",
@@ -57,6 +58,7 @@ class Row:
     version: str = ""
     newest: str = ""
     behind: int | None = None
+    days: int | None = None
     changed: list[str] | None = field(default=None)
     # The files in which a person must decide.
     conflicts: list[str] = field(default_factory=list)

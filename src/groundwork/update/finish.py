@@ -1,4 +1,4 @@
-"""Finish an update that was stopped while it wrote: see checkout.py.
+"""Finish an update that was stopped while it wrote: see writing.py.
 
 `python -m groundwork.update.finish PROJECT RECORD`, with Python's own library and nothing else.
 """
@@ -6,9 +6,9 @@
 import sys
 from pathlib import Path
 
-from .checkout import finish
 from .git import GitError
 from .repository import Repository
+from .writing import finish
 
 try:
     finish(Repository(Path(sys.argv[1])), Path(sys.argv[2]))

@@ -1,7 +1,7 @@
 """Merge what changed between two versions of the standard into a project, with git's own merge.
 
 Needs git 2.38. It works on trees in git's object store, so nothing that is checked out changes:
-see checkout.py.
+see writing.py.
 """
 
 import re

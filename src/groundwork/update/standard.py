@@ -112,6 +112,22 @@ class Standard:
         later = (_version(tag) for tag in self.versions)
         return sum(own is None or (one is not None and one > own) for one in later)
 
+    def days(self, version: str, to: str) -> int | None:
+        """Return the days between the dates of the commits of two versions, in UTC.
+
+        0 where the first is the later one, None where the template does not know both.
+        """
+        try:
+            first, last = map(self._day, (version, to))
+        except GitError:
+            return None
+        return max(0, last - first)
+
+    def _day(self, version: str) -> int:
+        """Return on which day since 1970 the commit of a version was made."""
+        told = self.repository.git("rev-list", "--max-count=1", "--timestamp", self.commit(version))
+        return int(told.split()[0]) // 86400
+
     def render(self, version: str, answers: Answers, into: Path, **data: object) -> None:
         """Render into an empty folder what a project with these answers has at a version.
 

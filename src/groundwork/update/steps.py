@@ -16,7 +16,6 @@ from groundwork.errors import UserError
 
 from .answers import Answers
 from .audit import audit
-from .checkout import require_whole, write
 from .drift import drift, executed, said
 from .imports import broken
 from .lockfile import PYPROJECT, resolved
@@ -24,6 +23,7 @@ from .merge import merge
 from .ownership import ANSWERS, among, ownership
 from .repository import Repository
 from .standard import SIGNERS, Standard
+from .writing import require_whole, write
 
 # Ends what was stopped while it wrote: `sh WORK/finish PROJECT`. It is the code that began that
 # which knows how.

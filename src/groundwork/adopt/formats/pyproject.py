@@ -15,6 +15,10 @@ from . import text
 from .conda import pixi
 from .requirements import Files
 
+# What is read of uv's settings, or is about how the project itself is packaged and installed.
+UV = {"sources", "dev-dependencies", "constraint-dependencies", "override-dependencies", "index",
+      "package", "managed", "default-groups"}  # fmt: skip
+
 
 def pyproject(files: Files, wanted: Wanted, path: Path) -> None:
     """Read pyproject.toml and the requirement files that its dynamic tables name.
@@ -43,10 +47,9 @@ def pyproject(files: Files, wanted: Wanted, path: Path) -> None:
     _others(wanted, tools)
     for file, dev in _dynamic(tools):
         files.read(path.parent / file, dev=dev)
-    for table in ("poetry.source", "uv.index", "pdm.source"):
-        tool, key = table.split(".")
-        for index in tools.get(tool, {}).get(key, []):
-            wanted.unread.append(f"pyproject.toml: the index {index.get('name', 'without a name')}")
+    for tool in ("poetry", "pdm"):
+        _indices(wanted, name, tools.get(tool, {}).get("source", []))
+    _uv(wanted, name, tools.get("uv", {}))
 
 
 def _elsewhere(tools: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -84,9 +87,31 @@ def _others(wanted: Wanted, tools: dict[str, Any]) -> None:
         lists += [environment.get(key, []) for key in ("dependencies", "extra-dependencies")]
     for texts in lists:
         wanted.add("pyproject.toml", [one for one in texts if not one.startswith("-e")], dev=True)
-    for key in ("constraint-dependencies", "override-dependencies"):
-        wanted.constrain("pyproject.toml", uv.get(key, []))
     pixi(wanted, tools.get("pixi", {}), "pyproject.toml")
+
+
+def _uv(wanted: Wanted, file: str, said: dict[str, Any]) -> None:
+    """Read what uv's settings say of packages, and report the others by their names alone.
+
+    Their values may hold a password.
+    """
+    for key in ("constraint-dependencies", "override-dependencies"):
+        wanted.constrain(file, said.get(key, []))
+    _indices(wanted, file, said.get("index", []))
+    wanted.unread += [f"{file}: uv's setting {key}" for key in sorted(said.keys() - UV)]
+
+
+def _indices(wanted: Wanted, file: str, said: list[dict[str, Any]]) -> None:
+    wanted.unread += [f"{file}: the index {one.get('name', 'without a name')}" for one in said]
+
+
+def uv_toml(wanted: Wanted, path: Path) -> None:
+    """Read uv.toml.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    _uv(wanted, path.name, tomllib.loads(text.read(path)))
 
 
 def _dynamic(tools: dict[str, Any]) -> Iterator[tuple[str, bool]]:

@@ -11,9 +11,9 @@ from subprocess import CalledProcessError
 
 import pytest
 
-from groundwork.update.checkout import finish, require_whole, write
 from groundwork.update.git import GitError
 from groundwork.update.repository import Repository
+from groundwork.update.writing import finish, require_whole, write
 from tests.conftest import commit_all, git
 
 # What a path is: a text, an executable text, a link, or nothing.
