@@ -20,8 +20,8 @@ def sign(settings: Settings, version: Version) -> Version:
     """Return a version with its signature by ML_SIGNING_KEY, which deploy.sh would accept."""
     if not settings.signing_key:
         raise UserError("set ML_SIGNING_KEY to your SSH key, such as ~/.ssh/id_ed25519")
-    key = ("-f", _path(settings, settings.signing_key))
-    signed = replace(version, signature=_run(settings, "sign", *key, given=_message(version)))
+    key = _file(settings, settings.signing_key)
+    signed = replace(version, signature=_run("sign", key, given=_message(version)))
     verify(settings, signed)
     return signed
 
@@ -30,41 +30,35 @@ def verify(settings: Settings, version: Version) -> None:
     """Raise UserError unless somebody in ML_SIGNERS, where it is set, has signed a version."""
     if not settings.signers:
         return
-    signers, again = _path(settings, settings.signers), f"`{NAME} sign {version.number}`"
+    signers, number = _file(settings, settings.signers), version.number
+    mend = f"have a signer check it and run `{NAME} sign {number}`"
     if not version.signature:
-        raise UserError(f"version {version.number} is not signed; have a signer run {again}")
+        raise UserError(f"version {number} is not signed; {mend}")
     with NamedTemporaryFile("w", encoding="utf-8") as file:
         file.write(version.signature)
         file.flush()
-        who, what = ("-f", signers, "-s", Path(file.name)), _message(version)
+        wrong = f"is signed by no key of {signers}"
         try:
-            found = _run(settings, "find-principals", *who).splitlines()
+            who = _run("find-principals", signers, "-s", file.name).splitlines()[0]
+            wrong = "has a signature of something else: its tags were changed, or it was moved here"
+            _run("verify", signers, "-s", file.name, "-I", who, given=_message(version))
         except UserError as error:
-            raise UserError(f"version {version.number} is signed by no key of {signers}; have a "
-                            f"signer run {again} ({error})") from None  # fmt: skip
-        try:
-            _run(settings, "verify", *who, "-I", found[0], given=what)
-        except UserError as error:
-            raise UserError(
-                f"the signature of version {version.number} is not of what is registered: the tags "
-                f"were changed, or it is another version's; train again, or have a signer check it "
-                f"and run {again} ({error})"
-            ) from None
+            raise UserError(f"version {number} {wrong}; {mend} ({error})") from None
 
 
 def _message(version: Version) -> str:
     return json.dumps({name: getattr(version, name) for name in SIGNED}, indent=1)
 
 
-def _path(settings: Settings, name: str) -> Path:
+def _file(settings: Settings, name: str) -> Path:
     path = settings.root / Path(name).expanduser()
     if not path.is_file():
         raise UserError(f"there is no file {path}, which ML_SIGNING_KEY or ML_SIGNERS names")
+    if not shutil.which("ssh-keygen"):
+        raise UserError("signatures need ssh-keygen; install OpenSSH")
     return path
 
 
-def _run(settings: Settings, action: str, *options: str | Path, given: str = "") -> str:
-    if not shutil.which("ssh-keygen"):
-        raise UserError("signatures need ssh-keygen; install OpenSSH")
-    command = ("ssh-keygen", "-Y", action, "-n", NAMESPACE, *options)
-    return process.run(*command, cwd=settings.root, given=given)
+def _run(action: str, file: Path, *options: str, given: str = "") -> str:
+    command = ("ssh-keygen", "-Y", action, "-n", NAMESPACE, "-f", file, *options)
+    return process.run(*command, cwd=file.parent, given=given)
