@@ -92,10 +92,8 @@ class Settings(BaseSettings):
     image: str = Field(
         "", description="image of a release; empty: what scripts/build.sh --release made"
     )
-    signing_key: str = Field("", description="your SSH key, for `sign`")
-    signers: str = Field(
-        "", description="file of who may sign a release (allowed_signers of OpenSSH); empty: none"
-    )
+    signing_key: str = Field("", description="file of your SSH key, for `sign`")
+    signers: str = Field("", description="file of OpenSSH's allowed signers of a release")
     cluster: str = Field(NAME, description="cluster on ECS that deploy.sh aws deploys to")
     canary_seconds: float = Field(
         5, ge=0, description="seconds for which a new release shares requests with the old one"
