@@ -60,5 +60,5 @@ def _file(settings: Settings, name: str) -> Path:
 
 
 def _run(action: str, file: Path, *options: str, given: str = "") -> str:
-    command = ("ssh-keygen", "-Y", action, "-n", NAMESPACE, "-f", file, *options)
-    return process.run(*command, cwd=file.parent, given=given)
+    options = ("-Y", action, "-n", NAMESPACE, "-f", str(file), *options)
+    return process.run("ssh-keygen", *options, cwd=file.parent, given=given)
