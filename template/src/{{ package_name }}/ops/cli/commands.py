@@ -145,6 +145,14 @@ def promote(reference: Reference = "challenger") -> None:
 
 
 @app.command()
+def sign(reference: Reference = "challenger") -> None:
+    """Vouch for a version with your SSH key, for deploy.sh."""
+    from ..tracking import registry
+
+    typer.echo(f"signed: {registry.sign(settings(), reference)}")
+
+
+@app.command()
 def rollback() -> None:
     """Make the previous champion the champion again."""
     from ..tracking import registry

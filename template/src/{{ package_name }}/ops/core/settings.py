@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     image: str = Field(
         "", description="image of a release; empty: what scripts/build.sh --release made"
     )
+    signing_key: str = Field("", description="file of your SSH key, for `sign`")
+    signers: str = Field("", description="file of OpenSSH's allowed signers of a release")
     cluster: str = Field(NAME, description="cluster on ECS that deploy.sh aws deploys to")
     canary_seconds: float = Field(
         5, ge=0, description="seconds for which a new release shares requests with the old one"

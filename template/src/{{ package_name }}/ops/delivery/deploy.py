@@ -22,7 +22,7 @@ from ..core.files import append_lines, private, read_lines, write_json
 from ..core.settings import Settings
 from . import canary
 from .local import Local
-from .release import RECORDED, Driver
+from .release import RECORDED, Driver, Release
 
 # Releases that stay on disk to go back to.
 KEEP = 5
@@ -68,9 +68,7 @@ def deploy(driver: Driver, reference: str = "champion") -> dict[str, Any]:
         driver.check()
         number = entry["release"] = 1 + max([0, *driver.releases.kept(), *_numbers(driver.folder)])
         try:
-            release = driver.build(number, reference)
-            entry.update(release.model_dump(include=RECORDED))
-            _try_out(driver, number, entry)
+            _try_out(driver, number, driver.build(number, reference), entry)
         except BaseException:
             driver.releases.drop(number)
             raise
@@ -96,13 +94,13 @@ def rollback(driver: Driver, number: int | None = None) -> dict[str, Any]:
             raise UserError(f"release {number} is the one that answers")
         release = driver.releases.get(number)
         entry["release"] = number
-        entry.update(release.model_dump(include=RECORDED))
-        _try_out(driver, number, entry)
+        _try_out(driver, number, release, entry)
     return entry
 
 
-def _try_out(driver: Driver, number: int, entry: dict[str, Any]) -> None:
+def _try_out(driver: Driver, number: int, release: Release, entry: dict[str, Any]) -> None:
     """Let a release take over, if it is right by itself and beside the one that answers."""
+    entry.update(release.model_dump(include=RECORDED))
     seconds = driver.settings.canary_seconds
     try:
         counter = driver.start(number)

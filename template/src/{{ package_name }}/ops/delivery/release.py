@@ -113,14 +113,16 @@ class Releases:
             workspace.discard(self.settings.root, self.path(number))
 
     def resolve(self, reference: str) -> "Version":
-        """Return the registered version to release. Raises UserError where its code is not known.
+        """Return the registered version to release.
 
-        What was left behind by deployments that were killed while they built goes first.
+        Raises UserError where its code is not known, or none of the signers vouches for it. What
+        was left behind by deployments that were killed while they built goes first.
         """
         # MLflow takes seconds to import, and a rollback has no use for it.
-        from ..tracking import registry
+        from ..tracking import registry, signing
 
         version = registry.resolve(self.settings, reference)
+        signing.verify(self.settings, version)
         if not version.commit:
             raise UserError(
                 f"version {version.number} was trained without a commit, so its code is not "

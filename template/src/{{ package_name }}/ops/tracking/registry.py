@@ -14,8 +14,9 @@ from mlflow.tracking import MlflowClient
 from ..core.errors import UserError
 from ..core.files import load_json, sha256_folder, write_json
 from ..core.settings import NAME, Settings
+from ..provenance import workspace
 from ..provenance.manifest import Manifest
-from . import runs
+from . import runs, signing
 from .summary import Version
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -133,6 +134,18 @@ def rollback(settings: Settings) -> tuple[Version, int]:
 
 
 @runs.explained
+def sign(settings: Settings, reference: str) -> Version:
+    """Sign a version, once its files proved to be those that were registered; return it."""
+    client = runs.connect(settings)
+    version = resolve(settings, reference, client)
+    with workspace.scratch(settings.var_dir) as folder:
+        fetch(settings, version, folder)
+    signed = signing.sign(settings, version)
+    client.set_model_version_tag(version.name, str(version.number), "signature", signed.signature)
+    return signed
+
+
+@runs.explained
 def fetch(settings: Settings, version: Version, into: Path) -> Path:
     """Download all that serving needs of `version` into `into`/bundle; return that folder.
 
@@ -159,6 +172,7 @@ def fetch(settings: Settings, version: Version, into: Path) -> Path:
 def export(settings: Settings, reference: str, into: Path) -> Version:
     """Bring all that a service needs of a version into a folder: bundle/ and release.json."""
     version = resolve(settings, reference)
+    signing.verify(settings, version)
     fetch(settings, version, into)
     about = {name: getattr(version, name) for name in ("run_id", "digest", "bundle", "commit")}
     write_json(into / "release.json", {"version": str(version.number), **about})
@@ -235,4 +249,5 @@ def _version(found: ModelVersion) -> Version:
         commit=str(found.tags.get("commit", "")),
         aliases=tuple(sorted(found.aliases)),
         bundle=str(found.tags.get("bundle", "")),
+        signature=str(found.tags.get("signature", "")),
     )

@@ -37,7 +37,7 @@ order by version desc
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version; `bundle` is the hash of all its files."""
+    """One registered version; `bundle` is the hash of all its files, `signature` vouches for it."""
 
     name: str
     number: int
@@ -46,6 +46,7 @@ class Version:
     commit: str
     aliases: tuple[str, ...]
     bundle: str = ""
+    signature: str = ""
 
     def __str__(self) -> str:
         """Say in one line what it is."""
