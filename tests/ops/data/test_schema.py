@@ -52,7 +52,7 @@ def test_a_value_out_of_range_is_found(rows, column):
 def test_a_missing_value_is_found(rows, column):
     rows[column] = rows[column].astype(float)
     rows.loc[3, column] = np.nan
-    told = {"f": "has missing values", "i": "must be whole numbers"}
+    told = {"f": "has missing values", "i": "must be whole numbers, none of them missing"}
     assert (column, told[KINDS[column]]) in broken(rows)
 
 
@@ -66,7 +66,7 @@ def test_an_infinite_value_is_found(rows, value):
 def test_text_in_a_number_column_is_found(rows):
     rows[NUMBERS[0]] = rows[NUMBERS[0]].astype(object)
     rows.loc[3, NUMBERS[0]] = "many"
-    told = {"f": "must be numbers", "i": "must be whole numbers"}
+    told = {"f": "must be numbers", "i": "must be whole numbers, none of them missing"}
     assert broken(rows) == {(NUMBERS[0], told[KINDS[NUMBERS[0]]])}
 
 
@@ -144,6 +144,59 @@ def test_a_damaged_manifest_is_told(prepared, content):
         dataset.read(prepared)
 
 
+@pytest.mark.parametrize(
+    ("role", "value", "why"),
+    [
+        ("TARGET", "topik", "schema.TARGET: schema.Labelled has no column topik"),
+        ("IDENTIFIER", "tikcet", "schema.IDENTIFIER: schema.Labelled has no column tikcet"),
+        ("PERSONAL", ("emial",), "schema.PERSONAL: schema.Labelled has no column emial"),
+        ("PERSONAL", "emial", r'schema.PERSONAL is text; with a comma it is a list: \("emial",\)'),
+        ("SPLIT_BY", "houshold", "schema.SPLIT_BY: schema.Labelled has no column houshold"),
+        ("PERSONAL", (NUMBERS[0],), f"PERSONAL: {NUMBERS[0]} is a column of schema.Inputs"),
+        ("TARGET", NUMBERS[0], f"TARGET: {NUMBERS[0]} is a column of schema.Inputs"),
+    ],
+)
+def test_a_role_that_a_column_cannot_have_is_refused(prepared, monkeypatch, role, value, why):
+    monkeypatch.setattr(schema, role, value, raising=False)
+    for use in (dataset.prepare, dataset.read):
+        with pytest.raises(errors.UserError, match=why):
+            use(prepared)
+
+
+def test_rows_that_belong_together_are_held_out_together(prepared, monkeypatch):
+    """Repeated measures of one patient in both parts would let the holdout be remembered."""
+    monkeypatch.setattr(schema, "SPLIT_BY", NUMBERS[0], raising=False)
+    with pytest.raises(errors.UserError, match=f"not split by .* and {NUMBERS[0]}; run"):
+        dataset.read(prepared)
+    dataset.prepare(prepared, accept=True)
+    split = dataset.read(prepared)
+    assert not set(split.train[NUMBERS[0]]) & set(split.holdout[NUMBERS[0]])
+    assert len(dataset.training_rows()) == len(split.train)
+
+
+@pytest.mark.parametrize("given", [None, data.load().iloc[:, [0, 0, *range(1, 4)]]])
+def test_a_source_that_gives_no_table_is_told(prepared, monkeypatch, given):
+    monkeypatch.setattr(data, "load", lambda: given)
+    with pytest.raises(errors.UserError, match=r"data.load\(\) must return a DataFrame"):
+        dataset.prepare(prepared)
+
+
+@pytest.mark.parametrize(("share", "left"), [(1e-9, "hold out"), (1.0, "train on")])
+def test_a_share_that_leaves_no_rows_is_told(prepared, share, left):
+    prepared.params = prepared.params.model_copy(update={"holdout": share})
+    with pytest.raises(errors.UserError, match=f"params.yaml: holdout .* no rows to {left}"):
+        dataset.prepare(prepared)
+
+
+def test_a_misspelt_header_is_named_and_a_missing_one_shows_no_value(rows):
+    misspelt = rows.rename(columns={NUMBERS[0]: "misspelt"})
+    assert broken(misspelt) == {("misspelt", "is not allowed"), (NUMBERS[0], "is missing")}
+    headless = rows.rename(columns=dict(zip(rows, rows.iloc[0].astype(str), strict=True)))
+    said = " ".join(str(found) for found in dataset.validate(headless, schema.Labelled)[1])
+    assert "is there a header?" in said
+    assert str(rows[schema.IDENTIFIER].iloc[0]) not in said
+
+
 def test_a_changed_source_is_refused_until_it_is_accepted(prepared, monkeypatch):
     rows = data.load().iloc[1:]
     monkeypatch.setattr(data, "load", lambda: rows)
@@ -180,7 +233,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b\n1,2,3\n4\n1,2,3,4", b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    "content", [b"", b"a,b\n1,2,3\n4\n1,2,3,4", b"\xff\xfe\x00", b"a;b\n1;2\n"]
+)
 def test_a_file_that_is_no_csv_is_told(tmp_path, content):
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(errors.UserError, match=r"x\.csv"):

@@ -14,6 +14,7 @@ from ..conftest import ROOT, logged
 from ..project import (
     bundle,
     commands,
+    dataset,
     distributions,
     errors,
     features,
@@ -158,6 +159,10 @@ def test_failures_and_drift_are_found(served, trained, params, tmp_path):
         ("id,label\na,1\n", "columns must be prediction_id and label"),
         ("prediction_id,label\na,\n", "column label has empty cells"),
         ("prediction_id,label\na,secret\n", "column label: must be a number"),
+        (
+            f"prediction_id,label\na,{dataset.labels()[0]}\nb,77\n",
+            "column label must be one of .*; 1 of 2 are not",
+        ),
         ("prediction_id,label\nsecret,1\nsecret,0\n", "1 predictions are labelled twice"),
     ],
 )

@@ -26,7 +26,8 @@ NUMBERS = (
     | st.sampled_from([math.nextafter(edge, way) for edge in (-2, 0, 0.3, 3) for way in (-9, 9)])
     | st.sampled_from([-2, 3, 0.3, 2**53 + 1, 2**63 - 1, 2**63, 127, 128, 255, 256, 3.0, -0.0])
 )
-TEXT = st.text(max_size=5) | st.sampled_from(["a", "ab", "abc", "ab\n", "é", "B", "", "12"])
+# Not empty: that is no value, see test_empty_text_is_refused_as_no_file_has_it.
+TEXT = st.text(min_size=1, max_size=5) | st.sampled_from(["a", "ab", "abc", "ab\n", "é", "B", "12"])
 TIMES = st.datetimes().map(lambda at: at.isoformat())
 # All in one form: pandas takes that of the first for all.
 ZONED = st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat(timespec="microseconds"))
@@ -122,6 +123,15 @@ def test_the_row_model_and_pandera_accept_the_same(name, values):
     assert (frame is None) == bool(broken), broken
     if frame is not None:
         pd.testing.assert_frame_equal(frame, typed)
+
+
+@pytest.mark.parametrize("kind", [str, None, object])
+def test_empty_text_is_refused_as_no_file_has_it(kind):
+    column = pa.Column(kind, pa.Check.str_length(0, 9), nullable=True)
+    own = row_model.row_type(made(column))
+    with pytest.raises(ValidationError, match=r"empty text|at least 1 character"):
+        TypeAdapter(own).validate_python({"a column": ""})
+    assert TypeAdapter(own).validate_python({"a column": "x"}) == {"a column": "x"}
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,9 @@ def test_a_feature_that_helps_less_than_noise_is_refused_and_a_tie_is_not(run, p
     useless = with_metric(run, f"importance.{feature}", noise - 0.001)
     assert failed(useless, params_) == {"features help"}
     assert not failed(with_metric(run, f"importance.{feature}", noise), params_)
+    lucky = with_metric(run, "importance.noise", -0.001)
+    constant = with_metric(lucky, f"importance.{feature}", 0.0)
+    assert failed(constant, params_) == {"features help"}
 
 
 def test_a_feature_that_takes_too_long_is_refused(run, params_):
@@ -138,6 +141,9 @@ def test_a_metric_that_the_model_has_not_is_named(split, params_, key):
     with pytest.raises(errors.UserError, match=rf"gate\.{key} typo is none of") as refused:
         evaluation.run(split, changed, comparisons=False)
     assert "\n" not in str(refused.value)
+    fitted = evaluation.run(split, params_, comparisons=False).model
+    with pytest.raises(errors.UserError, match=rf"gate\.{key} typo is none of"):  # as in `tune`
+        evaluation.quality(fitted, *evaluation.matrix(split.train), changed)
 
 
 def test_a_useless_feature_shows_in_the_importance(split, params_):

@@ -292,10 +292,21 @@ def test_identifiers_come_back_byte_for_byte(workplace, inputs, tmp_path):
 
 def test_predictions_for_invalid_rows_leave_the_old_file(workplace, inputs, tmp_path):
     inputs.assign(unknown=1).to_csv(tmp_path / "in.csv", index=False)
-    (tmp_path / "out.csv").write_text("old")
+    (tmp_path / "out.csv").write_text("label,model_version\nold")
     with pytest.raises(errors.UserError, match="unknown: is not allowed"):
         bundle.predict_file(workplace.config, "champion", tmp_path / "in.csv", tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_text() == "old"
+    assert (tmp_path / "out.csv").read_text() == "label,model_version\nold"
+
+
+@pytest.mark.parametrize("out", ["in.csv", "params.yaml", "model.bin"])
+def test_predictions_replace_no_file_of_something_else(workplace, inputs, tmp_path, out):
+    inputs.to_csv(tmp_path / "in.csv", index=False)
+    (tmp_path / "params.yaml").write_text("seed: 1\n")
+    (tmp_path / "model.bin").write_bytes(b"\xff\n")
+    kept = (tmp_path / out).read_bytes()
+    with pytest.raises(errors.UserError, match=f"{out} is there and has no scores of `predict`"):
+        bundle.predict_file(workplace.config, "champion", tmp_path / "in.csv", tmp_path / out)
+    assert (tmp_path / out).read_bytes() == kept
 
 
 def test_a_model_of_other_feature_code_does_not_answer(workplace, monkeypatch):

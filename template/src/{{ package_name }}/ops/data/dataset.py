@@ -1,6 +1,7 @@
 """The data: made once, recorded by hash in data/manifest.json, and checked before every use."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,7 +18,7 @@ from ..core.files import load_json, private, read_file, write_file
 from ..core.project import schema
 from ..core.settings import NAME, Settings
 from ..core.settings import settings as load_settings
-from . import columns
+from . import columns, values
 from .record import HOLDOUT, TRAIN, DataManifest, verified
 
 # What pandera calls its own checks, said for people.
@@ -26,9 +27,13 @@ RULES = {
     "field_uniqueness": "must be unique",
     "multiple_fields_uniqueness": "rows are duplicated",
     "coerce_dtype('float64')": "must be numbers",
-    "coerce_dtype('int64')": "must be whole numbers",
+    "coerce_dtype('int64')": "must be whole numbers, none of them missing",
 }
-EMPTY = "has empty text, which CSV cannot tell from a missing value; load None or a word instead"
+# Values that no file or request has.
+UNKEPT: dict[str, list[Any]] = {
+    "has empty text, which CSV cannot tell from a missing value; load None or a word instead": [""],
+    values.NOT_FINITE: [np.inf, -np.inf],
+}
 UNSTABLE = (
     "does not come back from CSV as it was; give it a type in schema.py that holds its values"
 )
@@ -68,11 +73,18 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
     # Only here: what loads the data may need packages that a service's image has not.
     from ..core.project import data
 
-    rows = check(data.load(), schema.Labelled, "the source")
-    empty = [Violation(str(name), EMPTY, np.flatnonzero(rows[name].eq("")).tolist())
-             for name in rows if rows[name].eq("").any()]  # fmt: skip
-    _refuse("the source", empty)
-    held = held_out(rows[schema.IDENTIFIER], settings.params.holdout)
+    rows = _source(data.load())
+    unkept = [
+        Violation(str(name), rule, at)
+        for rule, kept in UNKEPT.items()
+        for name in rows
+        if (at := np.flatnonzero(rows[name].astype(object).isin(kept)).tolist())
+    ]
+    _refuse("the source", unkept)
+    held = held_out(rows[_key()], settings.params.holdout)
+    if held.all() or not held.any():
+        left = "train on" if held.all() else "hold out"
+        raise UserError(f"params.yaml: holdout {settings.params.holdout} leaves no rows to {left}")
     parts = {TRAIN: rows[~held], HOLDOUT: rows[held]}
     contents = {
         name: part.to_csv(index=False, lineterminator="\n").encode() for name, part in parts.items()
@@ -112,19 +124,54 @@ def training_rows() -> pd.DataFrame:
     """
     from ..core.project import data
 
-    rows = check(data.load(), schema.Labelled, "the source")
-    return rows[~held_out(rows[schema.IDENTIFIER], load_settings().params.holdout)]
+    rows = _source(data.load())
+    return rows[~held_out(rows[_key()], load_settings().params.holdout)]
+
+
+def _source(rows: Any) -> pd.DataFrame:
+    """Return what `load` gave, checked. Raises UserError."""
+    _roles()
+    if not isinstance(rows, pd.DataFrame) or not rows.columns.is_unique:
+        raise UserError("data.load() must return a DataFrame whose columns have different names")
+    return check(rows, schema.Labelled, "the source")
+
+
+def _roles() -> None:
+    """Raise UserError where schema.py gives a role to a column that cannot have it."""
+    labelled, inputs = (kind.to_schema().columns for kind in (schema.Labelled, schema.Inputs))
+    personal: Any = schema.PERSONAL
+    if isinstance(personal, str):
+        raise UserError(f'schema.PERSONAL is text; with a comma it is a list: ("{personal}",)')
+    said = [("PERSONAL", name) for name in personal]
+    said += [("TARGET", schema.TARGET), ("IDENTIFIER", schema.IDENTIFIER)]
+    for what, name in [*said, ("SPLIT_BY", _key())]:
+        if name not in labelled:
+            raise UserError(f"schema.{what}: schema.Labelled has no column {name}")
+    for what, name in said:
+        if name in inputs:
+            raise UserError(
+                f"schema.{what}: {name} is a column of schema.Inputs; move it to schema.Labelled, "
+                "since no request is to hold it"
+            )
+
+
+def _key() -> str:
+    """Return the column that decides what is held out: rows of one value stay together."""
+    return str(getattr(schema, "SPLIT_BY", schema.IDENTIFIER))
 
 
 def read(settings: Settings) -> Split:
     """Return the prepared rows. Raises UserError unless they are what the manifest records."""
     manifest = verified(settings)
+    _roles()
     train, holdout = (
         check(read_csv(settings.data_dir / name), schema.Labelled, name)
         for name in (TRAIN, HOLDOUT)
     )
-    if held_out(train[schema.IDENTIFIER], settings.params.holdout).any():
-        raise UserError(f"params.yaml's holdout is not what split the data; run `{NAME} prepare`")
+    if held_out(train[_key()], settings.params.holdout).any():
+        raise UserError(
+            f"the data is not split by params.yaml's holdout and {_key()}; run `{NAME} prepare`"
+        )
     return Split(train, holdout, manifest)
 
 
@@ -148,6 +195,8 @@ def _typed(content: bytes, name: str, types: Mapping[str, pa.Column] | None = No
         raise UserError(f"{name} is not CSV: {error}") from None
     if not isinstance(rows.index, pd.RangeIndex):
         raise UserError(f"{name} is not CSV: its rows have more cells than its first line")
+    if len(rows.columns) == 1 and re.search(r"[;\t|]", str(rows.columns[0])):
+        raise UserError(f"{name} is not CSV: no comma separates its cells")
     if types is None:
         known = schema.Labelled.to_schema().columns
         types = {column: known[column] for column in known if column != schema.IDENTIFIER}
@@ -210,16 +259,16 @@ def validate(
     except SchemaErrors as error:
         checks = [check for column in error.schema.columns.values() for check in column.checks]
         rules = {**RULES, **{str(check.error): columns.words(check) for check in checks}}
-        return rows, _violations(error.failure_cases, rules)
+        return rows, _violations(error.failure_cases, rules, len(error.schema.columns))
     return checked, _altered(rows, checked)
 
 
-def _violations(cases: pd.DataFrame, rules: Mapping[str, str]) -> list[Violation]:
-    """Say in `cases`, pandera's table of failures, one line for each rule of each column."""
+def _violations(cases: pd.DataFrame, rules: Mapping[str, str], known: int) -> list[Violation]:
+    """Say in `cases`, pandera's table of failures, one line for each rule of `known` columns."""
     # A missing or unknown column stands where the failing value does.
     names = {"column_in_schema": "is not allowed", "column_in_dataframe": "is missing"}
-    # Without a header, values of the first row stand where names do.
-    header = "column_in_dataframe" not in set(cases["check"])
+    # Without a header, values of the first row stand where names do: then few names are known.
+    header = (cases["check"] == "column_in_dataframe").sum() * 2 < known
     found = [
         Violation(str(case), names[rule], [])
         for rule, case in zip(cases["check"], cases["failure_case"], strict=True)

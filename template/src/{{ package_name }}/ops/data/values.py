@@ -7,12 +7,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-NOT_FINITE = "must be a finite number"
+NOT_FINITE, NOT_WHOLE = "must be a finite number", "must be a whole number"
+NOT_EMPTY = "must not be empty text; a missing value is null"
 # Allowed values that a refusal lists.
 SHOWN = 12
 BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
@@ -27,6 +29,13 @@ def scalar(value: Any) -> Any:
         raise ValueError("must be a single value")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(NOT_FINITE)
+    return filled(value)
+
+
+def filled(value: Any) -> Any:
+    """Return a value that is no empty text: in a file that would be a missing value."""
+    if value == "":
+        raise ValueError(NOT_EMPTY)
     return value
 
 
@@ -72,16 +81,20 @@ def matching(pattern: str) -> Callable[[str], str]:
 
 
 def number(cell: str, *, exact: bool = False) -> float:
-    """Read a finite number from text; an `exact` one keeps all its digits if it is whole."""
-    whole = exact and cell.strip().lstrip("+-").isdecimal()
+    """Read a finite number from text; an `exact` one is whole and keeps all its digits."""
     try:
         # Python allows underscores between digits; nobody else does.
-        value = (int if whole else float)(cell.replace("_", "no"))
+        value = float(cell.replace("_", "no"))
     except ValueError:
         raise ValueError("must be a number") from None
     if not math.isfinite(value):
         raise ValueError(NOT_FINITE)
-    return value
+    if not exact:
+        return value
+    digits = Decimal(cell.strip())
+    if digits != digits.to_integral_value():
+        raise ValueError(NOT_WHOLE)
+    return int(digits)
 
 
 def boolean(cell: str) -> bool:
@@ -99,10 +112,12 @@ def whole(dtype: Any) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if isinstance(value, float) and math.isfinite(value):
             if value % 1:
-                raise ValueError("must be a whole number")
+                raise ValueError(NOT_WHOLE)
             value = int(value)
-        if isinstance(value, int | float) and not low <= value <= high:
-            raise ValueError(NOT_FINITE)
+        if isinstance(value, float):
+            raise ValueError(NOT_FINITE)  # noqa: TRY004 - the type is right
+        if isinstance(value, int) and not low <= value <= high:
+            raise ValueError(f"must be a number from {low} to {high}")
         return value
 
     return read
@@ -130,10 +145,12 @@ def time(dtype: Any) -> Callable[[str], pd.Timestamp]:
     def read(value: str) -> pd.Timestamp:
         try:
             at = pd.Timestamp(value).as_unit(unit) if TIME.fullmatch(value) else None
+        except pd.errors.OutOfBoundsDatetime:
+            raise ValueError("must be a time that the column's type can hold") from None
         except ValueError:
             at = None
         if at is None:
-            raise ValueError("must be a time as in 2024-02-29T12:30:00")
+            raise ValueError(f"must be a time as in 2024-02-29T12:30:00{'Z' if zone else ''}")
         if (at.tzinfo is None) != (zone is None):
             must = "must not have a time zone" if zone is None else "must have a time zone"
             raise ValueError(must)

@@ -19,6 +19,7 @@ from ..core.project import schema
 from ..core.settings import Params, Settings
 from ..data import dataset
 from ..data.distributions import Counts, Report
+from ..data.values import listed
 from ..provenance.manifest import Manifest
 from ..serving import prediction_log
 from . import drift
@@ -128,6 +129,10 @@ def read_labels(path: Path) -> pd.DataFrame:
     for column in LABELS:
         if labels[column].isna().any():
             raise UserError(f"{path.name}: column {column} has empty cells")
+    known = dataset.labels()
+    if known and (strange := int((~labels["label"].isin(known)).sum())):
+        must = f"column label must be one of {listed(known)}"
+        raise UserError(f"{path.name}: {must}; {strange} of {len(labels)} are not")
     if twice := int(labels["prediction_id"].duplicated().sum()):
         raise UserError(f"{path.name}: {twice} predictions are labelled twice")
     return labels

@@ -80,4 +80,5 @@ def _type(column: pa.Column) -> list[Any]:
     known = list(categories(column).values())
     if known and all(isinstance(value, str) for value in known):
         return [str, *one_of(known)]
-    return [str] if isinstance(dtype, pd.StringDtype) else []
+    text = [Annotated[str, Field(min_length=1)], AfterValidator(values.filled)]
+    return text if isinstance(dtype, pd.StringDtype) else []

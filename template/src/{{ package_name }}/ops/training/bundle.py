@@ -1,6 +1,6 @@
 """A run's bundle: the model, and all that serving needs to know of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..core import flavor
 from ..core.errors import UserError
-from ..core.files import load_json, write_file, write_json
+from ..core.files import load_json, read_file, write_file, write_json
 from ..core.project import features, model, schema
 from ..core.settings import NAME, Settings
 from ..data import columns, dataset
@@ -130,10 +130,13 @@ def predict_file(settings: Settings, reference: str, source: Path, out: Path) ->
     """Score the rows of a CSV file with a registered version and write them to `out`.
 
     Identifiers are carried through, other columns must be schema.Inputs'. Returns the number of
-    rows. Raises UserError, with `out` untouched, for rows that break the schema.
+    rows. Raises UserError, with `out` untouched, for rows that break the schema, or where it is a
+    file of something else than scores, such as `source` itself.
     """
     from ..tracking import registry
 
+    if out.is_file() and b"model_version" not in read_file(out).partition(b"\n")[0]:
+        raise UserError(f"{out} is there and has no scores of `predict`; name another file")
     rows = dataset.read_csv(source)
     own = rows.filter(items=[schema.IDENTIFIER])
     checked = dataset.check(rows.drop(columns=own.columns), schema.Inputs, source.name)
@@ -168,8 +171,7 @@ def replay(bundle: Bundle) -> None:
 
 def input_columns() -> list[str]:
     """Return the columns that the model may be asked with: schema.Inputs' own."""
-    names: Mapping[str, Any] = schema.Inputs.to_schema().columns
-    return [name for name in names if name not in schema.PERSONAL]
+    return [*schema.Inputs.to_schema().columns]
 
 
 def card(manifest: Manifest, checks: list[Check]) -> str:

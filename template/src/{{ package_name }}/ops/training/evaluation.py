@@ -61,10 +61,7 @@ def run(
         fitted = fit(x, y, params.model, context)
         scores = predict(fitted, x_held)
         metric = params.gate.metric
-        judged = model.metrics(y_held, scores)
-        for key, name in (("metric", metric), ("fairness.metric", params.gate.fairness.metric)):
-            if name not in judged:
-                raise UserError(f"params.yaml: gate.{key} {name} is none of {', '.join(judged)}")
+        judged = _metrics(y_held, scores, params)
         found = {
             **judged,
             f"train.{metric}": quality(fitted, x, y, params),
@@ -86,7 +83,17 @@ def matrix(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
 
 def quality(fitted: Any, x: pd.DataFrame, y: pd.Series, params: Params) -> float:
     """Return the gate's metric of a model on rows with labels."""
-    return model.metrics(y, predict(fitted, x))[params.gate.metric]
+    return _metrics(y, predict(fitted, x), params)[params.gate.metric]
+
+
+def _metrics(y: pd.Series, scores: np.ndarray, params: Params) -> dict[str, float]:
+    """Return the model's metrics. Raises UserError where the gate's are not among them."""
+    found: dict[str, float] = model.metrics(y, scores)
+    asked = {"metric": params.gate.metric, "fairness.metric": params.gate.fairness.metric}
+    for key, name in asked.items():
+        if name not in found:
+            raise UserError(f"params.yaml: gate.{key} {name} is none of {', '.join(found)}")
+    return found
 
 
 def fit(x: pd.DataFrame, y: pd.Series, parameters: Mapping[str, Any], context: Context) -> Any:

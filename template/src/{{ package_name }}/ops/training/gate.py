@@ -76,7 +76,8 @@ def judge(
         else [
             f"{name} {value:.4f} (noise {noise:.4f})"
             for name, value in carried.items()
-            if value < noise + gate.importance_margin
+            # A feature that changes nothing has 0, which chance can put above noise.
+            if value < noise + gate.importance_margin or value == 0
         ]
     )
     limit = params.budgets.feature_ms
