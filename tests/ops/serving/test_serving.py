@@ -159,6 +159,8 @@ def test_the_description_names_the_schema_and_an_example_passes(client):
         limits = limits["min_value"], limits["max_value"]
         assert (said["minimum"], said["maximum"]) == limits
     assert row["additionalProperties"] is False
+    answers = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
+    assert {*answers} == {"200", "400", "408", "413", "422", "500", "503"}
 
 
 @pytest.mark.parametrize(

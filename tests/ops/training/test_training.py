@@ -91,6 +91,21 @@ def test_mlflow_itself_can_load_the_registered_model(workplace, inputs, monkeypa
         np.testing.assert_allclose(scores, model.predict(loaded.model, x), flavor.TOLERANCE)
 
 
+def test_golden_rows_may_be_made_up_and_must_be_valid(workplace, inputs, monkeypatch):
+    """Those of the holdout are somebody's."""
+    made = inputs.tail(3).reset_index(drop=True)
+    version = registry.resolve(workplace.config, "champion")
+    with bundle.fetched(workplace.config, version) as loaded:
+        assert bundle.golden_rows(loaded.model, inputs).inputs == golden.as_sent(inputs.head(8))
+        monkeypatch.setattr(schema, "golden", lambda rows: made, raising=False)
+        found = bundle.golden_rows(loaded.model, inputs)
+        assert found.inputs == golden.as_sent(made)
+        assert found.scores == bundle.score(loaded.model, made).tolist()
+        made["unknown"] = 1
+        with pytest.raises(errors.UserError, match=r"schema\.golden: column unknown: is not allow"):
+            bundle.golden_rows(loaded.model, inputs)
+
+
 def test_golden_scores_are_what_the_model_gives(workplace):
     version = registry.resolve(workplace.config, "champion")
     with bundle.fetched(workplace.config, version) as loaded:

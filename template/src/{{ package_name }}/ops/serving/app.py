@@ -46,7 +46,7 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
         later = {"Retry-After": "1"} if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE else None
         return JSONResponse(refusal.body, refusal.status, later)
 
-    @app.post("/predict", response_model=Answer, openapi_extra={"requestBody": requests.describe()})
+    @app.post("/predict", response_model=Answer, openapi_extra=requests.describe())
     async def predict(request: Request) -> Response:
         """Score between one and a thousand rows."""
         body, seconds = bytearray(), service.settings.read_seconds
@@ -75,7 +75,7 @@ def application(service: Service) -> FastAPI:  # noqa: C901 - a list of small ro
         """Tell that the process is alive."""
         return {"status": "alive"}
 
-    @app.get("/readyz")
+    @app.get("/readyz", responses={503: requests.refusal("It is not ready.")})
     async def readyz() -> dict[str, str]:
         """Tell whether it can predict: 503 with the reason while it cannot."""
         if service.bundle is None:

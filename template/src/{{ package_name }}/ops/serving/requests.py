@@ -40,6 +40,17 @@ REASONS = {
 }
 
 
+# What a client may get instead of scores.
+REFUSALS = {
+    400: "The body is not JSON.",
+    408: "The body took too long.",
+    413: "The body is too large.",
+    422: "The rows do not fit the schema; violations name row, column and reason.",
+    500: "A row could not be scored.",
+    503: "It is not ready, or too many requests wait; try again later.",
+}
+
+
 class RefusedError(Exception):
     """A request that gets no prediction: the HTTP status, and why, without any of its values.
 
@@ -113,14 +124,23 @@ def check(asked: Sequence[Sequence[Row]]) -> tuple[pd.DataFrame, list[RefusedErr
 
 
 def describe() -> dict[str, Any]:
-    """Return the request body's description for OpenAPI."""
+    """Return the description of requests and of their refusals for OpenAPI."""
     row = ROW.json_schema()
     for field in row["properties"].values():
         field.pop("title", None)
     rows = {"type": "array", "items": row, "minItems": 1, "maxItems": MAX_ROWS}
     body = {"type": "object", "properties": {"rows": rows}, "required": ["rows"],
             "additionalProperties": False}  # fmt: skip
-    return {"required": True, "content": {"application/json": {"schema": body}}}
+    asked = {"required": True, "content": {"application/json": {"schema": body}}}
+    return {"requestBody": asked, "responses": {str(status): refusal(said)
+                                                for status, said in REFUSALS.items()}}  # fmt: skip
+
+
+def refusal(said: str) -> dict[str, Any]:
+    """Return the description of an answer that says in `detail` why there is no other."""
+    detail = {"detail": {"type": "string"}, "violations": {"type": "array"}}
+    answer = {"type": "object", "properties": detail, "required": ["detail"]}
+    return {"description": said, "content": {"application/json": {"schema": answer}}}
 
 
 def _broken(

@@ -77,11 +77,7 @@ def write_bundle(
         "scores": describe(pd.DataFrame({"score": evaluation.highest(outcome.scores)})),
         "typical": x.median().to_dict(),
     }
-    golden = Golden(
-        inputs=as_sent(split.holdout[input_columns()].head(ROWS)),
-        scores=outcome.scores[:ROWS].tolist(),
-        tolerance=flavor.TOLERANCE,
-    )
+    golden = golden_rows(outcome.model, split.holdout[input_columns()])
     write_json(folder / "provenance.json", manifest.model_dump(mode="json"))
     write_json(folder / "reference.json", reference)
     write_json(folder / "golden.json", golden.model_dump())
@@ -93,6 +89,17 @@ def write_bundle(
     for name, figure in drawn.items():
         (folder / "plots").mkdir(exist_ok=True)
         figure.savefig(folder / "plots" / f"{name}.png", dpi=100)
+
+
+def golden_rows(fitted: Any, held: pd.DataFrame) -> Golden:
+    """Return a few rows and their scores: the first held out, or what `schema.golden` makes of all.
+
+    Raises UserError where those are no valid rows.
+    """
+    chosen = getattr(schema, "golden", lambda rows: rows.head(ROWS))(held)
+    rows = dataset.check(chosen, schema.Inputs, "schema.golden")
+    scores = score(fitted, rows).tolist()
+    return Golden(inputs=as_sent(rows), scores=scores, tolerance=flavor.TOLERANCE)
 
 
 def load_bundle(folder: Path) -> Bundle:

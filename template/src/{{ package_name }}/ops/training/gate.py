@@ -77,7 +77,7 @@ def judge(
             f"{name} {value:.4f} (noise {noise:.4f})"
             for name, value in carried.items()
             # A feature that changes nothing has 0, which chance can put above noise.
-            if value < noise + gate.importance_margin or value == 0
+            if value < noise + gate.importance_margin or value == 0 <= gate.importance_margin
         ]
     )
     limit = params.budgets.feature_ms
