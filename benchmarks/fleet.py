@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BIN = ROOT / ".venv/bin"
 IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@example.com")
-AIM = 3
+AIM = 5
 
 
 def run(*command: object, cwd: Path = ROOT, fine: tuple[int, ...] = (0,)) -> str:

@@ -14,6 +14,7 @@ from typing import NoReturn
 from groundwork.errors import UserError
 from groundwork.update.git import GitError
 
+from . import compiled
 from .hosts import without_secrets
 from .look import Task, fill
 from .report import WRONG, Row
@@ -57,11 +58,13 @@ def _together(names: list[str], task: Task, cache: Path, jobs: int | None) -> It
 
 
 def prepared() -> None:
-    """Prepare a process: Ctrl+C is for the one above, which lets this end what it is at.
+    """Prepare a process, which keeps what it compiles of templates.
 
-    Many at a time cannot ask for a password: ssh and ssh-keygen get none but from a program.
+    Ctrl+C is for the one above, which lets this end what it is at. Many at a time cannot ask for a
+    password: ssh and ssh-keygen get none but from a program.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    compiled.keep()
     os.environ.setdefault("SSH_ASKPASS", "false")
     os.environ.setdefault("SSH_ASKPASS_REQUIRE", "force")
 
