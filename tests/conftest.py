@@ -1,6 +1,7 @@
 """What the tests share: the template as it stands, frozen in a repository, and renders of it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -33,6 +34,9 @@ for name in (*OF_HOOKS, "VIRTUAL_ENV", "PYTHONPATH"):
     os.environ.pop(name, None)
 # With it every process of a built project compiles all of its packages again: twice the time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What a shell starts in the background ignores it and hands that on: no test could interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # A test worker has one cache for all the projects that it makes: mypy takes half a minute to read a
 # project's packages, and knows a file that it has read by its hash, wherever it lies. All workers
 # on one would be wrong: two that run mypy at once may take each other's modules for their own.
