@@ -37,11 +37,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What a shell starts in the background ignores it and hands that on: no test could interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# A test worker has one cache for all the projects that it makes: mypy takes half a minute to read a
-# project's packages, and knows a file that it has read by its hash, wherever it lies. All workers
-# on one would be wrong: two that run mypy at once may take each other's modules for their own.
-_worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-os.environ["MYPY_CACHE_DIR"] = str(ROOT / "var/mypy" / _worker)
 
 # What is laid over a render and runs there: the standard's own tests, and projects on other data.
 collect_ignore = ["ops"]

@@ -37,14 +37,11 @@ def machine(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine
     clone = base / "groundwork"
     git(base, "clone", "--quiet", str(template), str(clone))
     (base / "home").mkdir()
-    # How to reach the package index is the machine's business, and what mypy has read the tests';
-    # all else is bare.
+    # How to reach the package index is the machine's business; all else is bare.
     reach = {
         name: value
         for name, value in os.environ.items()
-        if re.match(
-            r"(?i)(pip|ssl|mypy_cache|requests|uv_(default_)?index|(https?|no|all)_proxy)", name
-        )
+        if re.match(r"(?i)(pip|ssl|requests|uv_(default_)?index|(https?|no|all)_proxy)", name)
     }
     bare = {"HOME": str(base / "home"), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     machine = Machine(base / "home", clone, {**reach, **bare, "ML_PORT": free_port()})

@@ -207,8 +207,8 @@ def test_a_project_on_its_own_data_goes_all_the_way(
     assert "report: " in cli("drift", "--logged")
     matched = f"{len(answers)} of {len(answers)} are of logged predictions"
     assert matched in cli("monitor", "--labels", "var/labels.csv")
-    # Last, as what it asks is logged. Whatever fits the description, or does not, gets an answer that
-    # the description has. Not all that fits is accepted: OpenAPI has no rule over several columns.
+    # Last, as what it asks is logged. Whatever fits the description, or does not, gets an answer
+    # that the description has; not all that fits is accepted, as it has no rule over columns.
     project.run("scripts/deploy.sh", "local")
     try:
         fuzz = ["run", f"{url}/openapi.json", "--exclude-checks", "positive_data_acceptance"]
