@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,3 +126,12 @@ def install(root: Path, python: str) -> Project:
         pytest.skip(f"this machine has no Python {python}")
     project.ok("scripts/setup.sh")
     return project
+
+
+def tools(folder: Path, *packages: str) -> Path:
+    """Install programs in an environment of their own: their packages differ from the lock's."""
+    uv = Path(sys.executable).with_name("uv")
+    python = folder / "bin/python"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *packages], check=True)
+    return folder / "bin"

@@ -19,8 +19,7 @@ import pytest
 import yaml
 
 from tests.conftest import Render, commit_all, git
-from tests.delivery.test_terraform import tools
-from tests.projects import free_port
+from tests.projects import free_port, tools
 
 pytestmark = [pytest.mark.slow]
 

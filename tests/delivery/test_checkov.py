@@ -11,8 +11,7 @@ import yaml
 
 from tests.conftest import copy_template
 from tests.containers import checked, need, run
-
-from .test_terraform import tools
+from tests.projects import tools
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PRESENT_PYTHON, ROOT, copy_template
-from tests.projects import COMMAND, MINUTES, Project, free_port, install, replace
+from tests.projects import COMMAND, MINUTES, Project, free_port, install, replace, tools
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("terraform")]
 
@@ -32,7 +32,6 @@ FILES = "deploy/terraform"
 STAND_IN = ROOT / "tests/delivery/stand_ins/aws.py"
 # Where the provider lies on a machine that reaches no registry.
 PLUGINS = Path(os.environ.get("TERRAFORM_PLUGINS", "/opt/tf-plugins"))
-BIN = Path(sys.executable).parent
 IMAGES = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/my-ml-project-release@sha256:"
 GOOD = [f"{IMAGES}{digit * 64}" for digit in "1234"]
 BAD = f"{IMAGES}bad{'0' * 61}"
@@ -46,15 +45,6 @@ provider "aws" {
   s3_use_path_style = true
 }
 """
-
-
-def tools(folder: Path, *packages: str) -> Path:
-    """Install programs in an environment of their own: their packages differ from the lock's."""
-    uv = BIN / "uv"
-    python = folder / "bin/python"
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *packages], check=True)
-    return folder / "bin"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """What the standard's tests add to the fixtures of the project that they run in."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,14 @@ def logged(var_dir):
     return (
         pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=prediction_log.ABOUT)
     )
+
+
+def loads(script, *modules):
+    """Run a script in a process of its own; return what it printed and which of these it loaded."""
+    told = f"print(sorted({{*{modules}}} & {{*sys.modules}}), file=sys.stderr)"
+    code = f"{script}\nimport sys\n{told}"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout, done.stderr.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from groundwork.adopt.own_tests import own_tests
 from groundwork.adopt.places import BRANCH
@@ -191,6 +192,19 @@ dependencies = [
 """
 
 
+def carried_over(folder: Path, standard: str, asked: str, pins: list[str], there: str) -> Pyproject:
+    """Bring a requirement with its pins to the standard, whose lock has the package as `there`."""
+    name = Requirement(asked).name
+    (folder / "pyproject.toml").write_text(standard, "utf-8")
+    lock = f'[[package]]\nname = "{name}"\nversion = "{there}"\n'
+    (folder / "poetry.lock").write_text(lock, "utf-8")
+    wanted = Wanted()
+    wanted.add("pyproject.toml", [asked])
+    for pin in pins:
+        wanted.pin(name, pin)
+    return Pyproject(folder, wanted, {})
+
+
 @pytest.mark.parametrize(
     ("asked", "pins", "expected"),
     [
@@ -207,14 +221,7 @@ def test_a_pin_that_the_standards_packages_overrule_is_reported(
     tmp_path: Path, asked: str, pins: list[str], expected: list[str]
 ) -> None:
     """The project's lock has a package that the standard has for another one's sake."""
-    (tmp_path / "pyproject.toml").write_text(STANDARDS, "utf-8")
-    lock = '[[package]]\nname = "narwhals"\nversion = "2.5"\n'
-    (tmp_path / "poetry.lock").write_text(lock, "utf-8")
-    wanted = Wanted()
-    wanted.add("pyproject.toml", [f"narwhals{asked}"])
-    for pin in pins:
-        wanted.pin("narwhals", pin)
-    found = Pyproject(tmp_path, wanted, {})
+    found = carried_over(tmp_path, STANDARDS, f"narwhals{asked}", pins, "2.5")
     text = found.text("", [])
     *said, carried = expected
     assert found.mapped == [
@@ -243,14 +250,7 @@ def test_versions_between_which_code_may_have_to_change_are_a_step(
 ) -> None:
     """A range may take a version that the project never ran with, as its lock says."""
     text = STANDARDS.replace("    #", '    "mlflow>=0",\n    #', 1)
-    (tmp_path / "pyproject.toml").write_text(text, "utf-8")
-    lock = f'[[package]]\nname = "mlflow"\nversion = "{there}"\n'
-    (tmp_path / "poetry.lock").write_text(lock, "utf-8")
-    wanted = Wanted()
-    wanted.add("pyproject.toml", [f"mlflow{asked}"])
-    for pin in pins:
-        wanted.pin("mlflow", pin)
-    found = Pyproject(tmp_path, wanted, {})
+    found = carried_over(tmp_path, text, f"mlflow{asked}", pins, there)
     found.text("", [])
     step = f"mlflow ({said} with you, {there} in the standard)"
     assert found.outdated == ([step] if said else [])

@@ -110,12 +110,12 @@ def standard(tmp_path_factory: pytest.TempPathFactory) -> Standard:
     ("version", "to", "days"),
     [
         pytest.param("v1.0.0", "v1.1.0", 30, id="from date to date, whatever the hours"),
-        pytest.param("v1.0.0", "v1.0.1", 70, id="that it is told to compare to"),
+        pytest.param("v1.0.0", "v1.0.1", 70, id="the version that --to names"),
         pytest.param("v1.1.0", "v1.1.0", 0, id="the newest"),
         pytest.param("v1.0.1", "v1.1.0", 0, id="released after the newest"),
         pytest.param("v1.1.0", "main", 40, id="a branch"),
         pytest.param("v7.0.0", "v1.1.0", None, id="unknown"),
-        pytest.param("v1.0.0", "v7.0.0", None, id="unknown to compare to"),
+        pytest.param("v1.0.0", "v7.0.0", None, id="--to names an unknown version"),
         pytest.param("--output=lost", "v1.1.0", None, id="no name of a version"),
     ],
 )

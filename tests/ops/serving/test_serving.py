@@ -163,6 +163,9 @@ def test_the_description_names_the_schema_and_an_example_passes(client):
     assert {*answers} == {"200", "400", "408", "413", "422", "500", "503"}
 
 
+TOO_LARGE = "must be a number from " if NUMBER in WHOLE else "must be a finite number"
+
+
 @pytest.mark.parametrize(
     ("change", "column", "reason"),
     [
@@ -174,7 +177,7 @@ def test_the_description_names_the_schema_and_an_example_passes(client):
         ({NUMBER: [SECRET]}, NUMBER, "must be a single value"),
         ({NUMBER: float("nan")}, NUMBER, "must be a finite number"),
         ({NUMBER: float("-inf")}, NUMBER, "must be a finite number"),
-        ({NUMBER: 10**400}, NUMBER, "must be a "),
+        ({NUMBER: 10**400}, NUMBER, TOO_LARGE),
         ({NUMBER: SECRET}, NUMBER, ""),
         *(({name: 10**30}, name, "must be a number from ") for name in WHOLE[:3]),
         *(({name: 1.5}, name, "must be a whole number") for name in WHOLE[:3]),
