@@ -148,11 +148,16 @@ def checked(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-def need(*commands: str) -> None:
-    """Skip the test unless all of these are here, and root's to use."""
+def installed(*commands: str) -> None:
+    """Skip the test unless all of these are here."""
     missing = [command for command in commands if not which(command, path=PATH)]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def need(*commands: str) -> None:
+    """Skip the test unless all of these are here, and root's to use."""
+    installed(*commands)
     if os.geteuid() != 0:
         pytest.skip(f"{commands[0]} needs root")
 

@@ -11,6 +11,7 @@ from groundwork.fleet.place import Place, opened
 from groundwork.fleet.survey import prepared
 from groundwork.update.git import GitError
 from tests.conftest import commit_all, git
+from tests.containers import installed
 
 
 @pytest.fixture
@@ -171,6 +172,7 @@ def key(source: Path, tmp_path: Path) -> Path:
 
 
 def made(key: Path, passphrase: str = "") -> None:
+    installed("ssh-keygen")
     words = ("ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(key))
     subprocess.run(words, check=True, capture_output=True)
 

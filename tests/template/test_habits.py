@@ -212,6 +212,7 @@ def test_a_health_check_goes_past_the_proxy(render: Render, tmp_path: Path) -> N
     assert len(commands) >= 7  # two images, and these services
     (tmp_path / "wget").write_text('#!/bin/sh\n[ -z "$http_proxy" ]\n', "utf-8")
     (tmp_path / "wget").chmod(0o755)
+    (tmp_path / "python").symlink_to(sys.executable)  # images have one of this name
     path = f"{tmp_path}:{os.environ['PATH']}"
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -23,6 +23,7 @@ from groundwork.update.standard import SIGNERS, Standard
 from groundwork.update.steps import Update
 from groundwork.update.writing import write
 from tests.conftest import ROOT, commit_all, git
+from tests.containers import installed
 from tests.versions import append
 
 from . import test_writing as writing
@@ -303,6 +304,7 @@ def test_a_file_against_a_link_or_a_folder_keeps_both_sides(
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Standard, Path]:
     """A template with tags of all kinds, and the file that names who may sign one."""
+    installed("ssh-keygen")
     tmp_path = tmp_path_factory.mktemp("signed")
     root = tmp_path / "template"
     root.mkdir()

@@ -18,7 +18,7 @@ from groundwork.audit.prove.proof import STEPS, Wishes, prove
 from groundwork.audit.prove.step import Limits, Step
 from groundwork.cli.main import main
 from tests.conftest import PRESENT_PYTHON, Render, commit_all, git
-from tests.containers import BASE, TOGETHER, Engine
+from tests.containers import BASE, TOGETHER, Engine, installed
 
 from .test_prove_sandbox import alive, server, writable
 
@@ -86,6 +86,7 @@ def outside() -> Iterator[list[Path]]:
 @pytest.fixture
 def make(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Commit a repository that keeps its promises, but for the files that a test gives."""
+    installed("bwrap")
     digest = hashlib.sha256((wheels / "tiny-1.0-py3-none-any.whl").read_bytes()).hexdigest()
     monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
     monkeypatch.setenv("UV_NO_INDEX", "1")

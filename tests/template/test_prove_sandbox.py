@@ -19,6 +19,7 @@ from groundwork.audit.prove.process import Ended
 from groundwork.audit.prove.sandbox import HOME, Place, Sandbox
 from groundwork.audit.prove.step import Limits
 from groundwork.errors import UserError
+from tests.containers import installed
 
 PYTHON = f"{sys.base_prefix}/bin/python3.{sys.version_info.minor}"
 MEMORY = 256 << 20
@@ -34,6 +35,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def box(tmp_path: Path) -> Sandbox:
+    installed("bwrap")
     limits = Limits(memory=MEMORY, file=1 << 20, processes=40)
     return Sandbox(tmp_path, limits, {Path(sys.base_prefix)})
 

@@ -1,6 +1,7 @@
 """Signed versions: with a file of signers, only what one of them signed is deployed."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,8 @@ pytestmark = pytest.mark.xdist_group("workplace")
 
 def key(folder: Path, name: str) -> Path:
     """Make a key of somebody's own."""
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("not installed: ssh-keygen")
     path = folder / name
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path]
     subprocess.run(command, check=True)
