@@ -1,13 +1,14 @@
 """Rendered projects that are set up and used, as their users do it."""
 
 import os
+import random
 import re
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -29,9 +30,11 @@ def load():
 
 
 def free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
+    """Return a port that nobody has, and that no other process is given: those are from 32768."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return str(port)
 
 
 def replace(path: Path, changes: dict[str, str]) -> None:

@@ -1,5 +1,8 @@
 """What the standard's tests add to the fixtures of the project that they run in."""
 
+import contextlib
+import random
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,6 +31,14 @@ def loads(script, *modules):
     code = f"{script}\nimport sys\n{told}"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return done.stdout, done.stderr.strip().splitlines()[-1]
+
+
+def free_port():
+    """A port that nobody has, and that no other process is given: Linux deals from 32768 on."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32768)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @pytest.fixture(scope="session")

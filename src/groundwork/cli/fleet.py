@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -74,8 +73,7 @@ def fleet(  # noqa: PLR0913 - options of a command
     rows: list[Row] = []
     task = Task(update=update, to=to, uses=uses, locked=bool(database), seconds=timeout)
     try:
-        for row in _survey(names, task, jobs, wave):
-            rows.append(row)  # noqa: PERF402 - when interrupted, extend loses what it had
+        _survey(rows, names, task, jobs, wave)
     except KeyboardInterrupt:
         print(table(ordered(rows)))
         raise
@@ -96,16 +94,16 @@ def fleet(  # noqa: PLR0913 - options of a command
     return int(any(row.state in WRONG for row in found))
 
 
-def _survey(names: list[str], task: Task, jobs: int | None, wave: int) -> Iterator[Row]:
-    """Yield rows as they come, with progress on stderr."""
+def _survey(rows: list[Row], names: list[str], task: Task, jobs: int | None, wave: int) -> None:
+    """Add a row for each project as it comes; progress on stderr says only what was added."""
     with working("look at projects", len(names)) as progress:
-        for number, row in enumerate(survey(names, task, jobs=jobs, wave=wave), 1):
+        for row in survey(names, task, jobs=jobs, wave=wave):
+            rows.append(row)
             progress.on(f"{row.name}: {row.state}")
             progress.done()
             if not sys.stderr.isatty():
-                line = f"[{number}/{len(names)}] {row.name}: {row.state}"
+                line = f"[{len(rows)}/{len(names)}] {row.name}: {row.state}"
                 print(line, file=sys.stderr, flush=True)
-            yield row
 
 
 def _check(jobs: int | None, timeout: int, wave: int, *, update: bool) -> None:

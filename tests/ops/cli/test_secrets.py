@@ -1,7 +1,6 @@
 """No password leaves by a message, a log or a file, whatever fails."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -9,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ..conftest import free_port
 from ..project import commands, data, dataset, errors, package, settings
 
 pytestmark = pytest.mark.xdist_group("workplace")
@@ -79,8 +79,7 @@ def test_no_command_says_or_writes_a_store_s_password(
     monkeypatch.setenv("ML_VAR_DIR", str(tmp_path / "var"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        monkeypatch.setenv("ML_PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("ML_PORT", str(free_port()))
     monkeypatch.chdir(tmp_path)
     said = ""
     for command in COMMANDS:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ..conftest import free_port
 from ..project import (
     canary,
     commands,
@@ -193,11 +194,6 @@ def driver(tmp_path, monkeypatch):
 
 def remove(folder):
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def ask(driver):

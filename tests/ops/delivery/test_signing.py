@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ..conftest import free_port
 from ..project import commands, deploy, errors, local, registry, release, runs, settings, signing
 from . import test_deploy
 
@@ -122,7 +123,7 @@ class Driver(test_deploy.Driver):
 
 def test_the_old_release_goes_on_where_the_next_is_not_signed(config, champion, monkeypatch):
     monkeypatch.setattr(local, "STEADY_SECONDS", 0.3)
-    changes = {"port": test_deploy.free_port(), "canary_seconds": 0}
+    changes = {"port": free_port(), "canary_seconds": 0}
     driver = Driver(config.model_copy(update=changes))
     registry.sign(config, "champion")
     try:

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from ..conftest import logged
+from ..conftest import free_port, logged
 from ..project import (
     answers,
     app,
@@ -109,11 +109,6 @@ def row(bundle):
 
 def golden(bundle):
     return json.loads((bundle / "golden.json").read_text(encoding="utf-8"))
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def body(*rows):

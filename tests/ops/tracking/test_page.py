@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 
+from ..conftest import free_port
 from ..project import package, runs
 
 pytestmark = pytest.mark.xdist_group("workplace")
@@ -24,10 +25,8 @@ def command(*arguments):
 @pytest.fixture
 def page(workplace, tmp_path):
     """The page, started from another folder; yields the link that it printed."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     process = subprocess.Popen(
-        command("--port", str(port)),
+        command("--port", str(free_port())),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from ..conftest import free_port
 from ..project import bundle, dataset, errors, registry, runs, settings, train
 
 pytestmark = pytest.mark.slow
@@ -18,8 +18,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def server(tmp_path):
     """A server on loopback with its own database and artifact store; yields process and address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
         *("--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"),
