@@ -14,6 +14,7 @@ import copier
 import pytest
 from pytest_copie.plugin import Copie
 
+from groundwork.fleet import compiled
 from groundwork.update.git import OF_HOOKS
 
 pytest_plugins = ["tests.containers", "tests.hosts", "tests.machine", "tests.versions"]
@@ -37,6 +38,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What a shell starts in the background ignores it and hands that on: no test could interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hundreds of renders are made in this process: each text of the template is compiled once.
+compiled.keep()
 
 # What is laid over a render and runs there: the standard's own tests, and projects on other data.
 collect_ignore = ["ops"]

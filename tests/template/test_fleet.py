@@ -26,6 +26,8 @@ from tests.versions import NEWEST, append, begin
 from .test_scenarios import own_dependency
 from .test_scripts import mounted
 
+pytestmark = pytest.mark.slow
+
 BRANCH = f"standard-{NEWEST}"
 
 
@@ -183,7 +185,6 @@ def test_an_update_is_a_branch_and_leaves_the_checkout_alone(
             assert content == (fresh / name).read_bytes(), name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["address", pytest.param("checkout", marks=pytest.mark.rare)])
 def test_conflicts_make_a_draft_that_passes_for_no_update(
     project: Path, tmp_path: Path, kind: str
@@ -210,7 +211,6 @@ def test_conflicts_make_a_draft_that_passes_for_no_update(
     assert git(where, "rev-parse", draft) == commit
 
 
-@pytest.mark.slow
 def test_the_default_branch_of_the_remote_is_updated_and_not_what_is_checked_out(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +233,6 @@ def test_the_default_branch_of_the_remote_is_updated_and_not_what_is_checked_out
     assert git(checkout, "rev-parse", f"{BRANCH}~") == git(project, "rev-parse", "main")
 
 
-@pytest.mark.slow
 @pytest.mark.rare
 def test_a_signer_that_fails_costs_its_own_project_only(
     project: Path, first: Path, tmp_path: Path
@@ -258,7 +257,6 @@ def test_packages_of_its_own_are_kept_and_told(project: Path) -> None:
     assert "humanize" in git(project, "show", f"{BRANCH}:pyproject.toml")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
@@ -416,7 +414,6 @@ after=$(git rev-parse HEAD; git branch --list; git status --porcelain)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fleet", "adopt", "scripts/update.sh"])
 def test_on_a_full_disk_a_project_stays_as_it_was(
     project: Path, moved: Path, tmp_path: Path, command: str

@@ -37,6 +37,8 @@ from tests.versions import (
 
 from .test_update import update
 
+pytestmark = pytest.mark.slow
+
 MINE = "mine, and not to be lost"
 PACKAGE = """\
 [[package]]

@@ -9,6 +9,8 @@ import pytest
 from tests.combinations import DEFAULTS, OPTIONS, QUESTIONS, parsed, refusals, selected
 from tests.conftest import ROOT, Render, commit_all, files, freeze, git
 
+pytestmark = pytest.mark.slow
+
 # The first of two lists; the second has what the standard dropped or renamed.
 YOURS = (ROOT / "includes/ownership.yml").read_text("utf-8").partition("# Dropped")[0]
 OWNED = [
