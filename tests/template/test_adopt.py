@@ -273,6 +273,7 @@ def blobs(root: Path, commit: str) -> Counter[str]:
     return Counter(line.split()[2] for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_repository_comes_onto_the_standard_with_every_file(
     make: Callable[[dict[str, str]], Path],
@@ -326,6 +327,7 @@ def test_a_repository_comes_onto_the_standard_with_every_file(
         assert (table in pyproject["tool"]) == (shape == name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [

@@ -166,6 +166,7 @@ def template_folder(template: Path, tmp_path: Path) -> Path:
     return shutil.copytree(template, tmp_path / "template", symlinks=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_a_preset_is_a_project(path: Path, template: Path, tmp_path: Path, render: Render) -> None:
     title, about, answers = preset(path)
@@ -196,6 +197,7 @@ def recopied(project: Path) -> None:
     run(command, project)
 
 
+@pytest.mark.slow
 def test_what_backstage_makes_is_a_project_that_can_be_updated(
     node: Path,
     schemas: dict[str, Any],
@@ -231,6 +233,7 @@ def updates(template_folder: Path, project: Path) -> None:
     assert (project / "tox.ini").read_text("utf-8").endswith("; moved on\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hooks", ["yes", pytest.param("no", marks=pytest.mark.rare)])
 def test_the_stub_makes_a_project_that_can_be_updated(
     template_folder: Path, tmp_path: Path, render: Render, hooks: str

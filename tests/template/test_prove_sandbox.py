@@ -182,8 +182,8 @@ socket.create_connection(server.getsockname(), 5)
     assert python(box, place, code).good
 
 
-def alive(word: str) -> list[int]:
-    """Return the processes that have a word in their command line."""
+def alive(word: str, *, first: bool = False) -> list[int]:
+    """Return the processes that have a word in their command line, or begin it with that."""
     found = []
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
@@ -191,7 +191,7 @@ def alive(word: str) -> list[int]:
                 line = (path / "cmdline").read_bytes()
             except OSError:
                 continue
-            if word.encode() in line:
+            if line.startswith(word.encode()) if first else word.encode() in line:
                 found.append(int(path.name))
     return found
 
@@ -285,9 +285,10 @@ def test_a_sandbox_ends_with_the_process_that_started_it(box: Sandbox, place: Pl
     code = f"import subprocess; subprocess.run({command!r})"
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         until = monotonic() + 10
-        while not alive(word) and monotonic() < until:
+        # Before the command runs, bubblewrap has not asked for its end yet.
+        while not alive(f"sleep\0{word}", first=True) and monotonic() < until:
             sleep(0.02)
-        assert alive(word)
+        assert alive(f"sleep\0{word}", first=True)
         process.send_signal(signal.SIGKILL)
     until = monotonic() + 5
     while alive(word) and monotonic() < until:
