@@ -6,6 +6,7 @@ import pytest
 
 from ..project import (
     context,
+    dataset,
     errors,
     evaluation,
     features,
@@ -152,10 +153,28 @@ def test_a_useless_feature_shows_in_the_importance(split, params_):
     x["useless"] = generator.standard_normal(len(x))
     quick = context.Context(0)
     with seeding.deterministic(quick):
-        found = evaluation.importance(x, split.train[schema.TARGET], params_, quick)
+        found = evaluation.importance(
+            x, split.train[schema.TARGET], np.arange(len(x)), params_, quick
+        )
     useful = [value for name, value in found.items()
               if name not in {"importance.useless", "importance.noise"}]  # fmt: skip
     assert found["importance.useless"] < min(useful)
+
+
+def test_rows_that_belong_together_are_in_one_fold(rows, monkeypatch):
+    """A search or an importance that met a patient's other rows would judge by memory."""
+    apart = list(evaluation.folds(dataset.together(rows), np.random.default_rng(0)))
+    rows = rows.assign(group=np.arange(len(rows)) // 3 % 7)
+    monkeypatch.setattr(schema, "SPLIT_BY", "group", raising=False)
+    together = list(evaluation.folds(dataset.together(rows), np.random.default_rng(0)))
+    for inside, outside in together:
+        assert not set(rows.group[inside]) & set(rows.group[outside])
+        assert outside.any()
+    for drawn in (apart, together):  # each row is judged once
+        assert (sum(outside.astype(int) for _, outside in drawn) == 1).all()
+    few = dataset.together(rows[rows.group < evaluation.FOLDS - 1])
+    with pytest.raises(errors.UserError, match=r"need 5 values of schema\.SPLIT_BY, not 4"):
+        next(evaluation.folds(few, np.random.default_rng(0)))
 
 
 def test_groups_too_small_or_of_one_label_are_left_out(split, params_, outcome):

@@ -160,6 +160,11 @@ def _key() -> str:
     return str(getattr(schema, "SPLIT_BY", schema.IDENTIFIER))
 
 
+def together(rows: pd.DataFrame) -> np.ndarray:
+    """Return a number for each row, from 0 on, the same for rows that no split may part."""
+    return pd.factorize(rows[_key()], use_na_sentinel=False)[0]
+
+
 def read(settings: Settings) -> Split:
     """Return the prepared rows. Raises UserError unless they are what the manifest records."""
     manifest = verified(settings)

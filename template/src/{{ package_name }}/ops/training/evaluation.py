@@ -14,7 +14,7 @@ from ..core.errors import UserError
 from ..core.project import features, model, schema
 from ..core.seeding import deterministic
 from ..core.settings import Params
-from ..data.dataset import Split
+from ..data.dataset import Split, together
 from ..data.features import by_feature
 
 PERMUTATIONS, FOLDS = 10, 5
@@ -72,7 +72,7 @@ def run(
             say(f"comparing: the simpler model, and importance over {FOLDS} folds")
             simple = model.baseline(x, y, context.beside())
             found[f"baseline.{metric}"] = quality(simple, x_held, y_held, params)
-            found |= importance(x, y, params, context.beside())
+            found |= importance(x, y, together(split.train), params, context.beside())
     return Outcome(fitted, found, scores, y_held)
 
 
@@ -173,14 +173,25 @@ def _refuse_personal(kind: str, groups: set[str], rows: pd.DataFrame) -> None:
             )
 
 
-def folds(rows: int, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield of each fold, drawn by chance, which rows are outside of it and which are in it."""
-    drawn = generator.permutation(rows) % FOLDS
+def folds(
+    groups: np.ndarray, generator: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield of each fold, drawn by chance, which rows are outside of it and which are in it.
+
+    `groups` has each row's number, shape (rows,): rows of one are in one fold. Raises UserError
+    where there are fewer groups than folds.
+    """
+    count = len(np.unique(groups))
+    if count < FOLDS:
+        raise UserError(f"{FOLDS} folds need {FOLDS} values of schema.SPLIT_BY, not {count}")
+    drawn = (generator.permutation(count) % FOLDS)[groups]
     for fold in range(FOLDS):
         yield drawn != fold, drawn == fold
 
 
-def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) -> dict[str, float]:
+def importance(
+    x: pd.DataFrame, y: pd.Series, groups: np.ndarray, params: Params, context: Context
+) -> dict[str, float]:
     """Return how much of the gate's metric each feature carries, beside one of pure noise.
 
     Permutation importance (Breiman, Random Forests, 2001), cross-validated over five folds of the
@@ -191,7 +202,7 @@ def importance(x: pd.DataFrame, y: pd.Series, params: Params, context: Context) 
     x = x.assign(**{NOISE: generator.standard_normal(len(x))})
     parts = by_feature(x)
     drops: dict[str, list[float]] = {name: [] for name in parts}
-    for inside, outside in folds(len(x), generator):
+    for inside, outside in folds(groups, generator):
         fitted = fit(x[inside], y[inside], params.model, context)
         x_out, y_out = x[outside], y[outside]
         before = quality(fitted, x_out, y_out, params)

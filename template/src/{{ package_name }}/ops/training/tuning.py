@@ -35,7 +35,7 @@ def tune(settings: Settings, say: Callable[[str], None] = lambda _: None) -> lis
         for values in itertools.product(*model.SEARCH.values())
     ]
     x, y = evaluation.matrix(split.train)
-    judge = partial(_judge, x, y, params, context)
+    judge = partial(_judge, x, y, dataset.together(split.train), params, context)
 
     def report(number: int, result: dict[str, Any]) -> None:
         say(f"  {number + 1}/{len(combinations)}  {result['mean']:.4f}  {result['params']}")
@@ -109,13 +109,18 @@ def backtest(settings: Settings) -> list[str]:
 
 
 def _judge(
-    x: pd.DataFrame, y: pd.Series, params: Params, context: Context, chosen: dict[str, Any]
+    x: pd.DataFrame,
+    y: pd.Series,
+    groups: np.ndarray,
+    params: Params,
+    context: Context,
+    chosen: dict[str, Any],
 ) -> dict[str, Any]:
     """Judge one combination. It comes out the same in whatever process, after whatever others."""
     generator = np.random.default_rng(params.seed)
     found = []
     with deterministic(context):
-        for inside, outside in evaluation.folds(len(x), generator):
+        for inside, outside in evaluation.folds(groups, generator):
             fitted = evaluation.fit(x[inside], y[inside], {**params.model, **chosen}, context)
             found.append(evaluation.quality(fitted, x[outside], y[outside], params))
     return {"params": chosen, "mean": float(np.mean(found)), "std": float(np.std(found))}
