@@ -1,6 +1,8 @@
 """Drift: a shifted column is found and named, chance is not taken for a shift, no row is kept."""
 
+import base64
 import json
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pandas as pd
@@ -161,9 +163,24 @@ def test_text_in_a_column_of_numbers_counts_as_missing(rows, trained):
 def test_the_page_stands_alone_with_a_plot_for_each_column(rows, trained, monkeypatch):
     report = compared({name: trained[name] for name in ("bmi", "sex")}, rows)
     page = drift.page(report, "a <title>")
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/svg+xml;base64,") == 2
     assert "a &lt;title&gt;" in page
     assert "http" not in page
     monkeypatch.setattr(drift, "SHOWN", 1)
-    assert drift.page(report, "of many columns").count("data:image/png;base64,") == 1
+    assert drift.page(report, "of many columns").count("data:image/svg+xml;base64,") == 1
     assert report.drifted == []
+
+
+def test_a_plot_has_names_as_they_are_in_any_script(recwarn):
+    # Formulas to matplotlib, letters that its font lacks, and what would be markup.
+    names = ["$5 to $10", r"$\frac$", "りんご 🍎", "<b>&"]
+    moved = distributions.Column(
+        names[1], 0.1, 0.5, 0.0, drifted=False, bins=names, shares=[(0.25, 0.25)] * 4
+    )
+    page = drift.page(distributions.Report(4, 4, [moved]), "of any table")
+    picture = base64.b64decode(page.partition("svg+xml;base64,")[2].partition('"')[0])
+    written = {
+        text.text for text in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")
+    }
+    assert {*names, f"{names[1]}: psi 0.100"} <= written
+    assert not recwarn.list

@@ -1,8 +1,11 @@
 """The pictures of a run, for each kind of task."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from ..project import dataset, evaluation, plots
 
@@ -40,6 +43,18 @@ def test_two_classes_with_names_are_calibrated_by_the_second(monkeypatch, known)
     (_, drawn) = found["calibration"].axes[0].lines
     assert drawn.get_ydata()[0] == 0
     assert drawn.get_ydata()[-1] == 1
+
+
+def test_a_name_is_no_formula():
+    labels = pd.Series(["$5 to $10", r"$\frac$", r"$\frac$"])
+    figures = [
+        plots.confusion(labels, labels.to_numpy()),
+        plots.bars({rf"slice.price.{name}.f1": 0.3 for name in labels}, "slice.", "$"),
+    ]
+    for figure in figures:
+        figure.savefig(io.BytesIO())
+        for text in figure.findobj(Text):
+            assert not text.get_parse_math()
 
 
 def test_the_confusion_counts_every_row_once():

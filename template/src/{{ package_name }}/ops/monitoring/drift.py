@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
@@ -25,16 +26,21 @@ def page(report: Report, title: str) -> str:
 
 def _plot(column: Column) -> str:
     """Draw both distributions; return the picture as a data address."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    places = np.arange(len(column.bins))
-    axes.bar(places - 0.2, [p for p, _ in column.shares], 0.4, label="training")
-    axes.bar(places + 0.2, [q for _, q in column.shares], 0.4, label="now")
-    axes.set_xticks(places, column.bins, rotation=45, ha="right", fontsize=7)
-    axes.set_title(f"{column.name}: psi {column.psi:.3f}{', drifted' if column.drifted else ''}")
-    axes.legend()
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=80)
-    return "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
+    # The browser writes the names, as text, by fonts for any script; here one may lack a letter.
+    with rc_context({"svg.fonttype": "none", "text.parse_math": False}), catch_warnings():
+        filterwarnings("ignore", "Glyph [0-9]+")
+        figure = Figure(figsize=(6, 3), layout="constrained")
+        axes = figure.subplots()
+        places = np.arange(len(column.bins))
+        axes.bar(places - 0.2, [p for p, _ in column.shares], 0.4, label="training")
+        axes.bar(places + 0.2, [q for _, q in column.shares], 0.4, label="now")
+        axes.set_xticks(places, column.bins, rotation=45, ha="right", fontsize=7)
+        drifted = ", drifted" if column.drifted else ""
+        axes.set_title(f"{column.name}: psi {column.psi:.3f}{drifted}")
+        axes.legend()
+        figure.savefig(picture, format="svg")
+    return "data:image/svg+xml;base64," + base64.b64encode(picture.getvalue()).decode()

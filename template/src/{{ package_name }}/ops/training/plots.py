@@ -1,5 +1,6 @@
 """The pictures that go with a run."""
 
+import warnings
 from collections.abc import Mapping
 
 import matplotlib as mpl
@@ -13,6 +14,9 @@ from ..data import dataset
 from .evaluation import highest
 
 mpl.use("Agg")
+# Classes and groups have names, not formulas: "$5 to $10". A letter that the font lacks is a box.
+mpl.rcParams["text.parse_math"] = False
+warnings.filterwarnings("ignore", "Glyph [0-9]+")
 
 
 def figures(
