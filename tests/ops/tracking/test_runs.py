@@ -10,7 +10,38 @@ import pytest
 from sqlalchemy import make_url
 
 from ..conftest import ROOT
-from ..project import errors, runs, settings
+from ..project import dataset, errors, runs, settings
+
+NAMES = [
+    "roc_auc",
+    "slice.age.(40, 55].f1",
+    "slice.age.<40.f1",
+    "slice.age.>40.f1",
+    "slice.price.$5 | 50 %.f1",
+    "slice.sort.größe ♂.f1",
+    "slice.path.a//b/../c.f1",
+    "slice.text." + "long " * 99,
+    "slice.text." + "long " * 98,
+    *(f"slice.shop.{number}.f1" for number in range(1000)),
+]
+
+
+def test_a_run_measures_under_names_that_mlflow_takes(workplace, tmp_path):
+    """It refuses brackets, which the groups of `pandas.cut` have, and a thousand names at once."""
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    config = workplace.config.model_copy(update={"var_dir": tmp_path, "tracking_uri": address})
+    trained = runs.manifest_of(runs.connect(workplace.config), workplace.trained.run_id)
+    manifest = trained.model_copy(update={"metrics": dict.fromkeys(NAMES, 0.5)})
+    client = runs.connect(config)
+    with runs.run(config, client, "names") as record:
+        record.report(1, dict.fromkeys(NAMES[:5], 0.5))
+        record.log(manifest, dataset.verified(workplace.config), {})
+    called = runs.taken(NAMES)
+    assert len({*called.values()}) == len(NAMES)
+    assert called["roc_auc"] == "roc_auc"
+    assert called["slice.age.(40, 55].f1"] == "slice.age._40_ 55_.f1"
+    fit = {f"fit.{called[name]}" for name in NAMES[:2]}
+    assert {*called.values()} | fit <= {*client.get_run(record.run_id).data.metrics}
 
 
 @pytest.mark.parametrize("folder", ["a?b", "50% done", "50%25", "C# code", "o'brien", "a b:c@d"])

@@ -177,6 +177,24 @@ def test_rows_that_belong_together_are_in_one_fold(rows, monkeypatch):
         next(evaluation.folds(few, np.random.default_rng(0)))
 
 
+def test_groups_are_named_as_text_whatever_they_are(split, params_, outcome, monkeypatch):
+    """Intervals, and rows that are in none of them."""
+    half = len(split.holdout) // 2
+    halves = pd.cut(pd.Series(range(2 * half)), [-1, half - 1])
+    rows = split.holdout.head(2 * half)
+    kinds = {"part": halves.to_numpy(), "open": halves.astype(str).where(halves.notna()).to_numpy()}
+    monkeypatch.setattr(schema, "groups", lambda rows: pd.DataFrame(kinds, index=rows.index))
+    slices = params_.gate.slices.model_copy(update={"rows": 1})
+    lenient = params_.model_copy(
+        update={"gate": params_.gate.model_copy(update={"slices": slices})}
+    )
+    found = evaluation.sliced(rows, rows[schema.TARGET], outcome.scores[: len(rows)], lenient)
+    metric = params_.gate.metric
+    for kind in kinds:
+        assert f"slice.{kind}.(-1.0, {half - 1:.1f}].{metric}" in found
+        assert f"slice.{kind}.missing.{metric}" in found
+
+
 def test_groups_too_small_or_of_one_label_are_left_out(split, params_, outcome):
     rows = split.holdout.head(params_.gate.slices.rows - 1)
     labels = rows[schema.TARGET]

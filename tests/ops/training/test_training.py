@@ -30,6 +30,7 @@ from ..project import (
     features,
     files,
     flavor,
+    gate,
     golden,
     manifest,
     model,
@@ -77,6 +78,15 @@ def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_p
     assert len(pins) > 10
     assert all(f"\n{pin}" in f"\n{locked}" for pin in pins)
     assert loaded.manifest.model_digest in (loaded.folder / "model_card.md").read_text()
+
+
+def test_the_card_has_a_row_for_each_metric_whatever_its_name(workplace):
+    named = {"slice.size.<5 | 5>\n.f1": 0.25}
+    renamed = workplace.trained.manifest.model_copy(update={"metrics": named})
+    weak = gate.Check(name="quality in size 1|2", passed=False, detail="a|b")
+    card = bundle.card(renamed, [weak])
+    assert card.endswith("| slice.size.&lt;5 \\| 5&gt; .f1 | 0.2500 |\n")
+    assert "| quality in size 1\\|2 | **failed** | a\\|b |\n" in card
 
 
 def test_mlflow_itself_can_load_the_registered_model(workplace, inputs, monkeypatch):

@@ -6,13 +6,17 @@ Settings.mirrors names trackers that get a copy of each run.
 import json
 import logging
 import os
+import posixpath
+import re
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -178,13 +182,14 @@ class Record:
     @explained
     def steps(self, steps: Sequence[Step]) -> None:
         """Log each metric that the fit reported as `fit.<name>`."""
-        found = [
-            Metric(f"fit.{name}", value, step.milliseconds, step.number)
-            for step in steps
-            for name, value in step.metrics.items()
-        ]
-        for start in range(0, len(found), 1000):  # as many as MLflow takes at once
-            self.client.log_batch(self.run_id, metrics=found[start : start + 1000])
+        called = taken(f"fit.{name}" for step in steps for name in step.metrics)
+        self._measure(
+            [
+                Metric(called[f"fit.{name}"], value, step.milliseconds, step.number)
+                for step in steps
+                for name, value in step.metrics.items()
+            ]
+        )
         self._copy(lambda mirror: mirror.steps(steps))
 
     @explained
@@ -192,9 +197,11 @@ class Record:
         """Log params, metrics, tags, features' costs in ms, and the data sets by their hashes."""
         self.flush()
         when = int(manifest.created.timestamp() * 1000)
+        found = measured(manifest, costs)
+        called = taken(found)
+        self._measure([Metric(called[name], value, when, 0) for name, value in found.items()])
         self.client.log_batch(
             self.run_id,
-            metrics=[Metric(*pair, when, 0) for pair in measured(manifest, costs).items()],
             params=[Param(name, str(value)) for name, value in flatten(manifest.params).items()],
             tags=[
                 RunTag("mlflow.source.git.commit", manifest.code.commit or ""),
@@ -203,9 +210,9 @@ class Record:
         )
         inputs = []
         contexts = zip(("training", "holdout"), data.files.items(), strict=True)
-        for context, (name, sha256) in contexts:
+        for context, (name, digest) in contexts:
             profile = json.dumps({"rows": data.rows[name]})
-            table = Dataset(name, sha256[:36], "code", data.source, profile=profile)
+            table = Dataset(name, digest[:36], "code", data.source, profile=profile)
             inputs.append(DatasetInput(table, [InputTag("mlflow.data.context", context)]))
         self.client.log_inputs(self.run_id, inputs)
         self._copy(lambda mirror: mirror.log(manifest, data, costs))
@@ -221,6 +228,10 @@ class Record:
         """Close the run: FINISHED, FAILED or KILLED."""
         self.client.set_terminated(self.run_id, status)
         self._copy(lambda mirror: mirror.end(status))
+
+    def _measure(self, found: list[Metric]) -> None:
+        for start in range(0, len(found), 1000):  # as many as MLflow takes at once
+            self.client.log_batch(self.run_id, metrics=found[start : start + 1000])
 
     def _copy(self, job: Callable[[Any], None]) -> None:
         for name, mirror in list(self.mirrors.items()):
@@ -240,6 +251,23 @@ class Record:
 def measured(manifest: Manifest, costs: Mapping[str, float]) -> dict[str, float]:
     """Return all that a run measured, by name: its metrics, and `cost.<feature>` in ms."""
     return {**manifest.metrics, **{f"cost.{name}": ms for name, ms in costs.items()}}
+
+
+def taken(names: Iterable[str]) -> dict[str, str]:
+    """Return what each metric is called in MLflow, which takes letters, digits and ` _-.:/` only.
+
+    `_` stands for all else, such as the brackets of a group `(40, 55]`. Where two would be one,
+    such as `<40` and `>40`, a part of its own hash follows each.
+    """
+    known = {name: re.sub(r"[^/\w.\- :]", "_", name)[:240] for name in names}
+    for name, short in known.items():
+        if posixpath.normpath(short) != short:  # it would be another file's path
+            known[name] = short.replace("/", "_")
+    many = Counter(known.values())
+    return {
+        name: f"{short} {sha256(name.encode()).hexdigest()[:6]}" if many[short] > 1 else short
+        for name, short in known.items()
+    }
 
 
 def tags(manifest: Manifest) -> dict[str, str]:

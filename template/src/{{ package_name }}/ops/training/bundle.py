@@ -1,5 +1,6 @@
 """A run's bundle: the model, and all that serving needs to know of it."""
 
+import html
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -181,13 +182,21 @@ def input_columns() -> list[str]:
     return [*schema.Inputs.to_schema().columns]
 
 
+def _cell(text: str) -> str:
+    """Return what a table of Markdown shows as this text, in one line."""
+    return " ".join(html.escape(text, quote=False).replace("|", "\\|").split())
+
+
 def card(manifest: Manifest, checks: list[Check]) -> str:
     """Return the model card (Mitchell et al., Model Cards for Model Reporting, 2019)."""
     rows = "\n".join(
-        f"| {check.name} | {'passed' if check.passed else '**failed**'} | {check.detail} |"
+        f"| {_cell(check.name)} | {'passed' if check.passed else '**failed**'} "
+        f"| {_cell(check.detail)} |"
         for check in checks
     )
-    metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in manifest.metrics.items())
+    metrics = "\n".join(
+        f"| {_cell(name)} | {value:.4f} |" for name, value in manifest.metrics.items()
+    )
     return f"""# {NAME}
 
 {(model.__doc__ or "").splitlines()[0]}

@@ -18,7 +18,7 @@ from ..data.dataset import Split, together
 from ..data.features import by_feature
 
 PERMUTATIONS, FOLDS = 10, 5
-NOISE = "noise"
+NOISE, MISSING = "noise", "missing"
 # Words of so few letters say nothing of a person: they may be in a group's name by chance.
 SHORT = 3
 # Metrics that take fits of their own: of the simpler model, and of ones with a column of noise.
@@ -140,11 +140,15 @@ def highest(scores: np.ndarray) -> np.ndarray:
 def sliced(
     rows: pd.DataFrame, labels: pd.Series, scores: np.ndarray, params: Params
 ) -> dict[str, float]:
-    """Judge every group of schema.groups that is large enough and whose labels differ."""
+    """Judge every group of schema.groups that is large enough and whose labels differ.
+
+    Rows of no group of a kind are one, too.
+    """
     found = {}
     gate = params.gate
-    for kind, groups in schema.groups(rows).items():
-        _refuse_personal(str(kind), set(map(str, groups)), rows)
+    for kind, given in schema.groups(rows).items():
+        groups = given.astype(object).where(given.notna(), MISSING).astype(str)
+        _refuse_personal(str(kind), {*groups}, rows)
         compared = []
         for group in sorted(groups.unique()):
             member = (groups == group).to_numpy()
