@@ -177,6 +177,21 @@ def test_rows_that_belong_together_are_in_one_fold(rows, monkeypatch):
         next(evaluation.folds(few, np.random.default_rng(0)))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, None])
+@pytest.mark.parametrize("of_all", [True, False])
+def test_a_metric_that_is_no_finite_number_is_said(split, params_, monkeypatch, value, of_all):
+    """It could neither be compared by the gate nor found equal by `reproduce`."""
+    whole, known = len(split.holdout), model.metrics
+    said = "gave .* for odd; it" if of_all else "gave .* for odd of .*; it"
+
+    def metrics(y, scores):
+        return {**known(y, scores), "odd": value if (len(y) >= whole) == of_all else 1.0}
+
+    monkeypatch.setattr(model, "metrics", metrics)
+    with pytest.raises(errors.UserError, match=said):
+        evaluation.run(split, params_, comparisons=False)
+
+
 def test_groups_are_named_as_text_whatever_they_are(split, params_, outcome, monkeypatch):
     """Intervals, and rows that are in none of them."""
     half = len(split.holdout) // 2

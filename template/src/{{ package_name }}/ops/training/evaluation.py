@@ -1,8 +1,10 @@
 """The part of a run that must come out the same every time: fit, score, judge. No tracking here."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -86,13 +88,21 @@ def quality(fitted: Any, x: pd.DataFrame, y: pd.Series, params: Params) -> float
     return _metrics(y, predict(fitted, x), params)[params.gate.metric]
 
 
-def _metrics(y: pd.Series, scores: np.ndarray, params: Params) -> dict[str, float]:
-    """Return the model's metrics. Raises UserError where the gate's are not among them."""
-    found: dict[str, float] = model.metrics(y, scores)
+def _metrics(y: pd.Series, scores: np.ndarray, params: Params, rows: str = "") -> dict[str, float]:
+    """Return the model's metrics on `rows`, which a message names.
+
+    Raises UserError where the gate's are not among them, or one is not a finite number.
+    """
+    found: dict[str, Any] = model.metrics(y, scores)
     asked = {"metric": params.gate.metric, "fairness.metric": params.gate.fairness.metric}
     for key, name in asked.items():
         if name not in found:
             raise UserError(f"params.yaml: gate.{key} {name} is none of {', '.join(found)}")
+    for name, value in found.items():
+        if not (isinstance(value, Real) and math.isfinite(value)):
+            raise UserError(
+                f"model.metrics gave {value} for {name}{rows}; it must be a finite number"
+            )
     return found
 
 
@@ -154,7 +164,8 @@ def sliced(
             member = (groups == group).to_numpy()
             if member.sum() < gate.slices.rows or labels[member].nunique() < 2:  # noqa: PLR2004
                 continue
-            judged = model.metrics(labels[member], scores[member])
+            who = f" of {kind} {group}"
+            judged = _metrics(labels[member], scores[member], params, who)
             found[f"slice.{kind}.{group}.{gate.metric}"] = judged[gate.metric]
             compared.append(judged[gate.fairness.metric])
         if len(compared) > 1:
