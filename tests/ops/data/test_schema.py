@@ -331,3 +331,12 @@ def test_two_features_of_one_name_are_refused():
     twice.add(features.features.functions[features.features.names[0]])
     with pytest.raises(errors.UserError, match="two features"):
         twice.add(features.features.functions[features.features.names[0]])
+
+
+def test_no_feature_takes_the_place_of_what_it_is_judged_by():
+    def noise(rows):
+        """Decibels, say."""
+        return rows[NUMBERS[0]]
+
+    with pytest.raises(errors.UserError, match="no feature may be named noise"):
+        type(features.features)().add(noise)

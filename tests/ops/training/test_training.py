@@ -80,6 +80,14 @@ def test_the_registered_model_is_the_run_s_with_the_lock_s_pins(workplace, tmp_p
     assert loaded.manifest.model_digest in (loaded.folder / "model_card.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("doc", "line"), [(None, settings.NAME), ("\n    What it is.\n\n    More.\n", "What it is.")]
+)
+def test_the_card_says_what_the_model_is(workplace, monkeypatch, doc, line):
+    monkeypatch.setattr(model, "__doc__", doc)
+    assert bundle.card(workplace.trained.manifest, []).splitlines()[2] == line
+
+
 def test_the_card_has_a_row_for_each_metric_whatever_its_name(workplace):
     named = {"slice.size.<5 | 5>\n.f1": 0.25}
     renamed = workplace.trained.manifest.model_copy(update={"metrics": named})

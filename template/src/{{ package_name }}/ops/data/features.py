@@ -11,6 +11,8 @@ from ..core.project import schema
 
 # Between a block's name and those of its columns.
 DOT = "."
+# The feature of chance that is put beside the others to judge them.
+NOISE = "noise"
 Feature = Callable[[pd.DataFrame], pd.Series | pd.DataFrame]
 
 
@@ -34,6 +36,8 @@ class Features:
         name = function.__name__
         if name in self.functions:
             raise UserError(f"two features are named {name}; rename one in features.py")
+        if name == NOISE:
+            raise UserError(f"no feature may be named {NOISE}: that is what they are compared with")
         self.functions[name] = function
         return function
 

@@ -1,6 +1,7 @@
 """A run's bundle: the model, and all that serving needs to know of it."""
 
 import html
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -199,7 +200,7 @@ def card(manifest: Manifest, checks: list[Check]) -> str:
     )
     return f"""# {NAME}
 
-{(model.__doc__ or "").splitlines()[0]}
+{(inspect.getdoc(model) or NAME).splitlines()[0]}
 
 - Made: {manifest.created:%Y-%m-%d %H:%M} UTC, commit `{manifest.code.commit}`
 - Digest: `{manifest.model_digest}`

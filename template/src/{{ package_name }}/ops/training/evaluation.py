@@ -17,10 +17,10 @@ from ..core.project import features, model, schema
 from ..core.seeding import deterministic
 from ..core.settings import Params
 from ..data.dataset import Split, together
-from ..data.features import by_feature
+from ..data.features import NOISE, by_feature
 
 PERMUTATIONS, FOLDS = 10, 5
-NOISE, MISSING = "noise", "missing"
+MISSING = "missing"
 # Words of so few letters say nothing of a person: they may be in a group's name by chance.
 SHORT = 3
 # Metrics that take fits of their own: of the simpler model, and of ones with a column of noise.

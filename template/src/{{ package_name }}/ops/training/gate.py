@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from ..core.settings import Params
+from ..data.features import NOISE
 from ..provenance.manifest import Manifest
-from .evaluation import NOISE
 
 UNMEASURED = "not measured by a quick training; train without --quick"
 
