@@ -212,6 +212,12 @@ def test_promote_lists_the_versions(run):
     assert out[1].endswith(", challenger, champion")
 
 
+def test_a_champion_is_retired_and_promoted_again(run):
+    assert run("retire")[1] == "no champion (was: version 1); releases go on\n"
+    assert "promote` once a version is registered" in run("evaluate")[2]
+    assert run("promote")[1].startswith("champion: version 1\n")
+
+
 def test_two_runs_are_compared_layer_by_layer(run, workplace):
     out = run("train", "--quick", "--no-register", "--set", "model.C=0.7")[1]
     second = re.search(r"^run: (\w+)", out, re.MULTILINE)[1]

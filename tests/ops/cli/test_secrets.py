@@ -23,6 +23,7 @@ COMMANDS = [
     ["explain", "in.csv"],
     ["promote"],
     ["rollback"],
+    ["retire"],
     ["reproduce"],
     ["compare", "latest", "champion"],
     ["export", "champion", "release"],

@@ -225,6 +225,34 @@ def test_the_champion_is_asked_again_when_the_holdout_changed(workplace, client,
     assert asked == ["score"]
 
 
+@pytest.mark.slow
+def test_a_champion_is_judged_by_its_own_code_on_the_columns_that_it_knows(
+    workplace, client, tmp_path
+):
+    """A new column must not end all trainings; rows of another question are for a person."""
+    recorded, now = workplace.trained.manifest, dataset.verified(workplace.config)
+    metric = workplace.config.params.gate.metric
+    config = workplace.config.model_copy(update={"data_dir": tmp_path})
+
+    def asked(change):
+        for name in now.files:
+            change(dataset.read_csv(workplace.config.data_dir / name, {})).to_csv(
+                tmp_path / name, index=False
+            )
+        hashes = {name: files.sha256_file(tmp_path / name) for name in now.files}
+        columns = [*pd.read_csv(tmp_path / record.HOLDOUT, nrows=0)]
+        made = now.model_copy(update={"columns": columns, "files": hashes})
+        files.write_json(tmp_path / "manifest.json", made.model_dump())
+        used = recorded.model_copy(update={"data": manifest.Data(source="", files=hashes)})
+        return train.champion_metric(config, client, used)
+
+    found = asked(lambda rows: rows.assign(later='"new", and\nmore'))
+    assert found == pytest.approx(recorded.metrics[metric], abs=1e-3)
+    without = schema.Inputs.to_schema().columns
+    with pytest.raises(errors.UserError, match=r"cannot be judged on these rows .* retire` it"):
+        asked(lambda rows: rows.drop(columns=next(iter(without))))
+
+
 def test_promote_rollback_and_promote_again(workplace, client):
     config, name = workplace.config, workplace.config.model_name
     first = registry.resolve(config, "champion").number
@@ -237,6 +265,15 @@ def test_promote_rollback_and_promote_again(workplace, client):
         with pytest.raises(errors.UserError, match="no earlier champion"):
             registry.rollback(config)
         assert registry.resolve(config, "champion").number == first
+        # After a retirement, what is promoted is the first again.
+        assert registry.retire(config) == first
+        for missing in (registry.retire, registry.rollback):
+            with pytest.raises(errors.UserError, match=r"has no .*champion"):
+                missing(config)
+        assert registry.promote(config, str(second))[1] is None
+        with pytest.raises(errors.UserError, match="no earlier champion"):
+            registry.rollback(config)
+        registry.promote(config, str(first))
         # Cut short between the alias and the list: the alias counts.
         registry.promote(config, str(second))
         client.set_registered_model_tag(name, registry.HISTORY, f"[{first}]")

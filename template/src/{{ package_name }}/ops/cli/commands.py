@@ -162,6 +162,14 @@ def rollback() -> None:
 
 
 @app.command()
+def retire() -> None:
+    """Have no champion: the next model answers another question."""
+    from ..tracking import registry
+
+    typer.echo(f"no champion (was: version {registry.retire(settings())}); releases go on")
+
+
+@app.command()
 def reproduce(
     run: Annotated[str, typer.Argument(help="latest, or the start of a run's id.")] = "latest",
     here: Annotated[

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from ..core.errors import UserError, without_secrets
-from ..core.files import load_json, private, read_file, write_file
+from ..core.files import load_json, private, read_file, write_file, write_json
 from ..core.project import schema
 from ..core.settings import NAME, Settings
 from ..core.settings import settings as load_settings
@@ -115,6 +115,26 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
         write_file(rows_file, text, 0o600 | shared)
     write_file(path, (made.model_dump_json(indent=2) + "\n").encode())
     return made
+
+
+def narrowed(settings: Settings, names: Collection[str], into: Path) -> Path:
+    """Return a folder with the prepared data, for a model that knows no columns but `names`.
+
+    It is `into`, or the project's own where there are no others.
+    """
+    manifest = verified(settings)
+    kept = [name for name in manifest.columns if name in names]
+    if kept == manifest.columns:
+        return settings.data_dir
+    files = {}
+    for name in manifest.files:
+        cells = read_csv(settings.data_dir / name, {})[kept]
+        text = cells.to_csv(index=False, lineterminator="\n").encode()
+        write_file(private(into) / name, text, 0o600)
+        files[name] = hashlib.sha256(text).hexdigest()
+    made = manifest.model_copy(update={"columns": kept, "files": files})
+    write_json(into / "manifest.json", made.model_dump())
+    return into
 
 
 def training_rows() -> pd.DataFrame:

@@ -134,6 +134,15 @@ def rollback(settings: Settings) -> tuple[Version, int]:
 
 
 @runs.explained
+def retire(settings: Settings) -> int:
+    """Have no champion any more, as before the first; return the number of the one that was."""
+    client = runs.connect(settings)
+    number = resolve(settings, CHAMPION, client).number
+    client.delete_registered_model_alias(settings.model_name, CHAMPION)
+    return number
+
+
+@runs.explained
 def sign(settings: Settings, reference: str) -> Version:
     """Sign a version, once its files proved to be those that were registered; return it."""
     client = runs.connect(settings)

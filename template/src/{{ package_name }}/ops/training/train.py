@@ -13,12 +13,12 @@ from filelock import FileLock, Timeout
 
 from ..core.context import Context
 from ..core.errors import UserError
-from ..core.files import private, sha256_folder
+from ..core.files import load_json, private, sha256_folder
 from ..core.project import features
-from ..core.settings import Settings
+from ..core.settings import NAME, Settings
 from ..data import dataset
 from ..data.dataset import Split
-from ..data.record import HOLDOUT
+from ..data.record import HOLDOUT, DataManifest
 from ..provenance import workspace
 from ..provenance.digest import value_digest
 from ..provenance.lock import lock_sha256
@@ -144,7 +144,8 @@ def champion_metric(
     """Return the champion's metric on the holdout of `manifest`; None without a champion.
 
     On the same holdout that is what its run recorded. On another one, or where that record cannot
-    be read, the champion is evaluated again, by its own code in its own environment.
+    be read, the champion is evaluated again, by its own code in its own environment: on the columns
+    that this code knows. Raises UserError where it cannot be, such as for rows of another schema.
     """
     from ..tracking import registry, runs
 
@@ -165,7 +166,15 @@ def champion_metric(
         with workspace.borrowed(settings.root, champion.commit, place / "code") as project:
             python = workspace.environment(project, settings)
             answer = place / "metrics.json"
-            asked = (str(bundle / "model"), str(settings.data_dir), str(answer))
-            workspace.run_task(python, project, "score", *asked)
+            known = load_json(project / "data" / "manifest.json", DataManifest).columns
+            rows = dataset.narrowed(settings, known, place / "data")
+            asked = (str(bundle / "model"), str(rows), str(answer))
+            try:
+                workspace.run_task(python, project, "score", *asked)
+            except UserError as error:
+                raise UserError(
+                    f"the champion, version {champion.number}, cannot be judged on these rows "
+                    f"({error}); if they are of another question, `{NAME} retire` it"
+                ) from None
         found: float = json.loads(answer.read_text(encoding="utf-8"))[metric]
         return found
