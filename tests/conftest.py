@@ -61,6 +61,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow tests first: one that takes minutes must not start when others end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Return one worker more than there are cores: the tests of engines mostly wait for them."""
     return (os.cpu_count() or 1) + 1
