@@ -212,10 +212,16 @@ def test_promote_lists_the_versions(run):
     assert out[1].endswith(", challenger, champion")
 
 
-def test_a_champion_is_retired_and_promoted_again(run):
-    assert run("retire")[1] == "no champion (was: version 1); releases go on\n"
-    assert "promote` once a version is registered" in run("evaluate")[2]
-    assert run("promote")[1].startswith("champion: version 1\n")
+def test_a_champion_is_retired_with_its_challenger_and_promoted_again(run, workplace):
+    config = workplace.config
+    try:
+        assert run("retire")[1] == "no champion (was: version 1); releases go on\n"
+        assert "promote` once a version is registered" in run("evaluate")[2]
+        assert "it registers what passes the gate" in run("promote")[2]
+        assert run("promote", "1")[1].startswith("champion: version 1\n")
+    finally:
+        for alias in ("champion", "challenger"):
+            runs.connect(config).set_registered_model_alias(config.model_name, alias, "1")
 
 
 def test_two_runs_are_compared_layer_by_layer(run, workplace):

@@ -248,9 +248,14 @@ def test_a_champion_is_judged_by_its_own_code_on_the_columns_that_it_knows(
 
     found = asked(lambda rows: rows.assign(later='"new", and\nmore'))
     assert found == pytest.approx(recorded.metrics[metric], abs=1e-3)
-    without = schema.Inputs.to_schema().columns
-    with pytest.raises(errors.UserError, match=r"cannot be judged on these rows .* retire` it"):
-        asked(lambda rows: rows.drop(columns=next(iter(without))))
+    gone = next(iter(schema.Inputs.to_schema().columns))
+    said = rf"cannot be judged on these rows \(.* no column {gone} any more\); .* retire` it"
+    with pytest.raises(errors.UserError, match=said):
+        asked(lambda rows: rows.drop(columns=gone))
+    with pytest.raises(
+        errors.UserError, match=r"cannot be judged .*separate process: .* retire` it"
+    ):
+        asked(lambda rows: rows.assign(**{gone: "no number"}))
 
 
 def test_promote_rollback_and_promote_again(workplace, client):
@@ -267,8 +272,8 @@ def test_promote_rollback_and_promote_again(workplace, client):
         assert registry.resolve(config, "champion").number == first
         # After a retirement, what is promoted is the first again.
         assert registry.retire(config) == first
-        for missing in (registry.retire, registry.rollback):
-            with pytest.raises(errors.UserError, match=r"has no .*champion"):
+        for missing in (registry.retire, registry.rollback, registry.promote):
+            with pytest.raises(errors.UserError, match=r"has no .*ch.*"):
                 missing(config)
         assert registry.promote(config, str(second))[1] is None
         with pytest.raises(errors.UserError, match="no earlier champion"):
@@ -283,7 +288,8 @@ def test_promote_rollback_and_promote_again(workplace, client):
             registry.rollback(config)
     finally:
         client.set_registered_model_tag(name, registry.HISTORY, f"[{first}]")
-        client.set_registered_model_alias(name, "champion", str(first))
+        for alias in ("champion", "challenger"):
+            client.set_registered_model_alias(name, alias, str(first))
         client.delete_model_version(name, str(second))
 
 

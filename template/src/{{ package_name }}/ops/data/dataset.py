@@ -120,10 +120,13 @@ def prepare(settings: Settings, *, accept: bool = False) -> DataManifest:
 def narrowed(settings: Settings, names: Collection[str], into: Path) -> Path:
     """Return a folder with the prepared data, for a model that knows no columns but `names`.
 
-    It is `into`, or the project's own where there are no others.
+    It is `into`, or the project's own where there are no others. Raises UserError where one of
+    `names` is gone.
     """
     manifest = verified(settings)
     kept = [name for name in manifest.columns if name in names]
+    if gone := [name for name in names if name not in kept]:
+        raise UserError(f"the data has no column {gone[0]} any more")
     if kept == manifest.columns:
         return settings.data_dir
     files = {}

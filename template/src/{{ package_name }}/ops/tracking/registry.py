@@ -135,10 +135,12 @@ def rollback(settings: Settings) -> tuple[Version, int]:
 
 @runs.explained
 def retire(settings: Settings) -> int:
-    """Have no champion any more, as before the first; return the number of the one that was."""
+    """Have no champion and no challenger, as before the first; return the champion's number."""
     client = runs.connect(settings)
     number = resolve(settings, CHAMPION, client).number
-    client.delete_registered_model_alias(settings.model_name, CHAMPION)
+    # The champion last: cut short, it can be done again.
+    for alias in (CHALLENGER, CHAMPION):
+        client.delete_registered_model_alias(settings.model_name, alias)
     return number
 
 

@@ -167,14 +167,14 @@ def champion_metric(
             python = workspace.environment(project, settings)
             answer = place / "metrics.json"
             known = load_json(project / "data" / "manifest.json", DataManifest).columns
-            rows = dataset.narrowed(settings, known, place / "data")
-            asked = (str(bundle / "model"), str(rows), str(answer))
             try:
+                rows = dataset.narrowed(settings, known, place / "data")
+                asked = (str(bundle / "model"), str(rows), str(answer))
                 workspace.run_task(python, project, "score", *asked)
             except UserError as error:
                 raise UserError(
                     f"the champion, version {champion.number}, cannot be judged on these rows "
-                    f"({error}); if they are of another question, `{NAME} retire` it"
+                    f"({error}); if rows, split or question are others now, `{NAME} retire` it"
                 ) from None
         found: float = json.loads(answer.read_text(encoding="utf-8"))[metric]
         return found
