@@ -47,4 +47,5 @@ if [ "$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4000000 ] 2>/de
 fi
 
 cd "$ROOT"
-exec "$VENV/bin/python" -m pytest --numprocesses auto --dist loadgroup -m "$select" "$@"
+exec "$VENV/bin/python" -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder \
+    -m "$select" "$@"

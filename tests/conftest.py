@@ -62,8 +62,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow tests first: one that takes minutes must not start when others end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Put the longest first, then what is slow: none of minutes is to start when others end.
+
+    Those of containers wait for their engine half of the time, beside those of options, which
+    compute.
+    """
+    long = {"test_compose.py", "test_images.py", "test_options.py"}
+    items.sort(
+        key=lambda item: (item.path.name not in long, item.get_closest_marker("slow") is None)
+    )
 
 
 def pytest_xdist_auto_num_workers() -> int:
