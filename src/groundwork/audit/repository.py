@@ -12,9 +12,11 @@ from .model import UNREAD, Check, Finding, Status
 from .readers import locks, manifests
 from .readers.containers import Container, Dockerfile, compose, dockerfile, workloads
 from .readers.documents import CI, CONTAINERS, documents, is_manifest
+from .readers.facts import modules
+from .readers.imports import imported
 from .readers.locks import Lock, compiled
 from .readers.needs import DEPENDENCIES, Declared, Need
-from .readers.python import CELLS, NOTEBOOK, PYTHON, Module, Notebook, notebook, parse
+from .readers.python import CELLS, NOTEBOOK, PYTHON, Module, Notebook, notebook
 from .readers.workflows import OTHERS, Workflow, github, gitlab
 
 if TYPE_CHECKING:
@@ -30,10 +32,13 @@ PROSE = ("*.md", "*.rst", "*.adoc", "README*")
 class Audited:
     """A repository that checks ask. Everything is read on first use."""
 
-    def __init__(self, root: Path, exceptions: Exceptions | None = None) -> None:
-        """List the repository's files."""
+    def __init__(
+        self, root: Path, exceptions: Exceptions | None = None, processes: int = 1
+    ) -> None:
+        """List the repository's files; of many modules, so many processes read them."""
         self.files = Files(root)
         self.exceptions = exceptions
+        self.processes = processes
         self._texts: dict[str, str | None] = {}
         self._outcomes: dict[str, tuple[Status, list[Finding]]] = {}
 
@@ -91,15 +96,14 @@ class Audited:
     @cached_property
     def modules(self) -> list[Module]:
         """The Python files."""
+        read = [(path, self.files.content(path, PYTHON)) for path in self.files.named("*.py")]
+        sources = [(path, content) for path, content in read if content is not None]
         found = []
-        for path in self.files.named("*.py"):
-            content = self.files.content(path, PYTHON)
-            if content is None:
-                continue
-            try:
-                found.append(Module(path, parse(content)))
-            except ValueError as error:
-                self.files.not_read(path, PYTHON, str(error))
+        for (path, _), module in zip(sources, modules(sources, self.processes), strict=True):
+            if isinstance(module, Module):
+                found.append(module)
+            else:
+                self.files.not_read(path, PYTHON, module)
         return found
 
     @cached_property
@@ -215,12 +219,7 @@ class Audited:
     @cached_property
     def imports(self) -> set[str]:
         """The first names of everything that the code imports, tests left out."""
-        return {
-            name.partition(".")[0]
-            for module in self.code
-            for name in module.names.values()
-            if not name.startswith(".")
-        }
+        return {name for module in self.code for name in imported(module)}
 
 
 def _only(text: str) -> Any:  # noqa: ANN401

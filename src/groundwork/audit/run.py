@@ -67,27 +67,33 @@ def percent(results: Collection[Result]) -> int:
     return passed * 100 // len(counted) if counted else 100
 
 
-def opened(root: Path, today: date | None = None) -> Audited:
+def opened(root: Path, today: date | None = None, processes: int = 1) -> Audited:
     """Return a repository with its exceptions read."""
     if not isinstance(root, Path):  # repo-review lists the checks, or reads over the network
         with tempfile.TemporaryDirectory() as nothing:
             return Audited(Path(nothing))
-    repo = Audited(root)
+    repo = Audited(root, processes=processes)
     day = today or datetime.now(UTC).date()
     repo.exceptions = exceptions(repo.files, checks().keys(), day)
     return repo
 
 
-def audit(folder: Path, *, today: date | None = None, select: Collection[str] = ()) -> Report:
+def audit(
+    folder: Path,
+    *,
+    today: date | None = None,
+    select: Collection[str] = (),
+    processes: int = 1,
+) -> Report:
     """Audit a folder, whose files are read and never run.
 
-    `select` names checks by id, or by the letters of a family. Raises UserError where the folder
-    or a check is not there.
+    `select` names checks by id, or by the letters of a family. Many Python files are read by so
+    many `processes`. Raises UserError where the folder or a check is not there.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give the path of a repository")
     day = today or datetime.now(UTC).date()
-    repo, known = opened(folder, day), checks()
+    repo, known = opened(folder, day, processes), checks()
     short = {name.rstrip("0123456789") for name in known}
     if unknown := sorted(set(select) - known.keys() - short):
         raise UserError(f"there is no check {', '.join(unknown)}; see docs/reference/checks.md")

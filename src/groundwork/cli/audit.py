@@ -1,5 +1,6 @@
 """`groundwork audit` and `groundwork checks`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +70,7 @@ def audit(  # noqa: PLR0913
     with working("audit", len(paths)) as work:
         for path in paths:
             work.on(f"audit {path}")
-            reports.append(audited(path, select=select or ()))
+            reports.append(audited(path, select=select or (), processes=os.cpu_count() or 1))
             work.done()
     _write(reports, sarif_file, html, badge_file)
     if json:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from groundwork.audit.model import Check, Finding
 from groundwork.audit.readers.documents import CI, CONFIGURATION, CONTAINERS
+from groundwork.audit.readers.facts import fact, facts
 from groundwork.audit.readers.needs import DEPENDENCIES
 from groundwork.audit.readers.python import CELLS, NOTEBOOK, PYTHON, Module
 from groundwork.audit.readers.secrets import assigned, secrets
@@ -102,21 +103,24 @@ class ParametersInFile(Configuration):
             *("ml_collections", "draccus", "plac", "configparser", "environs", "decouple"),
         }
     )
-    TRAINS = re.compile(r"(^|\.)(fit|fit_transform|backward|fit_generator|Trainer)$")
 
     def applies(self, repo: Audited) -> bool:
         """Return whether modules train something; a notebook is its own record."""
-        return any(
-            self.TRAINS.search(name)
-            for module in repo.code
-            if module.path.endswith(".py")
-            for name, _ in module.calls
-        )
+        return any(_trains(one) for one in repo.code if one.path.endswith(".py"))
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return whether there is neither such a file nor a library for options."""
         if not repo.files.has(*self.FILES) and not repo.imports & self.OPTIONS:
             yield Finding("", 0, "no file of parameters, and no options on a command line")
+
+
+TRAINS = re.compile(r"(^|\.)(fit|fit_transform|backward|fit_generator|Trainer)$")
+
+
+@fact
+def _trains(module: Module) -> bool:
+    """Return whether a module trains something."""
+    return any(TRAINS.search(name) for name, _ in module.calls)
 
 
 class EnvironmentDocumented(Configuration):
@@ -141,25 +145,29 @@ class EnvironmentDocumented(Configuration):
 
     def applies(self, repo: Audited) -> bool:
         """Return whether the code cannot do without a variable."""
-        return any(True for module in repo.code for _ in _required(module))
+        return any(_required(module) for module in repo.code)
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return variables without a default that no such file names."""
         texts = "\n".join(repo.text(path) for path in repo.files.named(*self.PLACES))
         for module in repo.code:
-            for node, name in _required(module):
+            for line, name in _required(module):
                 if not self.GIVEN.match(name) and not re.search(rf"\b{re.escape(name)}\b", texts):
-                    yield Finding(module.path, module.line(node), f"needs {name}, named nowhere")
+                    yield Finding(module.path, line, f"needs {name}, named nowhere")
 
 
-def _required(module: Module) -> Iterator[tuple[ast.AST, str]]:
-    """Yield each read of `os.environ["NAME"]`, unless the module sets that name itself."""
+@facts
+def _required(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of each read of `os.environ["NAME"]`.
+
+    What a module sets itself is left out.
+    """
     found, own = [], set()
     for node in module.of(ast.Subscript):
         if isinstance(node.slice, ast.Constant) and module.dotted(node.value) == "os.environ":
             name = str(node.slice.value)
             if isinstance(node.ctx, ast.Load):
-                found.append((node, name))
+                found.append((module.line(node), name))
             else:
                 own.add(name)
     for compared in module.of(ast.Compare):
@@ -183,19 +191,19 @@ class ConfigurationVersioned(Configuration):
         known = {path.rpartition("/")[2] for path in repo.files.paths}
         for module in repo.code:
             text = repo.text(module.path)
-            for node, path in _opened(module):
+            for line, path in _opened(module):
                 base = path.replace("\\", "/").rpartition("/")[2]
                 stem = base.rpartition(".")[0]
                 example = any(one.startswith(stem) and "example" in one for one in known)
                 # What the code writes somewhere else in the same file is its own.
                 written = re.search(rf"{re.escape(base)}[\"'][^\n]*[\"'][wa]", text)
                 if base not in known and not example and not written:
-                    yield Finding(
-                        module.path, module.line(node), f"opens {path}, which is not there"
-                    )
+                    yield Finding(module.path, line, f"opens {path}, which is not there")
 
 
-def _opened(module: Module) -> Iterator[tuple[ast.AST, str]]:
+@facts
+def _opened(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the path of each file of configuration that is opened for reading."""
     for name, call in module.calls:
         last = name.rpartition(".")[2]
         if last not in {"open", "read_text", "load"} or not (call.args or call.keywords):
@@ -208,7 +216,7 @@ def _opened(module: Module) -> Iterator[tuple[ast.AST, str]]:
             continue
         value = first.value if isinstance(first, ast.Constant) else None
         if isinstance(value, str) and re.fullmatch(r"[\w./\\-]*\w\.(ya?ml|toml|ini|cfg)", value):
-            yield call, value
+            yield module.line(call), value
 
 
 CHECKS = (

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from groundwork.audit.model import Check, Finding
 from groundwork.audit.readers.containers import WORKLOADS, Container
 from groundwork.audit.readers.documents import CONTAINERS, listed
-from groundwork.audit.readers.python import NOTEBOOK, PYTHON
+from groundwork.audit.readers.facts import facts
+from groundwork.audit.readers.python import NOTEBOOK, PYTHON, Module
 from groundwork.audit.repository import Audited
 
 from .containers import is_open
@@ -174,16 +175,6 @@ class ModelsRecorded(Deployment):
     command = "uv add mlflow"
     days = 3
     reads = frozenset({PYTHON, NOTEBOOK})
-    SAVES = frozenset(
-        {
-            "joblib.dump",
-            "pickle.dump",
-            "torch.save",
-            "skops.io.dump",
-            "dill.dump",
-            "cloudpickle.dump",
-        }
-    )
     TRACKERS = frozenset(
         {
             *("mlflow", "wandb", "neptune", "clearml", "comet_ml", "dvclive", "aim", "sagemaker"),
@@ -198,19 +189,28 @@ class ModelsRecorded(Deployment):
 
     def _saved(self, repo: Audited) -> Iterator[Finding]:
         for module in repo.code:
-            names = [name for name, _ in module.calls]
-            if not module.path.endswith(".py"):
-                continue
-            if any(one.endswith((".fit", ".backward")) for one in names):
-                for name, call in module.calls:
-                    if name in self.SAVES:
-                        told = f"{name}() saves what was trained, and no registry knows it"
-                        yield Finding(module.path, module.line(call), told)
+            for line, name in _saved(module) if module.path.endswith(".py") else ():
+                told = f"{name}() saves what was trained, and no registry knows it"
+                yield Finding(module.path, line, told)
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return where a model is saved if the code knows no tracker and DVC makes nothing."""
         if not repo.imports & self.TRACKERS and not repo.files.named("dvc.yaml", "*.dvc"):
             yield from self._saved(repo)
+
+
+SAVES = {
+    *("joblib.dump", "pickle.dump", "torch.save", "skops.io.dump", "dill.dump", "cloudpickle.dump")
+}
+
+
+@facts
+def _saved(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of each call that saves, in a module that trains."""
+    if any(name.endswith((".fit", ".backward")) for name in module.called):
+        for name, call in module.calls:
+            if name in SAVES:
+                yield module.line(call), name
 
 
 CHECKS = (ImagesFixed, WayBack, Ready, Bounded, ModelsRecorded)

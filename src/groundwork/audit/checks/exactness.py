@@ -1,12 +1,12 @@
 """Checks of exactness, by what the syntax tree tells: seeds, determinism and order."""
 
-import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
 from groundwork.audit.model import Check, Finding
 from groundwork.audit.readers import order, randomness
+from groundwork.audit.readers.facts import fact
 from groundwork.audit.readers.python import CELLS, NOTEBOOK, PYTHON, Module
 from groundwork.audit.readers.randomness import keyword
 from groundwork.audit.repository import Audited
@@ -28,14 +28,14 @@ class Exactness(Check):
 class Seeded(Exactness):
     """A check that calls which draw numbers have a seed."""
 
-    calls: ClassVar[Callable[[Module], Iterator[tuple[ast.Call, str]]]]
+    calls: ClassVar[Callable[[Module], Iterable[tuple[int, str]]]]
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return those without, in files that do not seed the global generator either."""
         for module in repo.product:
             if not randomness.seeds(module):
-                for call, name in type(self).calls(module):
-                    yield Finding(module.path, module.line(call), f"{name} has no random_state")
+                for line, name in type(self).calls(module):
+                    yield Finding(module.path, line, f"{name} has no random_state")
 
 
 class SplitsSeeded(Seeded):
@@ -76,20 +76,30 @@ class NumbersSeeded(Exactness):
         anywhere = any(done for path, done in scripts.items() if path.endswith(".py"))
         for module in repo.product:
             seeded = scripts[module.path] or (anywhere and module.path.endswith(".py"))
-            for call, told in randomness.unseeded_numbers(module, seeded=seeded):
-                yield Finding(module.path, module.line(call), told)
+            for line, told, drawn in randomness.unseeded_numbers(module):
+                if not (drawn and seeded):
+                    yield Finding(module.path, line, told)
 
 
-def trains_deep(repo: Audited) -> Iterator[tuple[Module, ast.AST]]:
-    """Yield where code trains a network: a backward pass, `fit` of Keras, or a Trainer."""
-    for module in repo.product:
-        if not DEEP & {one.partition(".")[0] for one in module.names.values()}:
-            continue
+@fact
+def _trains_deep(module: Module) -> int:
+    """Return the line where a network is trained, 0 where none is.
+
+    That is a backward pass, `fit` of Keras, or a Trainer.
+    """
+    if DEEP & {one.partition(".")[0] for one in module.names.values()}:
         for name, call in module.calls:
             last = name.rpartition(".")[2]
             if last in {"backward", "Trainer"} or (last == "fit" and keyword(call, "epochs")):
-                yield module, call
-                break
+                return module.line(call)
+    return 0
+
+
+def trains_deep(repo: Audited) -> Iterator[tuple[Module, int]]:
+    """Yield where code trains a network."""
+    for module in repo.product:
+        if line := _trains_deep(module):
+            yield module, line
 
 
 class NetworksSeeded(Exactness):
@@ -112,8 +122,8 @@ class NetworksSeeded(Exactness):
         # The Trainer of transformers seeds by itself.
         if "transformers" in repo.imports:
             return
-        module, call = next(trains_deep(repo))
-        yield Finding(module.path, module.line(call), "trains, and nothing sets a seed")
+        module, line = next(trains_deep(repo))
+        yield Finding(module.path, line, "trains, and nothing sets a seed")
 
 
 class DeterministicKernels(Exactness):
@@ -137,20 +147,20 @@ class DeterministicKernels(Exactness):
         """Return whether a module trains a network, and knows of GPUs."""
         return next(self._on_gpu(repo), None) is not None
 
-    def _on_gpu(self, repo: Audited) -> Iterator[tuple[Module, ast.AST]]:
-        for module, call in trains_deep(repo):
+    def _on_gpu(self, repo: Audited) -> Iterator[tuple[Module, int]]:
+        for module, line in trains_deep(repo):
             script = module.path.endswith(".py")
             if script and self.GPU.search(repo.text(module.path, PYTHON)):
-                yield module, call
+                yield module, line
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return the training if no code and no configuration has such a flag."""
         texts = [repo.text(one.path, PYTHON) for one in repo.product]
         texts += [repo.text(path) for path in repo.files.named("*.yaml", "*.yml", "*.toml")]
         if not any(self.FLAGS.search(one) for one in texts):
-            module, call = next(self._on_gpu(repo))
+            module, line = next(self._on_gpu(repo))
             told = "trains, and nothing asks for deterministic kernels"
-            yield Finding(module.path, module.line(call), told)
+            yield Finding(module.path, line, told)
 
 
 class SetsInOrder(Exactness):
@@ -164,8 +174,8 @@ class SetsInOrder(Exactness):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return sets that become lists, numberings or texts."""
         for module in repo.product:
-            for node, told in order.unordered_sets(module):
-                yield Finding(module.path, module.line(node), f"the order of {told} is not fixed")
+            for line, told in order.unordered_sets(module):
+                yield Finding(module.path, line, f"the order of {told} is not fixed")
 
 
 class FoldersInOrder(Exactness):
@@ -179,8 +189,7 @@ class FoldersInOrder(Exactness):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return listings whose order reaches what the code makes."""
         for module in repo.product:
-            for node, told in order.unordered_folders(module):
-                line = module.line(node)
+            for line, told in order.unordered_folders(module):
                 yield Finding(module.path, line, f"{told} is in the file system's order")
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from groundwork.audit.model import Finding
+from groundwork.audit.readers.facts import facts
 from groundwork.audit.readers.python import Module
 from groundwork.audit.readers.randomness import SEEDING, is_none, keyword
 from groundwork.audit.repository import Audited
@@ -31,14 +32,21 @@ class ClockIsNoInput(Exactness):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return clocks that seed, and clocks that columns are computed from."""
         for module in repo.product:
-            tables = {one.partition(".")[0] for one in module.names.values()} & TABLES
-            for name, call in module.calls:
-                if name not in CLOCKS:
-                    continue
-                if _seeds(module, call):
-                    yield Finding(module.path, module.line(call), f"{name}() is a seed")
-                elif tables and "time.time" not in name and _in_column(module, call):
-                    yield Finding(module.path, module.line(call), f"a column depends on {name}()")
+            for line, told in _clocks(module):
+                yield Finding(module.path, line, told)
+
+
+@facts
+def _clocks(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line of each clock that is an input, and what it is."""
+    tables = {one.partition(".")[0] for one in module.names.values()} & TABLES
+    for name, call in module.calls:
+        if name not in CLOCKS:
+            continue
+        if _seeds(module, call):
+            yield module.line(call), f"{name}() is a seed"
+        elif tables and "time.time" not in name and _in_column(module, call):
+            yield module.line(call), f"a column depends on {name}()"
 
 
 def _seeds(module: Module, call: ast.Call) -> bool:
@@ -96,34 +104,46 @@ class DownloadsHashed(Exactness):
 
     def applies(self, repo: Audited) -> bool:
         """Return whether code that learns from data downloads any."""
-        return bool(repo.imports & LEARNING) and next(_downloads(repo), None) is not None
+        return bool(repo.imports & LEARNING) and any(_downloads(one) for one in repo.product)
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return downloads, in files that compute no hash and name none."""
-        for module, call, name in _downloads(repo):
-            text = repo.text(module.path)
-            hashed = any(one.arg in HASHES and not is_none(one.value) for one in call.keywords)
-            version = keyword(call, "version")
-            numbered = isinstance(version, ast.Constant) and version.value != "active"
-            openml = name.endswith("fetch_openml")
-            if not hashed and not (openml and numbered) and not re.search(r"hashlib|sha256", text):
-                last = name.rpartition(".")[2]
-                told = f"{last}() downloads, and no hash is compared"
-                yield Finding(module.path, module.line(call), told)
+        for module in repo.product:
+            for line, name, hashed in _downloads(module):
+                if not hashed and not re.search(r"hashlib|sha256", repo.text(module.path)):
+                    yield Finding(module.path, line, f"{name}() downloads, and no hash is compared")
 
 
-def _downloads(repo: Audited) -> Iterator[tuple[Module, ast.Call, str]]:
-    for module in repo.product:
-        for name, call in module.calls:
-            if name not in DOWNLOADS:
-                continue
-            reads = "read_" in name
+@facts
+def _downloads(module: Module) -> Iterator[tuple[int, str, bool]]:
+    """Yield the line and the name of each download, and whether it names a hash or a version."""
+    for name, call in module.calls:
+        if name not in DOWNLOADS:
+            continue
+        first = call.args[0] if call.args else None
+        remote = isinstance(first, ast.Constant) and re.match(r"(https?|ftp)://", str(first.value))
+        if "read_" in name and not remote:
+            continue
+        hashed = any(one.arg in HASHES and not is_none(one.value) for one in call.keywords)
+        version = keyword(call, "version")
+        numbered = isinstance(version, ast.Constant) and version.value != "active"
+        openml = name.endswith("fetch_openml")
+        yield module.line(call), name.rpartition(".")[2], hashed or (openml and numbered)
+
+
+READS = re.compile(
+    r"(^|\.)(read_csv|read_parquet|read_json|read_excel|read_feather|read_pickle|scan_csv|"
+    r"scan_parquet|read_table|loadtxt|genfromtxt|ImageFolder|image_dataset_from_directory)$"
+)
+
+
+@facts
+def _reads(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line of each read of data, and the text that it names, if it names one."""
+    for name, call in module.calls:
+        if READS.search(name):
             first = call.args[0] if call.args else None
-            remote = isinstance(first, ast.Constant) and re.match(
-                r"(https?|ftp)://", str(first.value)
-            )
-            if not reads or remote:
-                yield module, call, name
+            yield module.line(call), ast.unparse(first) if isinstance(first, ast.Constant) else ""
 
 
 class DataVersioned(Exactness):
@@ -134,10 +154,6 @@ class DataVersioned(Exactness):
     mend = "Commit small data; for large data use DVC or git LFS, or a manifest of SHA-256."
     command = "dvc init && dvc add data/ && git add data.dvc"
     days = 2
-    READS = re.compile(
-        r"(^|\.)(read_csv|read_parquet|read_json|read_excel|read_feather|read_pickle|scan_csv|"
-        r"scan_parquet|read_table|loadtxt|genfromtxt|ImageFolder|image_dataset_from_directory)$"
-    )
     EVIDENCE = (
         *("*.dvc", "dvc.yaml", "dvc.lock", "*/dvc.lock", "*/dvc.yaml", "*SHA256SUMS*", "*.sha256"),
         *("*manifest*.json", "*manifest*.y*ml", "*.md5", "*checksums*", "*registry.txt"),
@@ -151,18 +167,12 @@ class DataVersioned(Exactness):
         """Return whether the code reads tables or folders of images."""
         return next(self._reads(repo), None) is not None
 
-    def _reads(self, repo: Audited) -> Iterator[tuple[Module, ast.Call]]:
+    def _reads(self, repo: Audited) -> Iterator[tuple[Module, int]]:
         for module in repo.product:
-            for name, call in module.calls:
-                if not self.READS.search(name):
-                    continue
-                first = call.args[0] if call.args else None
-                written = isinstance(first, ast.Constant)
+            for line, written in _reads(module):
                 # An address may be in a constant of the module.
-                if "://" not in (
-                    ast.unparse(first) if first and written else repo.text(module.path)
-                ):
-                    yield module, call
+                if "://" not in (written or repo.text(module.path)):
+                    yield module, line
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return the first read if neither data nor a hash is in the repository."""
@@ -171,9 +181,9 @@ class DataVersioned(Exactness):
             return
         if any(re.search(r"hashlib|pooch", repo.text(one.path)) for one in repo.product):
             return
-        module, call = next(self._reads(repo))
+        module, line = next(self._reads(repo))
         told = "reads data, of which the repository has neither files nor hashes"
-        yield Finding(module.path, module.line(call), told)
+        yield Finding(module.path, line, told)
 
 
 class HubPinned(Exactness):
@@ -188,21 +198,27 @@ class HubPinned(Exactness):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return loads of a name written out as `owner/name`, without a revision."""
         for module in repo.product:
-            libraries = {one.partition(".")[0] for one in module.names.values()}
-            if not libraries & {"transformers", "datasets", "diffusers", "torch", "peft"}:
-                continue
-            for name, call in module.calls:
-                last = name.rpartition(".")[2]
-                first = call.args[0] if call.args else None
-                value = first.value if isinstance(first, ast.Constant) else None
-                if not isinstance(value, str) or not re.fullmatch(r"[\w-]+/[\w.-]+", value):
-                    continue
-                hub = name == "torch.hub.load"
-                if not (hub or last in {"from_pretrained", "load_dataset"}):
-                    continue
-                local = repo.files.has(f"{value}*")
-                if not local and is_none(keyword(call, "revision")) and not (hub and ":" in value):
-                    yield Finding(module.path, module.line(call), f"{value!r} has no revision")
+            for line, value in _unpinned(module):
+                if not repo.files.has(f"{value}*"):
+                    yield Finding(module.path, line, f"{value!r} has no revision")
+
+
+@facts
+def _unpinned(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of each load from a hub without a revision."""
+    libraries = {one.partition(".")[0] for one in module.names.values()}
+    if not libraries & {"transformers", "datasets", "diffusers", "torch", "peft"}:
+        return
+    for name, call in module.calls:
+        first = call.args[0] if call.args else None
+        value = first.value if isinstance(first, ast.Constant) else None
+        if not isinstance(value, str) or not re.fullmatch(r"[\w-]+/[\w.-]+", value):
+            continue
+        hub = name == "torch.hub.load"
+        if not (hub or name.rpartition(".")[2] in {"from_pretrained", "load_dataset"}):
+            continue
+        if is_none(keyword(call, "revision")) and not (hub and ":" in value):
+            yield module.line(call), value
 
 
 CHECKS = (ClockIsNoInput, DownloadsHashed, DataVersioned, HubPinned)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from groundwork.audit.model import Check, Finding
+from groundwork.audit.readers.facts import facts
 from groundwork.audit.readers.imports import undeclared
 from groundwork.audit.readers.needs import DEPENDENCIES
 from groundwork.audit.readers.python import CELLS, NOTEBOOK, PYTHON, Module
@@ -140,25 +141,31 @@ class NoPathsOfOneMachine(Rebuild):
     mend = "Take the path from a parameter or a setting, relative to the repository."
     command = "git grep -nE '/home/|/Users/'"
     reads = CODE
-    # People's folders; those of images, clusters and services are left out.
-    PATH = re.compile(
-        r"^(file://)?(/home/(?!jovyan\b|user\b|app\b|appuser\b|ray\b|runner\b|airflow\b|vscode\b|"
-        r"ubuntu\b|docker\b|mambauser\b|node\b|coder\b|onyxia\b|username\b|you\b)[a-z][\w.-]+/|"
-        r"/Users/(?!username\b|you\b|runner\b|Shared\b)[A-Za-z][\w.-]*/|"
-        r"[A-Z]:\\\\?Users\\\\?\w|[A-Z]:/Users/\w)"
-    )
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return text constants that begin with such a path; docstrings are left out."""
         for module in repo.code:
-            for node in module.of(ast.Constant):
-                found = isinstance(node.value, str) and self.PATH.match(node.value)
-                if found and not _is_docstring(module, node):
-                    yield Finding(module.path, module.line(node), f"has {str(node.value)[:60]!r}")
+            for line, path in _of_one_machine(module):
+                yield Finding(module.path, line, f"has {path!r}")
 
 
-def _is_docstring(module: Module, node: ast.Constant) -> bool:
-    return isinstance(module.parents.get(node), ast.Expr)
+# People's folders; those of images, clusters and services are left out.
+PERSONAL = re.compile(
+    r"^(file://)?(/home/(?!jovyan\b|user\b|app\b|appuser\b|ray\b|runner\b|airflow\b|vscode\b|"
+    r"ubuntu\b|docker\b|mambauser\b|node\b|coder\b|onyxia\b|username\b|you\b)[a-z][\w.-]+/|"
+    r"/Users/(?!username\b|you\b|runner\b|Shared\b)[A-Za-z][\w.-]*/|"
+    r"[A-Z]:\\\\?Users\\\\?\w|[A-Z]:/Users/\w)"
+)
+
+
+@facts
+def _of_one_machine(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the beginning of each text that is a path in a person's folder."""
+    for node in module.of(ast.Constant):
+        if isinstance(node.value, str) and PERSONAL.match(node.value):
+            docstring = isinstance(module.parents.get(node), ast.Expr)
+            if not docstring:
+                yield module.line(node), node.value[:60]
 
 
 CHECKS = (

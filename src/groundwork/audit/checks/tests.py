@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from groundwork.audit.model import Check, Finding
+from groundwork.audit.readers.facts import of_tests
 from groundwork.audit.readers.python import PYTHON, Module
 from groundwork.audit.repository import Audited
 
@@ -23,21 +24,17 @@ def functions(module: Module) -> Iterator[Function]:
     yield from (node for node in found if node.name.startswith("test"))
 
 
-def words(repo: Audited) -> set[str]:
+@of_tests
+def words(module: Module) -> set[str]:
     """Return the words of all that tests are named, import, use and call, in lower case."""
-    found: set[str] = set()
-    for module in repo.tests:
-        used = list(functions(module))
-        if not used:
-            continue
-        names = [module.path, *module.names.values()]
-        names += [node.name for node in used]
-        names += [name for name, _ in module.calls]
-        names += [arg.arg for node in used for arg in node.args.args]
-        for name in names:
-            spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
-            found.update(re.split(r"[\W_\d]+", spaced.lower()))
-    return found
+    used = list(functions(module))
+    if not used:
+        return set()
+    names = {module.path, *module.names.values(), *module.called}
+    names |= {node.name for node in used}
+    names |= {arg.arg for node in used for arg in node.args.args}
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", " ".join(names))
+    return set(re.split(r"[\W_\d]+", spaced.lower()))
 
 
 class Tests(Check):
@@ -55,7 +52,7 @@ class Tests(Check):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return whether no test is about that, as far as names tell."""
-        if not self.WORDS & words(repo):
+        if not any(self.WORDS & words(one) for one in repo.tests):
             folder = repo.tests[0].path.partition("/")[0] if repo.tests else ""
             yield Finding("" if folder.endswith(".py") else folder, 0, self.MISSING)
 
@@ -72,8 +69,14 @@ class Tested(Tests):
 
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return whether no module has a test function."""
-        if not any(next(functions(module), None) for module in repo.tests):
+        if not any(map(_has_tests, repo.tests)):
             yield Finding("", 0, "no test function in a module named test_….py or in tests/")
+
+
+@of_tests
+def _has_tests(module: Module) -> bool:
+    """Return whether a module has a test function."""
+    return next(functions(module), None) is not None
 
 
 class Subject(Tests):
@@ -156,9 +159,18 @@ class Asserting(Tests):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return tests that do nothing."""
         for module in repo.tests:
-            for node in functions(module):
-                if all(_is_nothing(one) for one in node.body):
-                    yield Finding(module.path, module.line(node), f"{node.name} cannot fail")
+            for line, name in _empty(module):
+                yield Finding(module.path, line, f"{name} cannot fail")
+
+
+@of_tests
+def _empty(module: Module) -> list[tuple[int, str]]:
+    """Return the line and the name of each test that does nothing."""
+    return [
+        (module.line(node), node.name)
+        for node in functions(module)
+        if all(_is_nothing(one) for one in node.body)
+    ]
 
 
 def _is_nothing(node: ast.stmt) -> bool:
@@ -181,13 +193,22 @@ class NotSkipped(Tests):
     def find(self, repo: Audited) -> Iterator[Finding]:
         """Return tests with a bare mark."""
         for module in repo.tests:
-            marked: list[Function | ast.ClassDef] = [*functions(module), *module.of(ast.ClassDef)]
-            for node in marked:
-                for mark in node.decorator_list:
-                    bare = not isinstance(mark, ast.Call) or not (mark.args or mark.keywords)
-                    name = module.dotted(mark.func if isinstance(mark, ast.Call) else mark)
-                    if name in {"pytest.mark.skip", "unittest.skip"} and bare:
-                        yield Finding(module.path, module.line(node), f"{node.name} is skipped")
+            for line, name in _skipped(module):
+                yield Finding(module.path, line, f"{name} is skipped")
+
+
+@of_tests
+def _skipped(module: Module) -> list[tuple[int, str]]:
+    """Return the line and the name of each test with a mark that gives no reason."""
+    found = []
+    marked: list[Function | ast.ClassDef] = [*functions(module), *module.of(ast.ClassDef)]
+    for node in marked:
+        for mark in node.decorator_list:
+            bare = not isinstance(mark, ast.Call) or not (mark.args or mark.keywords)
+            name = module.dotted(mark.func if isinstance(mark, ast.Call) else mark)
+            if name in {"pytest.mark.skip", "unittest.skip"} and bare:
+                found.append((module.line(node), node.name))
+    return found
 
 
 CHECKS = (Tested, DataTested, ModelTested, PipelineTested, Asserting, NotSkipped)

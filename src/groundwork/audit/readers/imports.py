@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import yaml
 from packaging.utils import canonicalize_name
 
+from .facts import fact, facts
+from .python import Module  # noqa: TC001 - read by the decorators
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from groundwork.audit.repository import Audited
 
-    from .python import Module
 
 # What is there beside what is declared: by Python's own tools, by the notebook, by a platform.
 PROVIDED = {
@@ -46,12 +48,12 @@ def undeclared(repo: Audited) -> dict[str, tuple[str, int]]:
     for module in repo.code:
         if re.search(r"(^|/)(docs?|setup\.py|noxfile\.py|tasks\.py|conf\.py)(/|$)", module.path):
             continue
-        for name, node in _imports(module):
+        for name, line in _needed(module):
             first = name.partition(".")[0]
             known = first in sys.stdlib_module_names or first in local or first in found
             if known or {first, name} & PROVIDED or _is_declared(name, declared):
                 continue
-            found[first] = (module.path, module.line(node))
+            found[first] = (module.path, line)
     return found
 
 
@@ -66,14 +68,21 @@ def _local(repo: Audited) -> set[str]:
     return found
 
 
-def _imports(module: Module) -> Iterator[tuple[str, ast.AST]]:
-    """Yield what is imported, unless in a `try` or under a condition, by which it is optional."""
+@fact
+def imported(module: Module) -> set[str]:
+    """Return the first names of all that a module imports."""
+    return {name.partition(".")[0] for name in module.names.values() if not name.startswith(".")}
+
+
+@facts
+def _needed(module: Module) -> Iterator[tuple[str, int]]:
+    """Yield what is imported and on which line, unless a `try` or a condition makes it optional."""
     guards = (ast.Try, ast.If)
     plain = [(one.name, node) for node in module.of(ast.Import) for one in node.names]
     origins = [(node.module, node) for node in module.of(ast.ImportFrom) if not node.level]
     for name, node in [*plain, *origins]:
         if name and not any(isinstance(one, guards) for one in module.above(node)):
-            yield name, node
+            yield name, module.line(node)
 
 
 def _is_declared(name: str, declared: set[str]) -> bool:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from .facts import facts
 from .python import Module
 
 # What takes values in any order and gives the same, or puts them in order.
@@ -35,25 +36,27 @@ KEEPING = {"append", "extend", "insert", "write", "writelines", "writerow", "add
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def unordered_sets(module: Module) -> Iterator[tuple[ast.AST, str]]:
-    """Yield each set whose order reaches a list, a numbering or a text."""
+@facts
+def unordered_sets(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each set whose order reaches a list, a numbering or a text."""
     made: list[ast.expr] = [
         node for name, node in module.calls if name in {"set", "frozenset"} and node.args
     ]
     for node in [*made, *module.of(ast.Set), *module.of(ast.SetComp)]:
         if _matters(module, node, listed=False):
-            yield node, _shown(node)
+            yield module.line(node), _shown(node)
 
 
-def unordered_folders(module: Module) -> Iterator[tuple[ast.AST, str]]:
-    """Yield each listing of a folder whose order reaches what the code makes."""
+@facts
+def unordered_folders(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of each listing of a folder whose order reaches a result."""
     for name, node in module.calls:
         last = name.rpartition(".")[2]
         found = name in {"os.listdir", "os.scandir", "glob.glob", "glob.iglob"}
         found |= last in {"iterdir", "rglob"} and not _is_filtered(name)
         found |= last == "glob" and not name.startswith("glob.") and bool(node.args)
         if found and _matters(module, node, listed=True):
-            yield node, f"{last}()"
+            yield module.line(node), f"{last}()"
 
 
 def _is_filtered(name: str) -> bool:

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
@@ -42,12 +42,19 @@ def _children(kind: type[ast.AST]) -> tuple[str, ...]:
 
 @dataclass
 class Module:
-    """A parsed file."""
+    """A file of Python, which is parsed when its tree is asked for."""
 
     path: str
-    tree: ast.Module
+    source: bytes | str
     # The line in the file of each line of code, where these are not the same.
     lines: list[int] | None = None
+    # What was found in it, by the name of what looked.
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree. Raises ValueError where there is none."""
+        return parse(self.source)
 
     @property
     def is_test(self) -> bool:
@@ -216,7 +223,7 @@ def notebook(path: str, text: str) -> Notebook:
             continue
         joined += python
         lines += [min(start + 1 + offset, len(raw)) for offset in range(len(python))]
-    module = Module(path, parse("\n".join(joined)), lines or [1])
+    module = Module(path, "\n".join(joined), lines or [1])
     return Notebook(path, code, starts, module, broken)
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from .facts import fact, facts
 from .python import Module
 
 SHUFFLING = {
@@ -54,6 +55,7 @@ def spread(call: ast.Call) -> bool:
     return any(one.arg is None for one in call.keywords)
 
 
+@fact
 def seeds(module: Module) -> bool:
     """Return whether code seeds a global generator, by whatever function."""
     return any(SEEDING.search(name) and not name.startswith("?") for name in module.called)
@@ -68,13 +70,14 @@ def of_an_estimator(module: Module, call: ast.Call) -> bool:
     )
 
 
-def unseeded_splits(module: Module) -> Iterator[tuple[ast.Call, str]]:
-    """Yield splits, folds and samples without a seed."""
+@facts
+def unseeded_splits(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of splits, folds and samples without a seed."""
     for name, call in module.calls:
         base, _, last = name.rpartition(".")
         if last == "sample" and _samples_a_frame(call):
             if is_none(keyword(call, "random_state", "seed", "random_seed")):
-                yield call, "sample()"
+                yield module.line(call), "sample()"
             continue
         if last not in SHUFFLING | FOLDS or not f"{base}.".startswith(LIBRARIES) or spread(call):
             continue
@@ -83,7 +86,7 @@ def unseeded_splits(module: Module) -> Iterator[tuple[ast.Call, str]]:
         if last in FOLDS:
             shuffles &= asked is not None
         if shuffles and is_none(keyword(call, "random_state")):
-            yield call, f"{last}()"
+            yield module.line(call), f"{last}()"
 
 
 def _samples_a_frame(call: ast.Call) -> bool:
@@ -99,25 +102,32 @@ def _samples_a_frame(call: ast.Call) -> bool:
     )
 
 
-def unseeded_estimators(module: Module) -> Iterator[tuple[ast.Call, str]]:
-    """Yield estimators that draw numbers, without a seed."""
+@facts
+def unseeded_estimators(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of estimators that draw numbers, without a seed."""
     for name, call in module.calls:
         base, _, last = name.rpartition(".")
-        known = last in ESTIMATORS and f"{base}.".startswith(LIBRARIES)
+        if last not in ESTIMATORS or not f"{base}.".startswith(LIBRARIES):
+            continue
         seeded = spread(call) or not is_none(keyword(call, "random_state"))
-        if known and not seeded and not of_an_estimator(module, call):
-            yield call, f"{last}()"
+        if not seeded and not of_an_estimator(module, call):
+            yield module.line(call), f"{last}()"
 
 
-def unseeded_numbers(module: Module, *, seeded: bool) -> Iterator[tuple[ast.Call, str]]:
-    """Yield generators without a seed and, unless they are seeded, numbers of the global ones."""
+@facts
+def unseeded_numbers(module: Module) -> Iterator[tuple[int, str, bool]]:
+    """Yield generators without a seed, and numbers of the global ones, which a seed would fix.
+
+    Each is a line, what is found there, and whether it is of a global generator.
+    """
     for name, call in module.calls:
         fresh = name in {"numpy.random.default_rng", "random.Random", "numpy.random.RandomState"}
         if fresh and not call.args and is_none(keyword(call, "seed")) and not spread(call):
-            yield call, f"{name}() without a seed"
+            yield module.line(call), f"{name}() without a seed", False
         base, _, last = name.rpartition(".")
         drawn = (base == "numpy.random" and last in GLOBAL_NUMPY) or (
             base == "random" and last in GLOBAL_PYTHON
         )
-        if drawn and not seeded:
-            yield call, f"{name}() from a global generator that nothing seeds"
+        if drawn:
+            told = f"{name}() from a global generator that nothing seeds"
+            yield module.line(call), told, True
