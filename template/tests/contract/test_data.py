@@ -25,9 +25,12 @@ def beyond(column):
         limits = check.statistics or {}
         if "allowed_values" in limits:
             return "no value of this column"
-        for name, sign in (("max_value", 1), ("min_value", -1)):
+        for name, sign in (("max_value", 1), ("min_value", -1), ("exact_value", 1)):
             if (limit := limits.get(name)) is not None:
-                step = pd.Timedelta(days=1) if isinstance(limit, datetime) else 1
+                if check.name == "str_length":
+                    return "x" * (limit + sign) if limit + sign >= 0 else None
+                # A float as large as its limit is one more is that limit.
+                step = pd.Timedelta(days=1) if isinstance(limit, datetime) else abs(limit) + 1
                 return limit + sign * step
     return None
 

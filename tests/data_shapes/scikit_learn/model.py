@@ -30,7 +30,7 @@ def fit(x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Conte
     return Pipeline([*steps, ("last", last)]).fit(x, numbers(y))
 
 
-def baseline(x: pd.DataFrame, y: pd.Series, context: Context) -> Any:  # noqa: ARG001
+def baseline(x: pd.DataFrame, y: pd.Series, context: Context) -> Any:
     """Fit the simpler model: the mean, or the shares of the classes."""
     simple = DummyRegressor() if NUMBER else DummyClassifier(strategy="prior")
     return simple.fit(x, numbers(y))

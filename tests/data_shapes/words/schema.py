@@ -15,7 +15,7 @@ class Inputs(pa.DataFrameModel):
 
     postal: Series[str] = pa.Field(str_matches=r"\A\d{5}\Z")
     country: Series[str] = pa.Field(str_length={"min_value": 2, "max_value": 2})
-    text: Series[str]
+    text: Series[str] = pa.Field(str_length={"min_value": 0, "max_value": 500})
     reply: Series[str] = pa.Field(nullable=True)
 
     class Config:

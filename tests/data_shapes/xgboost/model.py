@@ -28,7 +28,7 @@ def fit(x: pd.DataFrame, y: pd.Series, params: Mapping[str, Any], context: Conte
     return loop.fit(x, numbers(y), {"tree_method": "hist", **OBJECTIVE, **params}, context)
 
 
-def baseline(x: pd.DataFrame, y: pd.Series, context: Context) -> Any:  # noqa: ARG001
+def baseline(x: pd.DataFrame, y: pd.Series, context: Context) -> Any:
     """Fit the simpler model: the mean, or the shares of the classes."""
     simple = DummyRegressor() if NUMBER else DummyClassifier(strategy="prior")
     return simple.fit(x, numbers(y))

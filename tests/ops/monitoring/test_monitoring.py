@@ -96,7 +96,9 @@ def test_worse_quality_is_found(served, manifest, params, config):
     (found,) = monitor.quality(answered, mixed_up(labels), manifest, config).findings
     assert f"{params.gate.metric} fell by" in found
     manifest.metrics.clear()
-    assert monitor.quality(answered, labels, manifest, config).findings
+    (unknown,) = monitor.quality(answered, labels, manifest, config).findings
+    said = "is not a metric of this model; deploy a newer one"
+    assert unknown == f"quality: {params.gate.metric} {said}"
 
 
 def test_the_service_shows_how_far_quality_fell(served, manifest, config):

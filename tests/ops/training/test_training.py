@@ -232,9 +232,14 @@ def test_a_champion_is_judged_by_its_own_code_on_the_columns_that_it_knows(
     """A new column must not end all trainings; rows of another question are for a person."""
     recorded, now = workplace.trained.manifest, dataset.verified(workplace.config)
     metric = workplace.config.params.gate.metric
-    config = workplace.config.model_copy(update={"data_dir": tmp_path})
 
-    def asked(change):
+    def asked(change, say=lambda _: None, **overrides):
+        config = settings.settings(
+            root=workplace.root,
+            var_dir=workplace.config.var_dir,
+            data_dir=tmp_path,
+            overrides=overrides,
+        )
         for name in now.files:
             change(dataset.read_csv(workplace.config.data_dir / name, {})).to_csv(
                 tmp_path / name, index=False
@@ -244,7 +249,7 @@ def test_a_champion_is_judged_by_its_own_code_on_the_columns_that_it_knows(
         made = now.model_copy(update={"columns": columns, "files": hashes})
         files.write_json(tmp_path / "manifest.json", made.model_dump())
         used = recorded.model_copy(update={"data": manifest.Data(source="", files=hashes)})
-        return train.champion_metric(config, client, used)
+        return train.champion_metric(config, client, used, say)
 
     found = asked(lambda rows: rows.assign(later='"new", and\nmore'))
     assert found == pytest.approx(recorded.metrics[metric], abs=1e-3)
@@ -256,6 +261,14 @@ def test_a_champion_is_judged_by_its_own_code_on_the_columns_that_it_knows(
         errors.UserError, match=r"cannot be judged .*separate process: .* retire` it"
     ):
         asked(lambda rows: rows.assign(**{gone: "no number"}))
+    said, heard = r"its code does not compute unheard_of\); .* retire` it", []
+    with pytest.raises(errors.UserError, match=said):
+        asked(
+            lambda rows: rows.assign(later=1),
+            heard.append,
+            **{"gate.metric": "unheard_of", "holdout": 0.5},
+        )
+    assert [one for one in heard if one.startswith("note: the holdout share changed")]
 
 
 def test_promote_rollback_and_promote_again(workplace, client):

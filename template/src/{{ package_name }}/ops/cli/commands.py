@@ -123,7 +123,8 @@ def evaluate(
             )
         found = model.metrics(rows[schema.TARGET], score(bundle.model, rows))
     typer.echo(f"version {version.number} on {len(rows)} rows")
-    _say(f"  {name:<10} {value:.4f}" for name, value in found.items())
+    width = max(map(len, found))
+    _say(f"  {name:<{width}} {value:.4f}" for name, value in found.items())
     if record:
         target = config.root / "tests" / "yours" / "baseline.json"
         write_json(target, found)

@@ -113,9 +113,10 @@ def quality(
     # Not `drop > limit`: a metric that is not a number is no proof of quality.
     if drop <= limits.max_quality_drop:
         return Health(lines, [])
-    if math.isnan(now):
-        one = f"quality: {metric} is not a number on these {len(joined)} labels; wait for more"
-        return Health(lines, [one])
+    if math.isnan(drop):
+        of_labels = f"is not a number on these {len(joined)} labels; wait for more"
+        why = of_labels if math.isnan(now) else "is not a metric of this model; deploy a newer one"
+        return Health(lines, [f"quality: {metric} {why}"])
     fell = f"{metric} fell by {drop:.3f} to {now:.3f} on {len(joined)} labels"
     return Health(lines, [f"quality: {fell}; at most {limits.max_quality_drop:g} is allowed"])
 

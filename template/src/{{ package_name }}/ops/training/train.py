@@ -145,7 +145,8 @@ def champion_metric(
 
     On the same holdout that is what its run recorded. On another one, or where that record cannot
     be read, the champion is evaluated again, by its own code in its own environment: on the columns
-    that this code knows. Raises UserError where it cannot be, such as for rows of another schema.
+    that this code knows. Raises UserError where it cannot be, such as for rows of another schema or
+    a metric that this code does not compute.
     """
     from ..tracking import registry, runs
 
@@ -161,20 +162,27 @@ def champion_metric(
         same = recorded.data.files.get(HOLDOUT) == manifest.data.files[HOLDOUT]
         if same and metric in recorded.metrics:
             return recorded.metrics[metric]
+        if recorded.params.get("holdout") != settings.params.holdout:
+            say("note: the holdout share changed; the champion may know some of these rows")
     with workspace.scratch(settings.var_dir) as place:
         bundle = registry.fetch(settings, champion, place / "bundle")
         with workspace.borrowed(settings.root, champion.commit, place / "code") as project:
             python = workspace.environment(project, settings)
             answer = place / "metrics.json"
             known = load_json(project / "data" / "manifest.json", DataManifest).columns
+            found: dict[str, float] = {}
+            wrong = f"its code does not compute {metric}"
             try:
                 rows = dataset.narrowed(settings, known, place / "data")
                 asked = (str(bundle / "model"), str(rows), str(answer))
                 workspace.run_task(python, project, "score", *asked)
+                found = json.loads(answer.read_text(encoding="utf-8"))
             except UserError as error:
+                wrong = str(error)
+            if metric not in found:
                 raise UserError(
                     f"the champion, version {champion.number}, cannot be judged on these rows "
-                    f"({error}); if rows, split or question are others now, `{NAME} retire` it"
-                ) from None
-        found: float = json.loads(answer.read_text(encoding="utf-8"))[metric]
-        return found
+                    f"({wrong}); if rows, split, metric or question are others now, `{NAME} "
+                    "retire` it"
+                )
+        return found[metric]
