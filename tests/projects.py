@@ -53,6 +53,11 @@ def give_other_rows(root: Path) -> None:
     commit_all(root, "The source has other rows")
 
 
+# Projects are tested beside each other: the tests of each are one process, which imports and trains
+# once. Those of test_project.py are as many as a user's.
+ALONE = {"PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
+
+
 @dataclass(frozen=True)
 class Project:
     """A rendered, committed and installed project, and the environment that commands run in."""
@@ -124,7 +129,7 @@ def install(root: Path, python: str) -> Project:
     """Commit a render and set it up from its lock. Where a GPU is asked for, the CPU stands in."""
     git(root, "init", "--quiet", "--initial-branch", "main")
     commit_all(root, "Start")
-    project = Project(root, os.environ | {"ML_DEVICE": "cpu"})
+    project = Project(root, os.environ | ALONE | {"ML_DEVICE": "cpu"})
     if project.run("bash", "-c", f"source scripts/lib.sh && find_python {python}").returncode:
         pytest.skip(f"this machine has no Python {python}")
     project.ok("scripts/setup.sh")

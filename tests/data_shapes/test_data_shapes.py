@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.conftest import Render, commit_all, git
-from tests.projects import free_port, tools
+from tests.projects import ALONE, free_port, tools
 
 pytestmark = [pytest.mark.slow]
 
@@ -55,6 +55,7 @@ class Project:
     def run(self, *command: str) -> str:
         """Run a command in the project, which must succeed; return what it printed."""
         environment = {**os.environ, "ML_PORT": self.port, "ML_CANARY_SECONDS": "0"}
+        environment |= ALONE
         started = time.monotonic()
         with subprocess.Popen(
             command,

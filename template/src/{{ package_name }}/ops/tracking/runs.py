@@ -73,7 +73,7 @@ if "%" in mlflow.__file__:  # MLflow gives the folder of its migrations to alemb
     def _quoted(self: Config, name: str, value: str) -> None:
         _set(self, name, value.replace("%", "%%") if name == "script_location" else value)
 
-    Config.set_main_option = _quoted  # type: ignore[method-assign]
+    Config.set_main_option = _quoted
 
 
 @dataclass(frozen=True)
