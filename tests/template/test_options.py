@@ -39,8 +39,13 @@ COVERING = covering(GIVEN, COMBINATIONS)
 # Built on every change: each framework as it comes, and one with many options.
 CHOSEN = [*FRAMEWORKS, COVERING[len(GIVEN)]]
 # Of those, what other tests of every change use, from its suite to its answers: the defaults in
-# test_project.py and test_pipelines.py, XGBoost and options in tests/data_shapes.
-USED_ELSEWHERE = [DEFAULTS, DEFAULTS | {"framework": "xgboost"}, CHOSEN[-1]]
+# test_project.py and test_pipelines.py, XGBoost and options in tests/data_shapes. TensorFlow
+# takes the same way as PyTorch, and minutes: with `--all` only.
+LEFT_OUT = [
+    DEFAULTS,
+    *(DEFAULTS | {"framework": framework} for framework in ("xgboost", "tensorflow")),
+    CHOSEN[-1],
+]
 ON_CUDA = next(answers for answers in COVERING if answers["accelerator"] == "cuda")
 # Writes rows as a caller has them, without label and identifier: as a table and as a request.
 INPUTS = """
@@ -113,7 +118,7 @@ def test_the_standard_holds(
         pytest.param(
             answers,
             id=name(answers),
-            marks=[pytest.mark.rare] if answers not in CHOSEN or answers in USED_ELSEWHERE else [],
+            marks=[pytest.mark.rare] if answers not in CHOSEN or answers in LEFT_OUT else [],
         )
         for answers in COVERING
     ],

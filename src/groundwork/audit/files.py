@@ -1,8 +1,9 @@
 """The files of an audited repository: listed, and read within bounds."""
 
 import os
+import stat
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from .index import tracked
 
@@ -30,7 +31,7 @@ class Files:
         self.paths = [
             name
             for name in names
-            if not NOT_OURS & set(PurePosixPath(name).parts[:-1]) and _is_file(self.root / name)
+            if NOT_OURS.isdisjoint(name.split("/")[:-1]) and _is_file(f"{self._within}{name}")
         ]
         # The kind of each file that was not read, and why.
         self.unread: dict[str, tuple[str, str]] = {}
@@ -93,10 +94,10 @@ def is_template(path: str) -> bool:
     return "{{" in path or "{%" in path or path.endswith((".jinja", ".j2", ".tmpl"))
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(path: str) -> bool:
     try:
-        return path.is_file()
-    except OSError:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - Path takes three times as long
+    except (OSError, ValueError):
         return False
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .files import Files, is_template
@@ -21,6 +20,7 @@ from .readers.workflows import OTHERS, Workflow, github, gitlab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from .declared import Exceptions
 
@@ -197,12 +197,8 @@ class Audited:
     def ci_text(self) -> str:
         """All that CI runs, and the scripts that it calls, as one text."""
         names = [one.path for one in self.workflows]
-        names += [path for path in self.files.paths if self._is_other_ci(path)]
+        names += [path for path in self.files.paths if OTHERS.search(path)]
         return "\n".join(self.text(path, CI) for path in names)
-
-    def _is_other_ci(self, path: str) -> bool:
-        place = PurePosixPath(path)  # once: parsing it takes longer than matching
-        return any(place.match(one) for one in OTHERS)
 
     @cached_property
     def scripts(self) -> dict[str, str]:

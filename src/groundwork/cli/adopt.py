@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import questionary
 import typer
 
 from groundwork import template
@@ -62,6 +61,8 @@ def adopt(  # noqa: PLR0913 - options of a command
 
 
 def _ask(form: Questions, answers: Mapping[str, str], name: str, default: str) -> str:
+    import questionary  # noqa: PLC0415 - only where a person answers
+
     words = f"{form.rendered(form.by_name[name]['help'], answers)}\n  {name}"
     choices = form.choices(name)
     if form.several(name):

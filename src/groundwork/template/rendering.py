@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import copier
 from jinja2 import TemplateNotFound
 
 from groundwork.errors import UserError
@@ -18,6 +17,8 @@ def render(root: Path, into: Path, *, only: Sequence[str] = (), **answers: str) 
     Raises:
         UserError: an answer is refused, or a file that the template includes is missing.
     """
+    import copier  # noqa: PLC0415 - as long as the rest of a command takes to start
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=copier.errors.DirtyLocalWarning)
         try:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-import copier
 import jinja2
 import yaml
 from packaging.version import InvalidVersion, Version
@@ -139,7 +138,7 @@ class Standard:
         (into / ANSWERS).write_text(
             f"_src_path: {json.dumps(str(template))}\n{ours}", encoding="utf-8"
         )
-        _copier(copier.run_recopy, into, data=data)
+        _copier("run_recopy", into, data=data)
         name = version if version == answers.version else self.name(version)
         _sign(into, name, self.commit(version), answers.source)
 
@@ -149,7 +148,7 @@ class Standard:
         Raises:
             UserError: there is no such version, or it refuses an answer.
         """
-        _copier(copier.run_copy, str(self.files(version)), into, data=answers)
+        _copier("run_copy", str(self.files(version)), into, data=answers)
         _sign(into, self.name(version), self.commit(version), self.source)
 
     def files(self, version: str) -> Path:
@@ -170,7 +169,10 @@ class Standard:
         return folder
 
 
-def _copier(run: Callable[..., object], *where: object, data: Mapping[str, object]) -> None:
+def _copier(name: str, *where: object, data: Mapping[str, object]) -> None:
+    import copier  # noqa: PLC0415 - as long as the rest of a command takes to start
+
+    run: Callable[..., object] = getattr(copier, name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -76,9 +76,14 @@ def modules(sources: list[tuple[str, bytes]], processes: int) -> Iterable[Module
         parts = [sources[at : at + PART] for at in range(0, len(sources), PART)]
         try:
             with ProcessPoolExecutor(processes, get_context("fork"), _prepared) as pool:
-                return [one for found in pool.map(_looked, parts) for one in found]
+                found = [one for part in pool.map(_looked, parts) for one in part]
         except (OSError, BrokenProcessPool):
             pass  # this machine has none to give, or ended one: this process finds the same
+        else:
+            return [
+                one if isinstance(one, str) else Module(path, source, facts=one)
+                for (path, source), one in zip(sources, found, strict=True)
+            ]
     return (_parsed(path, source) for path, source in sources)
 
 
@@ -97,14 +102,14 @@ def _prepared() -> None:
     gc.disable()
 
 
-def _looked(part: list[tuple[str, bytes]]) -> list[Module | str]:
-    """Return modules with all facts of them, and without their trees."""
-    found: list[Module | str] = []
+def _looked(part: list[tuple[str, bytes]]) -> list[dict[str, Any] | str]:
+    """Return all facts of each module, or why it has none."""
+    found: list[dict[str, Any] | str] = []
     for path, source in part:
         module = _parsed(path, source)
         if isinstance(module, Module):
-            for name, find in (_OF_TESTS if module.is_test else _OF_CODE).items():
-                module.facts[name] = find(module)
-            module = Module(path, source, facts=module.facts)
-        found.append(module)
+            asked = _OF_TESTS if module.is_test else _OF_CODE
+            found.append({name: find(module) for name, find in asked.items()})
+        else:
+            found.append(module)
     return found

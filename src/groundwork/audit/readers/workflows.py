@@ -1,15 +1,16 @@
 """What CI runs: the steps of GitHub's workflows and GitLab's jobs."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .documents import Mapping, line, listed, mapping
 
 # Where other services have theirs; their text is searched, not parsed.
-OTHERS = (
-    *(".circleci/config.y*ml", ".travis.yml", "azure-pipelines*.y*ml", "Jenkinsfile"),
-    *("bitbucket-pipelines.yml", ".buildkite/*.y*ml", ".woodpecker*", ".drone.yml"),
-    *(".ci/*", "appveyor.yml", "cloudbuild.y*ml", "buildspec.y*ml", "*/azure-pipelines*.y*ml"),
+OTHERS = re.compile(
+    r"(^|/)(\.circleci/config\.ya?ml|\.travis\.yml|azure-pipelines[^/]*\.ya?ml|Jenkinsfile|"
+    r"bitbucket-pipelines\.yml|\.buildkite/[^/]*\.ya?ml|\.woodpecker[^/]*|\.drone\.yml|"
+    r"\.ci/[^/]+|appveyor\.yml|cloudbuild\.ya?ml|buildspec\.ya?ml)$"
 )
 
 
