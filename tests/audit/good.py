@@ -12,6 +12,18 @@ PACKAGES = {"joblib": "1.4.2", "mlflow": "3.1.0", "numpy": "2.1.0", "pandas": "2
 PACKAGES |= {"scikit-learn": "1.6.0", "torch": "2.5.0", "pytest": "8.3.0"}
 
 
+def pixi_lock(*files: str) -> str:
+    """Return pixi's lock of these files of conda's, and of one package of the index."""
+    listed = "".join(
+        f"- conda: https://c.example/noarch/{file}.conda\n  sha256: '{HASH}'\n" for file in files
+    )
+    return (
+        f"version: 6\npackages:\n{listed}"
+        f"- pypi: https://i.example/humanize-4.12.3.whl\n  name: humanize\n  version: 4.12.3\n"
+        f"  sha256: '{HASH}'\n"
+    )
+
+
 def uv_lock(packages: dict[str, str]) -> str:
     """Return a lock of uv's."""
     entries = [

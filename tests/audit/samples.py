@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.audit.good import HASH, notebook, uv_lock
+from tests.audit.good import HASH, notebook, pixi_lock, uv_lock
 
 README = "# x\n\n`pip install -r requirements.txt`\n"
 # What each repository without tests and CI lacks.
@@ -103,6 +103,40 @@ SAMPLES = [
             "x.py": "import cv2\nimport torch\n",
         },
         BARE,
+    ),
+    Sample(
+        "pixi, locked under conda's names",
+        {
+            "README.md": "`pixi install`\n",
+            "pixi.toml": '[workspace]\nname = "x"\nchannels = ["conda-forge"]\n[dependencies]\n'
+            'python = "3.12.*"\npytorch = ">=2.4,<3"\n[pypi-dependencies]\n'
+            'humanize = "==4.12.3"\nme = { path = ".", editable = true }\n'
+            '[feature.test.dependencies]\npytest = "*"\n',
+            "pixi.lock": pixi_lock("pytorch-2.5.1-cpu_0", "pytest-8.3.4-pyhd_0"),
+            "train.py": "import humanize\nimport torch\n",
+        },
+        BARE,
+    ),
+    Sample(
+        "pixi, with a lock of another version and one package less",
+        {
+            "README.md": "`pixi install`\n",
+            "pyproject.toml": '[project]\nname = "x"\nrequires-python = ">=3.12"\n',
+            "sub/pixi.toml": '[dependencies]\nnumpy = "1.26.*"\nscipy = "*"\n',
+            "sub/pixi.lock": pixi_lock("numpy-2.1.0-py_0"),
+            "train.py": "import numpy\n",
+        },
+        BARE | {"LK103"},
+    ),
+    Sample(
+        "pixi in pyproject.toml, without a lock",
+        {
+            "README.md": "`pixi install`\n",
+            "pyproject.toml": '[project]\nname = "x"\n[tool.pixi.dependencies]\n'
+            'python = "3.12.*"\nnumpy = "*"\n[tool.pixi.pypi-dependencies]\nhumanize = "*"\n',
+            "train.py": "import humanize\nimport numpy\n",
+        },
+        BARE | {"LK101"},
     ),
     Sample(
         "conda, with a lock of other versions",

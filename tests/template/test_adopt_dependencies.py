@@ -12,6 +12,7 @@ from groundwork.adopt.dependencies import dependencies
 from groundwork.adopt.formats.entry_points import commands
 from groundwork.adopt.ignoring import hidden, reopened
 from groundwork.audit.readers.conda import specifier
+from tests.audit.good import pixi_lock
 
 
 class Found(NamedTuple):
@@ -321,9 +322,15 @@ me = { path = ".", editable = true }
 mine = { git = "https://git.example.com/m" }
 [feature.test.dependencies]
 freezegun = "*"
-"""
+""",
+            "pixi.lock": pixi_lock("pytorch-2.5.1-cpu_0"),
         },
-        Found(main={"torch<3,>=2.4", "humanize==4.12.3"}, dev={"freezegun"}, sources={"mine"}),
+        Found(
+            main={"torch<3,>=2.4", "humanize==4.12.3"},
+            dev={"freezegun"},
+            sources={"mine"},
+            pins={"torch": {"2.5.1"}, "humanize": {"4.12.3"}},
+        ),
     ),
     "setup.py as people write it": (
         {

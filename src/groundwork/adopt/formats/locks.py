@@ -1,6 +1,5 @@
 """Locks: the version of each package that a project runs with."""
 
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -8,12 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from packaging.utils import canonicalize_name
 
 from groundwork.adopt.wanted import Wanted
 from groundwork.audit.readers import locks
-from groundwork.audit.readers.conda import name_of
 
 from . import text
 
@@ -61,20 +58,9 @@ def _index(package: dict[str, Any], default: str | None) -> str | None:
     return index
 
 
-def conda_lock(wanted: Wanted, path: Path) -> None:
-    """Read the pins of conda-lock.yml, and of pixi.lock, whose packages are named by addresses."""
-    content = yaml.safe_load(text.read(path)) or {}
-    for package in [*content.get("package", []), *content.get("packages", [])]:
-        name, version = package.get("name"), package.get("version")
-        if not name and (file := re.search(r"/([^/]+)-([^-/]+)-[^-/]+$", package.get("conda", ""))):
-            name, version = file[1], file[2]
-        if name and version:
-            wanted.pin(name_of(name), str(version))
-
-
 LOCKS: dict[str, Callable[[Wanted, Path], None]] = {
     **dict.fromkeys(("poetry.lock", "uv.lock", "pdm.lock", "pylock.toml"), _toml),
     "Pipfile.lock": partial(_pins, locks.pipfile_lock),
-    "conda-lock.yml": conda_lock,
-    "pixi.lock": conda_lock,
+    "conda-lock.yml": partial(_pins, locks.conda_lock),
+    "pixi.lock": partial(_pins, locks.pixi_lock),
 }

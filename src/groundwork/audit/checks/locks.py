@@ -16,6 +16,7 @@ TOOLS = {
     "pdm": "pdm lock",
     "Pipfile": "pipenv lock",
     "conda": "conda-lock --file environment.yml",
+    "pixi": "pixi lock",
     "requirements": "uv pip compile --generate-hashes requirements.in -o requirements.txt",
 }
 
@@ -35,7 +36,7 @@ class Locks(Check):
         kinds = {one.kind for one in repo.manifests}
         text = "".join(repo.text(path) for path in repo.files.named("pyproject.toml"))
         if "pyproject" in kinds:
-            tool = next((one for one in ("poetry", "pdm") if f"[tool.{one}" in text), "uv")
+            tool = next((one for one in ("poetry", "pdm", "pixi") if f"[tool.{one}" in text), "uv")
             return TOOLS[tool]
         return TOOLS[next((one for one in TOOLS if one in kinds), "requirements")]
 
@@ -118,8 +119,8 @@ def _of(declared: Declared, locks: list[Lock]) -> Iterator[Lock]:
     stem = declared.path.rpartition(".")[0]
     beside = [one for one in locks if one.folder == folder]
     by_tool = [one for one in beside if one.whole]
-    if declared.kind in {"pyproject", "Pipfile", "conda"}:
-        kinds = {"Pipfile": "Pipfile.lock", "conda": "conda-lock"}
+    if declared.kind in {"pyproject", "Pipfile", "conda", "pixi"}:
+        kinds = {"Pipfile": "Pipfile.lock", "conda": "conda-lock", "pixi": "pixi.lock"}
         wanted = kinds.get(declared.kind)
         yield from (
             one

@@ -75,10 +75,24 @@ def pipfile_lock(path: str, text: str) -> Lock:
 
 def conda_lock(path: str, text: str) -> Lock:
     """Read the lock of conda-lock, in its one format for all platforms."""
-    lock, content = Lock(path, "conda-lock"), yaml.load(text, yaml.CSafeLoader)
+    lock, content = Lock(path, "conda-lock"), yaml.load(text, yaml.CSafeLoader) or {}
     for package in content.get("package", []):
         hashed = bool(package.get("hash"))
         lock.add(name_of(package["name"]), str(package["version"]), hashed=hashed)
+    return lock
+
+
+def pixi_lock(path: str, text: str) -> Lock:
+    """Read pixi's lock, which names conda's packages by their addresses alone."""
+    lock, content = Lock(path, "pixi.lock"), yaml.load(text, yaml.CSafeLoader) or {}
+    for package in content.get("packages", []):
+        name, version = package.get("name"), package.get("version")
+        if file := re.search(r"/([^/]+)-([^-/]+)-[^-/]+$", str(package.get("conda", ""))):
+            name, version = file.groups()
+        if name and version:
+            remote = str(package.get("pypi", "")).startswith(("git+", "."))
+            hashed = remote or bool(package.get("sha256") or package.get("md5"))
+            lock.add(name_of(name), str(version), hashed=hashed)
     return lock
 
 
@@ -110,6 +124,7 @@ READERS: dict[str, Callable[[str, str], Lock]] = {
     "conda-lock.y*ml": conda_lock,
     "*.conda-lock.y*ml": conda_lock,
     "conda-*.lock": conda_explicit,
+    "pixi.lock": pixi_lock,
 }
 
 

@@ -10,7 +10,7 @@ import yaml
 from packaging.utils import canonicalize_name
 from poetry.core.packages.dependency import Dependency
 
-from .conda import name_of, requirement_of
+from .conda import name_of, requirement_of, specifier
 from .needs import Declared, Need, exact, line_of, need, requirements
 from .python import parse
 from .setuptools import listed, setup_call
@@ -48,6 +48,7 @@ def pyproject(path: str, text: str) -> Declared:
     for texts in [one for group in groups for one in group.values()]:
         found += _needs(texts, path, text, main=False)
     found += _needs(_table(tool, "uv").get("dev-dependencies", []), path, text, main=False)
+    found += _pixi(declared, _table(tool, "pixi"), text)
     found += _poetry(_table(poetry, "dependencies"), path, text)
     tables = [_table(one, "dependencies") for one in _table(poetry, "group").values()]
     for table in [_table(poetry, "dev-dependencies"), *tables]:
@@ -190,8 +191,41 @@ def conda(path: str, text: str) -> Declared:
     return declared
 
 
+def pixi(path: str, text: str) -> Declared:
+    """Read pixi's manifest; the tables of its features are for development."""
+    declared = Declared(path, "pixi")
+    content = tomllib.loads(text)
+    declared.needs += _pixi(declared, content, text)
+    return declared
+
+
+def _pixi(declared: Declared, content: dict[str, Any], whole: str) -> Iterator[Need]:
+    path, features = declared.path, _table(content, "feature")
+    for table, main in ((content, True), *((one, False) for one in features.values())):
+        for name, said in _table(table, "dependencies").items():
+            about = said if isinstance(said, dict) else {"version": said}
+            plain = f"{name} {about.get('version', '*')}"
+            called, requirement = requirement_of(plain)
+            version = re.sub(r"^[\w.-]+(\[.*\])?", "", requirement)
+            if called == "python":
+                declared.python = declared.python or version
+            elif called != "pip":
+                package, line = canonicalize_name(name_of(called)), line_of(whole, name)
+                fixed = exact(version) and "*" not in version
+                yield Need(package, version, path, line, plain, exact=fixed, main=main)
+        for name, said in _table(table, "pypi-dependencies").items():
+            about = said if isinstance(said, dict) else {"version": said}
+            version = specifier(str(about.get("version", "*")))
+            package, line = canonicalize_name(name), line_of(whole, name)
+            text = f"{name} {about.get('version', '*')}"
+            url = _address(about)
+            if not url.startswith("."):  # the project itself
+                yield Need(package, version, path, line, text, url, exact=exact(version), main=main)
+
+
 READERS: dict[str, Callable[[str, str], Declared]] = {
     "pyproject.toml": pyproject,
+    "pixi.toml": pixi,
     "Pipfile": pipfile,
     "setup.cfg": setup_cfg,
     "setup.py": setup_py,
