@@ -119,6 +119,16 @@ def test_a_file_of_exceptions_hides_no_declaration(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("groundwork-audit.toml", "train = 1", "train of the audit must be a string, not 1"),
+        (
+            "groundwork-audit.toml",
+            'output = ["a"]',
+            "the audit has no output; it has",
+        ),
+        (
+            "pyproject.toml",
+            "[tool.groundwork.audit]\nTrain = 'a'",
+            "the audit has no Train;",
+        ),
         ("groundwork-audit.toml", 'outputs = "a"', "outputs of the audit must be a list of str"),
         ("groundwork-audit.toml", "train =", "groundwork-audit.toml cannot be read"),
         (".groundwork-audit.toml", "train = 1", "train of the audit must be a string, not 1"),

@@ -36,6 +36,10 @@ def declared(folder: Path) -> Declared:
     """
     keys = {one.name.replace("_", "-") for one in fields(Declared)} - {"source"}
     said = {name: read_toml(folder / name, partial(settings, name)) for name in FILES}
+    for name, found in said.items():
+        if unknown := sorted(found.keys() - keys - {"exceptions"}):
+            known = ", ".join(sorted({*keys, "exceptions"}))
+            raise UserError(f"{name}: the audit has no {', '.join(unknown)}; it has {known}")
     source = next((name for name in FILES if keys & said[name].keys()), FILES[-1])
     found = said[source]
     values: dict[str, Any] = {}
