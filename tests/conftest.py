@@ -78,12 +78,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.fixture(scope="session", autouse=True)
-def types_once(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Let mypy read the types of packages once, not for each project: 15 seconds each."""
-    os.environ["MYPY_CACHE_DIR"] = str(tmp_path_factory.mktemp("mypy"))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have to tell: `record_property("told", …)`."""
     for report in terminalreporter.getreports("passed"):
