@@ -38,14 +38,8 @@ GIVEN = [*FRAMEWORKS, *(answers for answers in PRESETS if answers not in FRAMEWO
 COVERING = covering(GIVEN, COMBINATIONS)
 # Built on every change: each framework as it comes, and one with many options.
 CHOSEN = [*FRAMEWORKS, COVERING[len(GIVEN)]]
-# Of those, what other tests of every change use, from its suite to its answers: the defaults in
-# test_project.py and test_pipelines.py, XGBoost and options in tests/data_shapes. TensorFlow
-# takes the same way as PyTorch, and minutes: with `--all` only.
-LEFT_OUT = [
-    DEFAULTS,
-    *(DEFAULTS | {"framework": framework} for framework in ("xgboost", "tensorflow")),
-    CHOSEN[-1],
-]
+# Whose lint other tests of every change run: test_project.py and tests/data_shapes.
+LINTED = [DEFAULTS | {"framework": framework} for framework in ("scikit-learn", "xgboost")]
 ON_CUDA = next(answers for answers in COVERING if answers["accelerator"] == "cuda")
 # Writes rows as a caller has them, without label and identifier: as a table and as a request.
 INPUTS = """
@@ -97,6 +91,8 @@ def test_the_standard_holds(
 ) -> None:
     project = built(render, answers)
     if answers in FRAMEWORKS:
+        if answers not in LINTED:
+            project.ok("scripts/test.sh", "--layer", "lint")
         summary = run_standard(project.root, answers["framework"])
         record_property("told", f"tests/ops with {answers['framework']}: {summary}")
     else:  # only what these answers change
@@ -112,17 +108,8 @@ def test_the_standard_holds(
     rmtree(project.root)  # gigabytes, for some
 
 
-@pytest.mark.parametrize(
-    "answers",
-    [
-        pytest.param(
-            answers,
-            id=name(answers),
-            marks=[pytest.mark.rare] if answers not in CHOSEN or answers in LEFT_OUT else [],
-        )
-        for answers in COVERING
-    ],
-)
+@pytest.mark.rare  # the same by other tests of every change: test_project.py and tests/data_shapes
+@pytest.mark.parametrize("answers", [pytest.param(one, id=name(one)) for one in COVERING])
 def test_a_project_is_built_and_used(render: Render, answers: Answers) -> None:
     project = built(render, answers)
     root = project.root
