@@ -110,7 +110,7 @@ def run_standard(project: Path, framework: str) -> str:
     left_out = [f"--ignore=tests/ops/frameworks/test_{name}.py" for name in others]
     # A second process of a network's library costs more than it saves beside other tests.
     processes = "2" if framework in {"scikit-learn", "xgboost"} else "0"
-    shared = ("-n", processes, "--dist", "loadgroup" if processes != "0" else "no")
+    shared = ("-n", processes, "--dist", "loadgroup")
     summary = run_inside(project, mine, *shared, "--ignore=tests/ops/options", *left_out)
     rmtree(tests)
     return summary.strip("= ")

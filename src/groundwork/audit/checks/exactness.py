@@ -7,6 +7,7 @@ from typing import ClassVar
 from groundwork.audit.model import Check, Finding
 from groundwork.audit.readers import order, randomness
 from groundwork.audit.readers.facts import fact
+from groundwork.audit.readers.imports import imported
 from groundwork.audit.readers.python import CELLS, NOTEBOOK, PYTHON, Module
 from groundwork.audit.readers.randomness import keyword
 from groundwork.audit.repository import Audited
@@ -87,7 +88,7 @@ def _trains_deep(module: Module) -> int:
 
     That is a backward pass, `fit` of Keras, or a Trainer.
     """
-    if DEEP & {one.partition(".")[0] for one in module.names.values()}:
+    if DEEP & imported(module):
         for name, call in module.calls:
             last = name.rpartition(".")[2]
             if last in {"backward", "Trainer"} or (last == "fit" and keyword(call, "epochs")):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from groundwork.audit.model import Finding
 from groundwork.audit.readers.facts import facts
+from groundwork.audit.readers.imports import imported
 from groundwork.audit.readers.python import Module
 from groundwork.audit.readers.randomness import SEEDING, is_none, keyword
 from groundwork.audit.repository import Audited
@@ -39,7 +40,7 @@ class ClockIsNoInput(Exactness):
 @facts
 def _clocks(module: Module) -> Iterator[tuple[int, str]]:
     """Yield the line of each clock that is an input, and what it is."""
-    tables = {one.partition(".")[0] for one in module.names.values()} & TABLES
+    tables = imported(module) & TABLES
     for name, call in module.calls:
         if name not in CLOCKS:
             continue
@@ -206,8 +207,7 @@ class HubPinned(Exactness):
 @facts
 def _unpinned(module: Module) -> Iterator[tuple[int, str]]:
     """Yield the line and the name of each load from a hub without a revision."""
-    libraries = {one.partition(".")[0] for one in module.names.values()}
-    if not libraries & {"transformers", "datasets", "diffusers", "torch", "peft"}:
+    if not imported(module) & {"transformers", "datasets", "diffusers", "torch", "peft"}:
         return
     for name, call in module.calls:
         first = call.args[0] if call.args else None

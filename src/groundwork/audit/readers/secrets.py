@@ -3,26 +3,26 @@
 import re
 from collections.abc import Iterator
 
-# Each is a form that an issuer gives to its keys, so that few other texts have it, and what such a
-# text has in it, parted by blanks: most files have nothing of it, and are not searched further.
+# Each is a form that an issuer gives to its keys, so that few other texts have it. Such a text has
+# one of these parts: most files have none, and are not searched further.
 FORMS = {
-    "a key of AWS": ("AKIA ASIA", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "a key of AWS": (("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     "a token of GitHub": (
-        "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
         r"\bgh[pousr]_[A-Za-z0-9]{36}\b|\bgithub_pat_\w{60,}\b",
     ),
-    "a token of GitLab": ("glpat-", r"\bglpat-[A-Za-z0-9_-]{20}\b"),
-    "a token of Hugging Face": ("hf_", r"\bhf_[A-Za-z0-9]{34}\b"),
-    "a key of Google": ("AIza", r"\bAIza[0-9A-Za-z_-]{35}\b"),
-    "a key of OpenAI": ("T3BlbkFJ", r"\bsk-[\w-]{20,}T3BlbkFJ[\w-]{20,}"),
-    "a token of Slack": ("xox", r"\bxox[abprs]-[0-9A-Za-z-]{20,}\b"),
-    "a key of Stripe": ("k_live_", r"\b[sr]k_live_[0-9A-Za-z]{24,}\b"),
+    "a token of GitLab": (("glpat-",), r"\bglpat-[A-Za-z0-9_-]{20}\b"),
+    "a token of Hugging Face": (("hf_",), r"\bhf_[A-Za-z0-9]{34}\b"),
+    "a key of Google": (("AIza",), r"\bAIza[0-9A-Za-z_-]{35}\b"),
+    "a key of OpenAI": (("T3BlbkFJ",), r"\bsk-[\w-]{20,}T3BlbkFJ[\w-]{20,}"),
+    "a token of Slack": (("xox",), r"\bxox[abprs]-[0-9A-Za-z-]{20,}\b"),
+    "a key of Stripe": (("k_live_",), r"\b[sr]k_live_[0-9A-Za-z]{24,}\b"),
     "a private key": (
-        "PRIVATE",
+        ("PRIVATE KEY",),
         r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----\s*\n[A-Za-z0-9+/=\s]{60}",
     ),
     "an address with a password": (
-        "://",
+        ("://",),
         r"://[^\s:/@\"'$<{%]+:[^\s:/@\"'$<{%]{6,}@[\w-]+\.[\w.-]+",
     ),
 }
@@ -42,9 +42,7 @@ NAME = re.compile(
 def secrets(text: str) -> Iterator[tuple[int, str]]:
     """Yield the line and the kind of each text that looks like a secret."""
     forms = [
-        (kind, form)
-        for kind, (parts, form) in FORMS.items()
-        if any(one in text for one in parts.split())
+        (kind, form) for kind, (parts, form) in FORMS.items() if any(one in text for one in parts)
     ]
     if forms:
         # A picture in a notebook is a line of megabytes.

@@ -10,7 +10,7 @@ from .documents import Mapping, line, listed, mapping
 OTHERS = re.compile(
     r"(^|/)(\.circleci/config\.ya?ml|\.travis\.yml|azure-pipelines[^/]*\.ya?ml|Jenkinsfile|"
     r"bitbucket-pipelines\.yml|\.buildkite/[^/]*\.ya?ml|\.woodpecker[^/]*|\.drone\.yml|"
-    r"\.ci/[^/]+|appveyor\.yml|cloudbuild\.ya?ml|buildspec\.ya?ml)$"
+    r"\.ci/[^/]+|appveyor\.yml|cloudbuild\.ya?ml|buildspec\.ya?ml)\Z"
 )
 
 
